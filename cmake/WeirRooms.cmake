@@ -1,0 +1,75 @@
+# Build rules shared by every room. A room's own CMakeLists.txt is one call:
+#
+#   weir_room(text DEPS base LIBS pcre2-8)
+#
+# which makes the library weir_text from src/text/**/*.cc and, where there are *_test.cc files, the program
+# text_test whose cases CTest lists one by one as text.<Suite>.<Case>.
+
+find_program(CCACHE ccache)
+if(CCACHE)
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${CCACHE})
+endif()
+find_program(MOLD mold)
+if(MOLD AND NOT WEIR_FUZZ)
+  add_link_options(-fuse-ld=mold)
+endif()
+
+add_compile_options(-Wall -Wextra -Werror -Wno-missing-field-initializers -fno-omit-frame-pointer)
+# Kernels promise the same bits at any batch size, so no compiler may contract or reorder floats by itself.
+add_compile_options(-ffp-contract=off)
+if(WEIR_SANITIZE)
+  add_compile_options(-fsanitize=${WEIR_SANITIZE} -fno-sanitize-recover=all)
+  add_link_options(-fsanitize=${WEIR_SANITIZE})
+  if(WEIR_SANITIZE MATCHES thread AND CMAKE_CXX_COMPILER_ID STREQUAL GNU)
+    add_compile_options(-Wno-tsan) # Asio's fences; gcc warns at each one
+    add_compile_definitions(BOOST_ASIO_DISABLE_FENCED_BLOCK)
+  endif()
+endif()
+if(WEIR_FUZZ)
+  add_compile_options(-fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all)
+  add_link_options(-fsanitize=address,undefined)
+endif()
+add_compile_definitions(FMT_HEADER_ONLY BOOST_ASIO_NO_DEPRECATED WEIR_VERSION="${PROJECT_VERSION}")
+
+if(WEIR_TESTS)
+  find_package(GTest REQUIRED)
+  include(GoogleTest)
+endif()
+
+function(weir_room name)
+  cmake_parse_arguments(ARG "" "" "DEPS;LIBS;EXCLUDE" ${ARGN})
+  file(GLOB_RECURSE sources CONFIGURE_DEPENDS *.cc)
+  set(tests ${sources})
+  list(FILTER sources EXCLUDE REGEX "_test\\.cc$")
+  list(FILTER tests INCLUDE REGEX "_test\\.cc$")
+  foreach(pattern ${ARG_EXCLUDE})
+    list(FILTER sources EXCLUDE REGEX "${pattern}")
+    list(FILTER tests EXCLUDE REGEX "${pattern}")
+  endforeach()
+  list(TRANSFORM ARG_DEPS PREPEND weir_)
+  if(sources)
+    add_library(weir_${name} STATIC ${sources})
+    target_include_directories(weir_${name} PUBLIC ${CMAKE_SOURCE_DIR}/src)
+    target_link_libraries(weir_${name} PUBLIC ${ARG_DEPS} ${ARG_LIBS} Threads::Threads)
+  else()
+    add_library(weir_${name} INTERFACE)
+    target_include_directories(weir_${name} INTERFACE ${CMAKE_SOURCE_DIR}/src)
+    target_link_libraries(weir_${name} INTERFACE ${ARG_DEPS} ${ARG_LIBS} Threads::Threads)
+  endif()
+  if(WEIR_TESTS AND tests)
+    weir_test_program(${name} SOURCES ${tests} DEPS weir_${name})
+  endif()
+endfunction()
+
+# One GoogleTest program; its cases run one by one in CTest from the repository root.
+function(weir_test_program name)
+  cmake_parse_arguments(ARG "" "TIMEOUT" "SOURCES;DEPS;LABELS" ${ARGN})
+  if(NOT ARG_TIMEOUT)
+    set(ARG_TIMEOUT 120)
+  endif()
+  add_executable(${name}_test ${ARG_SOURCES})
+  target_include_directories(${name}_test PRIVATE ${CMAKE_SOURCE_DIR}/src ${CMAKE_SOURCE_DIR}/tests)
+  target_link_libraries(${name}_test PRIVATE ${ARG_DEPS} GTest::gmock GTest::gtest_main)
+  gtest_discover_tests(${name}_test TEST_PREFIX ${name}. WORKING_DIRECTORY ${CMAKE_SOURCE_DIR}
+                       DISCOVERY_TIMEOUT 120 PROPERTIES TIMEOUT ${ARG_TIMEOUT} LABELS "${ARG_LABELS}")
+endfunction()
