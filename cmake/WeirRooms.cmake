@@ -15,6 +15,9 @@ if(MOLD AND NOT WEIR_FUZZ)
 endif()
 
 add_compile_options(-Wall -Wextra -Werror -Wno-missing-field-initializers -fno-omit-frame-pointer)
+if(CMAKE_CXX_COMPILER_ID STREQUAL GNU)
+  add_compile_options(-Wno-restrict) # gcc 12 sees overlaps in std::string that are not there (gcc bug 105651)
+endif()
 # Kernels promise the same bits at any batch size, so no compiler may contract or reorder floats by itself.
 add_compile_options(-ffp-contract=off)
 if(WEIR_SANITIZE)
