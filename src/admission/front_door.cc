@@ -1,0 +1,156 @@
+#include "admission/front_door.h"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+namespace weir {
+namespace {
+
+Status refuse(Code code, Refusal refusal, std::string message) {
+  return {code, std::move(message), refusal_name(refusal)};
+}
+
+}  // namespace
+
+const char* refusal_name(Refusal refusal) {
+  switch (refusal) {
+    case Refusal::kPromptTooLong: return "prompt_too_long";
+    case Refusal::kPromptOverPool: return "prompt_over_pool";
+    case Refusal::kTooManySequences: return "too_many_sequences";
+    case Refusal::kOverQueueTokens: return "over_queue_tokens";
+    case Refusal::kQueueFull: return "queue_full";
+    case Refusal::kQueueTokensFull: return "queue_tokens_full";
+    case Refusal::kTextPoolFull: return "text_pool_full";
+    case Refusal::kNotReady: return "not_ready";
+    case Refusal::kDraining: return "draining";
+    case Refusal::kQueueTimeout: return "queue_timeout";
+    case Refusal::kUnauthenticated: return "unauthenticated";
+    case Refusal::kBadRequest: return "bad_request";
+    case Refusal::kCount: break;
+  }
+  return "unknown";
+}
+
+Place::~Place() {
+  if (door_) door_->give_back(slot_, tokens_);
+}
+
+FrontDoor::FrontDoor(const FrontDoorOptions& options, Gateway* gateway) : options_(options), gateway_(gateway) {
+  WEIR_CHECK(gateway->slots() == options.running_max + options.queued_max);
+  for (SlotIndex slot = gateway->slots(); slot-- > 0;) free_slots_.push_back(slot);
+}
+
+FrontDoor::~FrontDoor() { WEIR_CHECK_MSG(admitted() == 0, "a Place outlived the FrontDoor"); }
+
+Status FrontDoor::could_ever_fit(const Demand& demand) const {
+  int64_t total = 0;
+  for (const int64_t tokens : demand.prompt_tokens) {
+    total += tokens * demand.n;
+    if (tokens + 1 > options_.session_tokens) {
+      return refuse(Code::kInvalidArgument, Refusal::kPromptTooLong,
+                    fmt::format("the prompt has {} tokens and the context length is {} (one is needed for the answer); "
+                                "shorten the prompt or start the server with a larger --session-len",
+                                tokens, options_.session_tokens));
+    }
+    if (tokens + 1 > options_.pool_tokens) {
+      return refuse(Code::kInvalidArgument, Refusal::kPromptOverPool,
+                    fmt::format("the prompt has {} tokens and the KV pool holds {} in all; shorten the prompt or start "
+                                "the server with a larger --cache-max-entry-count",
+                                tokens, options_.pool_tokens));
+    }
+  }
+  if (demand.sequences() > options_.running_max) {
+    return refuse(Code::kInvalidArgument, Refusal::kTooManySequences,
+                  fmt::format("the request asks for {} sequences (n times prompts) and at most {} run at once "
+                              "(--max-concurrent-requests); send it in parts",
+                              demand.sequences(), options_.running_max));
+  }
+  if (options_.queued_max > 0 && total > options_.queued_tokens_max) {
+    return refuse(Code::kInvalidArgument, Refusal::kOverQueueTokens,
+                  fmt::format("the request has {} prompt tokens in all and at most {} may wait (--max-queued-tokens); "
+                              "send it in parts",
+                              total, options_.queued_tokens_max));
+  }
+  return ok_status();
+}
+
+Status FrontDoor::state_status() const {
+  switch (state_.load(std::memory_order_acquire)) {
+    case State::kServing: return ok_status();
+    case State::kLoading: return refuse(Code::kUnavailable, Refusal::kNotReady, "the model is still loading; try again");
+    case State::kDraining:
+      return refuse(Code::kUnavailable, Refusal::kDraining, "the server is shutting down; use another one");
+  }
+  return ok_status();
+}
+
+// Places that the engine still counts as running may already be back here, so the difference can be negative for a
+// moment; the slots bound the total whatever the gauges say.
+Status FrontDoor::room_for(int sequences, int64_t tokens) const {
+  const LoadGauges& load = gateway_->load();
+  const int waiting = std::max(0, admitted() - load.running.load(std::memory_order_relaxed));
+  const int start_room = load.start_room.load(std::memory_order_relaxed);
+  if (static_cast<size_t>(sequences) > free_slots_.size() || waiting + sequences > options_.queued_max + start_room) {
+    return refuse(Code::kResourceExhausted, Refusal::kQueueFull,
+                  fmt::format("{} requests run and {} of {} wait; try again later",
+                              load.running.load(std::memory_order_relaxed), waiting, options_.queued_max));
+  }
+  const bool starts_at_once = waiting + sequences <= start_room;
+  const int64_t waiting_tokens =
+      std::max<int64_t>(0, admitted_tokens_ - load.running_prompt_tokens.load(std::memory_order_relaxed));
+  if (!starts_at_once && waiting_tokens + tokens > options_.queued_tokens_max) {
+    return refuse(Code::kResourceExhausted, Refusal::kQueueTokensFull,
+                  fmt::format("{} of {} prompt tokens wait; try again later", waiting_tokens, options_.queued_tokens_max));
+  }
+  return ok_status();
+}
+
+Status FrontDoor::peek() const {
+  WEIR_RETURN_IF_ERROR(state_status());
+  std::lock_guard lock(mutex_);
+  return room_for(1, 1);
+}
+
+Result<std::vector<Place>> FrontDoor::admit(const Demand& demand) {
+  WEIR_RETURN_IF_ERROR(could_ever_fit(demand));
+  WEIR_RETURN_IF_ERROR(state_status());
+  int64_t total = 0;
+  for (const int64_t tokens : demand.prompt_tokens) total += tokens * demand.n;
+  std::lock_guard lock(mutex_);
+  WEIR_RETURN_IF_ERROR(room_for(demand.sequences(), total));
+  std::vector<Place> places;
+  places.reserve(static_cast<size_t>(demand.sequences()));
+  for (const int64_t tokens : demand.prompt_tokens) {
+    for (int i = 0; i < demand.n; ++i) {
+      places.push_back(Place(this, free_slots_.back(), tokens));
+      free_slots_.pop_back();
+    }
+  }
+  admitted_.fetch_add(demand.sequences(), std::memory_order_relaxed);
+  admitted_tokens_ += total;
+  return places;
+}
+
+void FrontDoor::give_back(SlotIndex slot, int64_t tokens) {
+  std::lock_guard lock(mutex_);
+  free_slots_.push_back(slot);
+  admitted_.fetch_sub(1, std::memory_order_relaxed);
+  admitted_tokens_ -= tokens;
+}
+
+void FrontDoor::count_refusal(std::string_view reason) {
+  for (size_t i = 0; i < static_cast<size_t>(Refusal::kCount); ++i) {
+    if (reason == refusal_name(static_cast<Refusal>(i))) return count_refusal(static_cast<Refusal>(i));
+  }
+  count_refusal(Refusal::kBadRequest);
+}
+
+int FrontDoor::retry_after_seconds() const {
+  const LoadGauges& load = gateway_->load();
+  const int64_t ahead = std::max(1, admitted() - load.running.load(std::memory_order_relaxed) + 1);
+  const int64_t interval_us = load.finish_interval_us.load(std::memory_order_relaxed);
+  return static_cast<int>(std::clamp<int64_t>((ahead * interval_us + 999'999) / 1'000'000, 1, 60));
+}
+
+}  // namespace weir

@@ -1,0 +1,125 @@
+// FrontDoor: decides in microseconds whether a request gets slots, must be refused, or can never fit.
+//
+// Thread: any io thread. One mutex, held for a few loads and a free-list pop. It owns the slots of the Gateway:
+// a Place is one of them, move-only, and gives it back when destroyed. It never waits and never allocates
+// after construction, except for the vector of Places that it returns.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <mutex>
+#include <string_view>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/status.h"
+#include "message/gateway.h"
+
+namespace weir {
+
+struct FrontDoorOptions {
+  int running_max = 1;            // --max-concurrent-requests, in sequences
+  int queued_max = 0;             // --max-queued-requests, in sequences; 0: refuse unless it can start at once
+  int64_t queued_tokens_max = 0;  // --max-queued-tokens, prompt tokens
+  int64_t session_tokens = 0;     // --session-len
+  int64_t pool_tokens = 0;        // tokens the KV pool can hold in all
+};
+
+// What a request asks for. prompt_tokens holds one entry per prompt of the list; each is taken n times.
+struct Demand {
+  std::vector<int64_t> prompt_tokens;
+  int n = 1;
+  int sequences() const { return static_cast<int>(prompt_tokens.size()) * n; }
+};
+
+// Named shed points. Each has a counter in /metrics as weir_refusals_total{reason="..."} and a line in
+// docs/operations.md. The reason also stands in the error body.
+enum class Refusal : uint8_t {
+  kPromptTooLong,    // prompt + 1 > session length (400 context_length_exceeded)
+  kPromptOverPool,   // prompt + 1 > tokens in the KV pool (400)
+  kTooManySequences, // n x prompts > --max-concurrent-requests (400): they could never run together
+  kOverQueueTokens,  // alone more prompt tokens than --max-queued-tokens (400)
+  kQueueFull,        // --max-queued-requests reached (429 slow_down)
+  kQueueTokensFull,  // --max-queued-tokens reached (429 slow_down)
+  kTextPoolFull,     // tokenisers are all busy and their queue is full (429 slow_down)
+  kNotReady,         // the model is still loading (503 server_is_overloaded)
+  kDraining,         // SIGTERM was seen (503 server_is_overloaded)
+  kQueueTimeout,     // it was accepted and waited longer than --queue-timeout (503 server_is_overloaded)
+  kUnauthenticated,  // missing or wrong key (401)
+  kBadRequest,       // any other 4xx about the body
+  kCount
+};
+const char* refusal_name(Refusal refusal);  // "queue_full", ...
+
+class FrontDoor;
+
+// One admitted sequence's slot, held until the last byte of its answer is written (or its client is gone) and the
+// engine has been told. Destroying it frees the slot: REQUIRES that the engine has finished with it.
+class [[nodiscard]] Place {
+ public:
+  Place(Place&& other) noexcept : door_(other.door_), slot_(other.slot_), tokens_(other.tokens_) {
+    other.door_ = nullptr;
+  }
+  Place& operator=(Place&&) = delete;
+  Place(const Place&) = delete;
+  ~Place();
+  SlotIndex slot() const { return slot_; }
+
+ private:
+  friend class FrontDoor;
+  Place(FrontDoor* door, SlotIndex slot, int64_t tokens) : door_(door), slot_(slot), tokens_(tokens) {}
+  FrontDoor* door_;
+  SlotIndex slot_;
+  int64_t tokens_;
+};
+
+class FrontDoor {
+ public:
+  FrontDoor(const FrontDoorOptions& options, Gateway* gateway);
+  ~FrontDoor();  // REQUIRES: every Place is back
+
+  // Cheap look before a body is tokenised, so that refusing under overload costs no tokenising.
+  // RETURNS: ok, or the refusal that admit() would certainly give for one short sequence.
+  Status peek() const;
+
+  // All sequences of a request, or none. ERRORS: kInvalidArgument (can never fit; the numbers are in the message),
+  // kResourceExhausted (full now), kUnavailable (loading or draining); reason() is refusal_name().
+  // The caller counts what it sends to a client (count_refusal), so that a second look is not counted twice.
+  Result<std::vector<Place>> admit(const Demand& demand);
+
+  void count_refusal(std::string_view reason);  // by name; an unknown one counts as bad_request
+  void count_refusal(Refusal refusal) { refusals_[static_cast<size_t>(refusal)].fetch_add(1, std::memory_order_relaxed); }
+  uint64_t refusals(Refusal refusal) const {
+    return refusals_[static_cast<size_t>(refusal)].load(std::memory_order_relaxed);
+  }
+
+  // Whole seconds, [1, 60]: waiting sequences times the measured time between sequence ends.
+  int retry_after_seconds() const;
+
+  void set_ready() { state_.store(State::kServing, std::memory_order_release); }
+  void start_draining() { state_.store(State::kDraining, std::memory_order_release); }
+  bool ready() const { return state_.load(std::memory_order_acquire) == State::kServing; }
+  bool draining() const { return state_.load(std::memory_order_acquire) == State::kDraining; }
+
+  int admitted() const { return admitted_.load(std::memory_order_relaxed); }  // places given out
+  const FrontDoorOptions& options() const { return options_; }
+
+ private:
+  friend class Place;
+  enum class State : uint8_t { kLoading, kServing, kDraining };
+  Status could_ever_fit(const Demand& demand) const;
+  Status state_status() const;
+  Status room_for(int sequences, int64_t tokens) const;  // REQUIRES: mutex_ held
+  void give_back(SlotIndex slot, int64_t tokens);
+
+  const FrontDoorOptions options_;
+  Gateway* const gateway_;
+  std::atomic<State> state_{State::kLoading};
+  mutable std::mutex mutex_;
+  std::vector<SlotIndex> free_slots_;
+  int64_t admitted_tokens_ = 0;  // prompt tokens of all places given out
+  std::atomic<int> admitted_{0};
+  std::atomic<uint64_t> refusals_[static_cast<size_t>(Refusal::kCount)]{};
+};
+
+}  // namespace weir

@@ -1,0 +1,55 @@
+// Settings: every knob of weir, parsed in one place (flags > WEIR_* environment > TOML file > default) and
+// validated before anything is opened. A value; written before threads start, read-only afterwards.
+//
+// The names on the command line and in the file are the member names with dashes; where LMDeploy has a flag for
+// the same thing, the name is LMDeploy's.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/log.h"
+#include "base/status.h"
+
+namespace weir {
+
+struct Settings {
+  // Model.
+  std::string model;                 // positional: a local Hugging Face directory
+  std::string model_name;            // as clients call it; empty: the directory's name
+  std::string chat_template;         // path of a Jinja file that replaces the model's own
+  std::string model_format = "auto"; // auto: as the checkpoint; int8: quantised at load, groups of 32
+  std::string dtype = "auto";        // auto: the checkpoint's | float32 | bfloat16 | float16
+  int64_t session_len = 0;           // tokens of prompt + answer; 0: the model's context, or less where the plan is short
+
+  // Running and waiting.
+  int max_batch_size = 0;              // sequences in one step; 0: max_concurrent_requests, or 32
+  int max_concurrent_requests = 0;     // sequences that hold a place; 0: max_batch_size
+  int max_queued_requests = 128;       // sequences that may wait; 0: refuse at once when all places are taken
+  int64_t max_queued_tokens = 0;       // prompt tokens that may wait; 0: 4 x session length, at least 65536
+  int64_t queue_timeout_ms = 60'000;   // 0: no limit
+  int max_prefill_token_num = 512;     // tokens of one step, decodes and prefill chunks together
+
+  // Memory.
+  std::string cache_max_entry_count = "0.8";  // ratio in (0,1] of what remains | blocks | bytes such as 8GiB
+  int cache_block_seq_len = 64;               // tokens of a KV block
+  uint64_t memory_limit = 0;                  // bytes; 0: what the machine and its cgroups allow
+
+  // CPU.
+  std::string device = "cpu";
+  int threads = 0;        // workers of the forward; 0: every CPU this process may use
+  bool pin_threads = true;
+
+  // Front door.
+  std::string server_name = "127.0.0.1";
+  int server_port = 23333;             // 0: choose a free one and print it
+  int io_threads = 1;
+  std::vector<std::string> api_keys;   // empty: no authentication
+  int max_connections = 4096;
+  uint64_t max_body_bytes = 8u << 20;
+  int64_t drain_timeout_ms = 30'000;
+  LogLevel log_level = LogLevel::kInfo;
+};
+
+}  // namespace weir

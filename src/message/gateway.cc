@@ -1,0 +1,93 @@
+#include "message/gateway.h"
+
+#include <linux/futex.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+namespace weir {
+namespace {
+
+// Three commands per slot can be under way: submit, cancel, release.
+constexpr int kCommandsPerSlot = 3;
+// Two notices per slot: coalesced news and the finish.
+constexpr int kNoticesPerSlot = 2;
+
+void futex_wait(std::atomic<uint32_t>* word, uint32_t expected, Micros timeout_us) {
+  timespec timeout{static_cast<time_t>(timeout_us / 1'000'000), static_cast<long>(timeout_us % 1'000'000) * 1000};
+  syscall(SYS_futex, reinterpret_cast<uint32_t*>(word), FUTEX_WAIT_PRIVATE, expected, &timeout, nullptr, 0);
+}
+
+void futex_wake(std::atomic<uint32_t>* word) {
+  syscall(SYS_futex, reinterpret_cast<uint32_t*>(word), FUTEX_WAKE_PRIVATE, 1, nullptr, nullptr, 0);
+}
+
+}  // namespace
+
+Gateway::Gateway(int slots, int running_max, int io_threads, int ring_events)
+    : channels_(static_cast<size_t>(slots)),
+      io_pending_(static_cast<size_t>(io_threads), 0),
+      inbox_(static_cast<size_t>(slots) * kCommandsPerSlot) {
+  for (int i = 0; i < running_max; ++i) rings_.push_back(std::make_unique<EventRing>(ring_events));
+  for (int i = 0; i < io_threads; ++i) {
+    notices_.push_back(std::make_unique<SpscRing<Notice>>(static_cast<size_t>(slots) * kNoticesPerSlot));
+  }
+}
+
+uint64_t Gateway::bytes(int slots, int running_max, int io_threads, int ring_events) {
+  const auto ceil2 = [](uint64_t n) { return std::bit_ceil(n); };
+  const uint64_t s = static_cast<uint64_t>(slots);
+  return s * (sizeof(Channel) + 2 * kCommandsPerSlot * sizeof(Command)) +
+         static_cast<uint64_t>(running_max) * (ceil2(ring_events) * sizeof(TokenEvent) + sizeof(EventRing)) +
+         static_cast<uint64_t>(io_threads) * (ceil2(s * kNoticesPerSlot) * sizeof(Notice) + sizeof(SpscRing<Notice>));
+}
+
+void Gateway::push(Command command) {
+  WEIR_CHECK_MSG(inbox_.try_push(command), "more than three commands for a slot");
+  poke();
+}
+
+void Gateway::poke() {
+  signal_.fetch_add(1, std::memory_order_release);
+  futex_wake(&signal_);
+}
+
+void Gateway::wait_for_command(Micros timeout_us) {
+  const uint32_t seen = signal_.load(std::memory_order_acquire);
+  if (!inbox_.empty()) return;
+  futex_wait(&signal_, seen, timeout_us);
+}
+
+bool Gateway::next_notice(int io_index, Notice* notice) {
+  if (!notices_[static_cast<size_t>(io_index)]->try_pop(notice)) return false;
+  // Cleared before the ring is read, so that tokens pushed from here on raise a new notice.
+  if (notice->finish == FinishReason::kNone) channel(notice->slot).noticed.store(false, std::memory_order_seq_cst);
+  return true;
+}
+
+void Gateway::push_notice(int io_index, Notice notice) {
+  WEIR_CHECK_MSG(notices_[static_cast<size_t>(io_index)]->try_push(notice), "more than two notices for a slot");
+  io_pending_[static_cast<size_t>(io_index)] = 1;
+}
+
+void Gateway::publish_tokens(SlotIndex slot) {
+  Channel& c = channel(slot);
+  if (c.noticed.exchange(true, std::memory_order_seq_cst)) return;
+  push_notice(c.io_index, {slot, FinishReason::kNone});
+}
+
+void Gateway::finish(SlotIndex slot, FinishReason reason) {
+  load_.finished_sequences.fetch_add(1, std::memory_order_relaxed);
+  load_.finished_by_reason[static_cast<size_t>(reason)].fetch_add(1, std::memory_order_relaxed);
+  push_notice(channel(slot).io_index, {slot, reason});
+}
+
+void Gateway::wake_io() {
+  for (size_t i = 0; i < io_pending_.size(); ++i) {
+    if (!io_pending_[i]) continue;
+    io_pending_[i] = 0;
+    if (io_waker_) io_waker_(static_cast<int>(i));
+  }
+}
+
+}  // namespace weir

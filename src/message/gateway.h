@@ -1,0 +1,129 @@
+// Gateway: the one place where io threads and the engine thread meet.
+//
+// An admitted sequence has a slot (index in [0, slots)), which is the admission ticket: admission/ hands it out,
+// the io thread that answers the request holds it until its last byte is written. The protocol per slot:
+//
+//   io:     fill channel(slot), then submit(slot)
+//   engine: publish_tokens(slot) any number of times (coalesced), then finish(slot, reason) exactly once;
+//           it never touches the channel after finish()
+//   io:     may cancel(slot) at any time before it has seen the finish; after it has seen it and written the last
+//           byte: release(slot), and only then give the slot back to admission/
+//
+// The inbox is first in, first out, so a late cancel of a finished slot is read before the slot's next submit.
+// Capacities are sized so that no push can fail: three commands and two notices per slot at most.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/ring.h"
+#include "message/events.h"
+
+namespace weir {
+
+using SlotIndex = int32_t;
+
+// What a request asks of the engine; shared (read-only) by its sequences, which is why it is a shared_ptr in the
+// io thread's hands. The engine sees plain pointers that stay valid until it has called finish().
+struct RequestSpec {
+  uint64_t id = 0;
+  std::vector<int32_t> prompt;  // token ids, not empty
+  SamplingParams params;
+  Micros arrival_us = 0;        // when its head was read: time to first token starts here
+  Micros queue_deadline_us = 0; // it must have started by then
+};
+
+using EventRing = SpscRing<TokenEvent>;
+
+// State of one slot that both sides see.
+struct Channel {
+  const RequestSpec* spec = nullptr;  // io writes before submit
+  int32_t choice_index = 0;           // which of n; part of the seed
+  int32_t io_index = 0;               // which io thread answers
+  void* io_tag = nullptr;             // io's own; the engine never looks
+  EventRing* ring = nullptr;          // engine writes before the first notice; io pops
+  std::atomic<bool> noticed{false};   // a kNews notice is under way
+  Micros started_us = 0;              // engine: when it got its running place; 0 if it never did
+  int32_t prompt_tokens_done = 0;     // engine: how far the prefill got when it ended
+};
+
+struct Command {
+  enum class Kind : uint8_t { kSubmit, kCancel, kRelease } kind;
+  SlotIndex slot;
+};
+
+struct Notice {
+  SlotIndex slot = 0;
+  FinishReason finish = FinishReason::kNone;  // kNone: there are tokens in the ring; else: and no more will come
+};
+
+// How full the engine is, for admission/ and /metrics; written by the engine after each step, read anywhere.
+struct LoadGauges {
+  std::atomic<int32_t> running{0};          // places in use, including finished ones whose last byte is unwritten
+  std::atomic<int32_t> start_room{0};       // sequences that could start in the next step
+  std::atomic<int32_t> waiting{0};
+  std::atomic<int64_t> waiting_tokens{0};       // prompt tokens of the waiting
+  std::atomic<int64_t> running_prompt_tokens{0}; // prompt tokens of those that hold a running place
+  std::atomic<int64_t> blocks_live{0}, blocks_free{0}, blocks_evictable{0}, blocks_total{0};
+  std::atomic<uint64_t> steps{0}, prompt_tokens{0}, output_tokens{0}, preemptions{0}, recomputed_tokens{0},
+      ring_stalls{0}, finished_sequences{0};
+  std::atomic<uint64_t> finished_by_reason[8]{};  // indexed by FinishReason
+  std::atomic<int64_t> step_us_total{0};
+  std::atomic<int64_t> finish_interval_us{0};  // smoothed time between sequence ends while busy; 0: not known yet
+  std::atomic<int64_t> heartbeat_us{0};        // Clock time of the last turn of the step loop
+};
+
+class Gateway {
+ public:
+  // slots: all sequences that may be admitted at once (running + waiting). running_max: rings, one per place.
+  Gateway(int slots, int running_max, int io_threads, int ring_events);
+
+  static constexpr int kRingEvents = 64;
+  // Bytes that the constructor takes, for the plan.
+  static uint64_t bytes(int slots, int running_max, int io_threads, int ring_events);
+
+  int slots() const { return static_cast<int>(channels_.size()); }
+  int io_threads() const { return static_cast<int>(notices_.size()); }
+  Channel& channel(SlotIndex slot) { return channels_[static_cast<size_t>(slot)]; }
+  EventRing& ring(int place) { return *rings_[static_cast<size_t>(place)]; }
+  LoadGauges& load() { return load_; }
+  const LoadGauges& load() const { return load_; }
+
+  // io threads.
+  void submit(SlotIndex slot) { push({Command::Kind::kSubmit, slot}); }
+  void cancel(SlotIndex slot) { push({Command::Kind::kCancel, slot}); }
+  void release(SlotIndex slot) { push({Command::Kind::kRelease, slot}); }
+  // Pops the next notice for this io thread; clears the coalescing flag. False when there is none.
+  bool next_notice(int io_index, Notice* notice);
+
+  // Engine thread.
+  void drain_commands(std::vector<Command>* out) { inbox_.drain_into(out); }
+  size_t command_capacity() const { return inbox_.capacity(); }
+  void publish_tokens(SlotIndex slot);
+  void finish(SlotIndex slot, FinishReason reason);
+  void wake_io();  // after a step: wakes each io thread that has new notices
+  // Sleeps until a command arrives, poke() or timeout. RETURNS at once if one is there already.
+  void wait_for_command(Micros timeout_us);
+
+  void poke();  // any thread: wakes the engine (shutdown)
+  // Called with an io index, on the engine thread; must only post to that io thread. Set before the engine runs.
+  void set_io_waker(std::function<void(int)> waker) { io_waker_ = std::move(waker); }
+
+ private:
+  void push(Command command);
+  void push_notice(int io_index, Notice notice);
+
+  std::vector<Channel> channels_;
+  std::vector<std::unique_ptr<EventRing>> rings_;
+  std::vector<std::unique_ptr<SpscRing<Notice>>> notices_;  // one per io thread
+  std::vector<char> io_pending_;                            // engine's own: notices since the last wake_io
+  BoundedInbox<Command> inbox_;
+  std::atomic<uint32_t> signal_{0};
+  LoadGauges load_;
+  std::function<void(int)> io_waker_;
+};
+
+}  // namespace weir

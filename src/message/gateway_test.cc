@@ -1,0 +1,79 @@
+#include "message/gateway.h"
+
+#include <gtest/gtest.h>
+
+#include <thread>
+
+namespace weir {
+namespace {
+
+TEST(Gateway, NewsIsCoalescedAndTheFinishComesLast) {
+  Gateway gateway(2, 1, 1, 4);
+  int wakes = 0;
+  gateway.set_io_waker([&](int) { ++wakes; });
+  Channel& channel = gateway.channel(0);
+  channel.ring = &gateway.ring(0);
+  ASSERT_TRUE(channel.ring->try_push({.token = 7}));
+  gateway.publish_tokens(0);
+  ASSERT_TRUE(channel.ring->try_push({.token = 8}));
+  gateway.publish_tokens(0);
+  gateway.finish(0, FinishReason::kStop);
+  gateway.wake_io();
+  gateway.wake_io();
+  EXPECT_EQ(wakes, 1);
+  Notice notice;
+  ASSERT_TRUE(gateway.next_notice(0, &notice));
+  EXPECT_EQ(notice.finish, FinishReason::kNone);
+  ASSERT_TRUE(gateway.next_notice(0, &notice));
+  EXPECT_EQ(notice.finish, FinishReason::kStop);
+  EXPECT_FALSE(gateway.next_notice(0, &notice));
+}
+
+TEST(Gateway, CommandsKeepTheirOrderAndWakeTheEngine) {
+  Gateway gateway(1, 1, 1, 4);
+  std::thread io([&] {
+    gateway.submit(0);
+    gateway.cancel(0);
+    gateway.release(0);
+  });
+  std::vector<Command> commands, all;
+  commands.reserve(gateway.command_capacity());
+  while (all.size() < 3) {
+    gateway.wait_for_command(1'000'000);
+    commands.clear();
+    gateway.drain_commands(&commands);
+    all.insert(all.end(), commands.begin(), commands.end());
+  }
+  io.join();
+  EXPECT_EQ(all[0].kind, Command::Kind::kSubmit);
+  EXPECT_EQ(all[1].kind, Command::Kind::kCancel);
+  EXPECT_EQ(all[2].kind, Command::Kind::kRelease);
+}
+
+// A ring of two and a slow consumer: every token arrives once, in order, although most notices are coalesced.
+TEST(Gateway, NoTokenIsLostAcrossThreads) {
+  Gateway gateway(1, 1, 1, 2);
+  Channel& channel = gateway.channel(0);
+  channel.ring = &gateway.ring(0);
+  constexpr int kTokens = 50000;
+  std::thread engine([&] {
+    for (int i = 0; i < kTokens;) {
+      if (!channel.ring->try_push({.token = i})) continue;
+      gateway.publish_tokens(0);
+      ++i;
+    }
+    gateway.finish(0, FinishReason::kLength);
+  });
+  int want = 0;
+  for (bool done = false; !done;) {
+    Notice notice;
+    if (!gateway.next_notice(0, &notice)) continue;
+    done = notice.finish != FinishReason::kNone;
+    for (TokenEvent event; channel.ring->try_pop(&event);) ASSERT_EQ(event.token, want++);
+  }
+  engine.join();
+  EXPECT_EQ(want, kTokens);
+}
+
+}  // namespace
+}  // namespace weir

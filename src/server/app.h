@@ -1,0 +1,44 @@
+// App: the composition root. Builds every room from Settings and the plan, seals, starts, drains and stops.
+//
+// Thread: the caller's (main). create() loads the model and returns with nothing served yet; start() opens the door.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "base/status.h"
+#include "config/settings.h"
+#include "memory/plan/plan.h"
+
+namespace weir {
+
+// The plan of `weir plan`: reads config.json and the tokeniser's size, never the weights.
+// ERRORS: kFailedPrecondition when it does not fit, with the numbers and the nearest settings that do.
+Result<MemoryPlan> plan_for(const Settings& settings);
+
+class App {
+ public:
+  // Progress of loading, 0..1, with a short text; called on the calling thread.
+  using Progress = std::function<void(double fraction, const std::string& text)>;
+
+  static Result<std::unique_ptr<App>> create(const Settings& settings, const Progress& progress);
+  ~App();  // stops at once what still runs
+
+  void start();  // after it the port answers and /health/ready is green
+  int port() const;
+  std::string url() const;  // "http://127.0.0.1:23333"
+  const std::string& model_name() const;
+  const MemoryPlan& plan() const;
+
+  // Stops admission, waits up to --drain-timeout for running work, then ends what is left with kShutdown.
+  // RETURNS: ok when everything had finished by itself.
+  Status drain_and_stop();
+
+ private:
+  struct Impl;
+  explicit App(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace weir
