@@ -85,21 +85,28 @@ Status FrontDoor::state_status() const {
   return ok_status();
 }
 
-// Places that the engine still counts as running may already be back here, so the difference can be negative for a
-// moment; the slots bound the total whatever the gauges say.
+// Whoever is admitted runs as soon as a place is free, so as long as memory does not hold the queue up, what waits is
+// what exceeds the places, whatever the engine has noticed yet. When memory does, only what really runs counts.
+int FrontDoor::waiting_now() const {
+  const LoadGauges& load = gateway_->load();
+  const bool blocked = load.head_blocked.load(std::memory_order_relaxed);
+  const int running = blocked ? load.running.load(std::memory_order_relaxed) : options_.running_max;
+  return std::max(0, admitted() - running);
+}
+
 Status FrontDoor::room_for(int sequences, int64_t tokens) const {
   const LoadGauges& load = gateway_->load();
-  const int waiting = std::max(0, admitted() - load.running.load(std::memory_order_relaxed));
-  const int start_room = load.start_room.load(std::memory_order_relaxed);
+  const int waiting = waiting_now();
+  const bool blocked = load.head_blocked.load(std::memory_order_relaxed);
+  const int start_room = blocked ? 0 : std::max(0, options_.running_max - admitted());
   if (static_cast<size_t>(sequences) > free_slots_.size() || waiting + sequences > options_.queued_max + start_room) {
     return refuse(Code::kResourceExhausted, Refusal::kQueueFull,
-                  fmt::format("{} requests run and {} of {} wait; try again later",
-                              load.running.load(std::memory_order_relaxed), waiting, options_.queued_max));
+                  fmt::format("{} requests run and {} of {} wait; try again later", admitted() - waiting, waiting,
+                              options_.queued_max));
   }
-  const bool starts_at_once = waiting + sequences <= start_room;
   const int64_t waiting_tokens =
       std::max<int64_t>(0, admitted_tokens_ - load.running_prompt_tokens.load(std::memory_order_relaxed));
-  if (!starts_at_once && waiting_tokens + tokens > options_.queued_tokens_max) {
+  if (sequences > start_room && waiting_tokens + tokens > options_.queued_tokens_max) {
     return refuse(Code::kResourceExhausted, Refusal::kQueueTokensFull,
                   fmt::format("{} of {} prompt tokens wait; try again later", waiting_tokens, options_.queued_tokens_max));
   }
@@ -147,9 +154,8 @@ void FrontDoor::count_refusal(std::string_view reason) {
 }
 
 int FrontDoor::retry_after_seconds() const {
-  const LoadGauges& load = gateway_->load();
-  const int64_t ahead = std::max(1, admitted() - load.running.load(std::memory_order_relaxed) + 1);
-  const int64_t interval_us = load.finish_interval_us.load(std::memory_order_relaxed);
+  const int64_t ahead = waiting_now() + 1;
+  const int64_t interval_us = gateway_->load().finish_interval_us.load(std::memory_order_relaxed);
   return static_cast<int>(std::clamp<int64_t>((ahead * interval_us + 999'999) / 1'000'000, 1, 60));
 }
 

@@ -109,6 +109,7 @@ class FrontDoor {
   enum class State : uint8_t { kLoading, kServing, kDraining };
   Status could_ever_fit(const Demand& demand) const;
   Status state_status() const;
+  int waiting_now() const;
   Status room_for(int sequences, int64_t tokens) const;  // REQUIRES: mutex_ held
   void give_back(SlotIndex slot, int64_t tokens);
 

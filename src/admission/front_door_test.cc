@@ -18,7 +18,6 @@ struct Fixture : testing::Test {
 
   Fixture() {
     door.set_ready();
-    gateway.load().start_room = 2;
   }
   Status admit(int64_t tokens, int n = 1) {
     auto places = door.admit({.prompt_tokens = {tokens}, .n = n});
@@ -56,7 +55,6 @@ TEST_F(FrontDoorTest, QueueIsBoundedInRequestsAndTokens) {
   for (int i = 0; i < 2; ++i) ASSERT_TRUE(admit(40).ok());
   gateway.load().running = 2;
   gateway.load().running_prompt_tokens = 80;
-  gateway.load().start_room = 0;
   ASSERT_TRUE(admit(45).ok());
   ASSERT_TRUE(admit(45).ok());
   const Status tokens = admit(11);
@@ -70,7 +68,7 @@ TEST_F(FrontDoorTest, QueueIsBoundedInRequestsAndTokens) {
 }
 
 TEST_F(FrontDoorTest, BlockedHeadClosesTheStartRoom) {
-  gateway.load().start_room = 0;  // memory lets nobody start
+  gateway.load().head_blocked = true;
   for (int i = 0; i < 3; ++i) ASSERT_TRUE(admit(4).ok());
   EXPECT_EQ(admit(4).reason(), "queue_full");
 }

@@ -63,7 +63,7 @@ struct Notice {
 // How full the engine is, for admission/ and /metrics; written by the engine after each step, read anywhere.
 struct LoadGauges {
   std::atomic<int32_t> running{0};          // places in use, including finished ones whose last byte is unwritten
-  std::atomic<int32_t> start_room{0};       // sequences that could start in the next step
+  std::atomic<bool> head_blocked{false};    // the oldest waiting sequence waits for KV blocks, not for a place
   std::atomic<int32_t> waiting{0};
   std::atomic<int64_t> waiting_tokens{0};       // prompt tokens of the waiting
   std::atomic<int64_t> running_prompt_tokens{0}; // prompt tokens of those that hold a running place
