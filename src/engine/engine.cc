@@ -1,0 +1,108 @@
+#include "engine/engine.h"
+
+#include <algorithm>
+
+#include "base/log.h"
+
+namespace weir {
+namespace {
+
+// The heartbeat moves at least this often even when nothing happens.
+constexpr Micros kIdleTurnUs = 500'000;
+// Sequences run, but every one waits for its reader: look again soon, nobody wakes the engine for ring space.
+constexpr Micros kStalledTurnUs = 1'000;
+
+}  // namespace
+
+Engine::Engine(SchedulerOptions options, BlockPool* pool, Gateway* gateway, Executor* executor, const Clock* clock)
+    : gateway_(gateway),
+      executor_(executor),
+      clock_(clock),
+      histories_(static_cast<size_t>(options.running_max) * static_cast<size_t>(options.session_tokens)),
+      scheduler_(options, pool, gateway, histories_) {
+  step_.reserve(options.step_tokens_max, options.running_max);
+  results_.resize(static_cast<size_t>(options.running_max));
+  commands_.reserve(gateway->command_capacity());
+  gateway_->load().heartbeat_us.store(clock_->now_us(), std::memory_order_relaxed);
+  scheduler_.publish_load();
+}
+
+uint64_t Engine::bytes(const SchedulerOptions& options) {
+  const auto running = static_cast<uint64_t>(options.running_max);
+  return running * static_cast<uint64_t>(options.session_tokens) * sizeof(int32_t) +
+         running * (sizeof(StepSequence) + sizeof(StepResult)) +
+         static_cast<uint64_t>(options.step_tokens_max) * 3 * sizeof(int32_t) +
+         static_cast<uint64_t>(options.slots) * (64 + 3 * sizeof(Command));
+}
+
+Engine::~Engine() { stop(); }
+
+void Engine::start() {
+  WEIR_CHECK(!thread_.joinable());
+  thread_ = std::thread([this] { loop(); });
+}
+
+void Engine::stop() {
+  stopping_.store(true, std::memory_order_release);
+  gateway_->poke();
+  if (thread_.joinable()) thread_.join();
+}
+
+bool Engine::alive(Micros stuck_after_us) const {
+  return clock_->now_us() - gateway_->load().heartbeat_us.load(std::memory_order_relaxed) < stuck_after_us;
+}
+
+void Engine::loop() {
+  executor_->bind_thread();
+  while (!stopping_.load(std::memory_order_acquire)) {
+    if (!turn()) gateway_->wait_for_command(sleep_us());
+  }
+  const Micros now = clock_->now_us();
+  take_commands(now);
+  scheduler_.finish_all(FinishReason::kShutdown, now);
+  scheduler_.publish_load();
+  gateway_->wake_io();
+}
+
+bool Engine::turn() {
+  const Micros now = clock_->now_us();
+  gateway_->load().heartbeat_us.store(now, std::memory_order_relaxed);
+  take_commands(now);
+  scheduler_.expire_waiting(now);
+  scheduler_.plan_step(now, &step_);
+  scheduler_.publish_load();
+  if (!step_.empty()) run_step();
+  gateway_->wake_io();
+  return !step_.empty();
+}
+
+void Engine::take_commands(Micros now) {
+  commands_.clear();
+  gateway_->drain_commands(&commands_);
+  for (const Command& command : commands_) scheduler_.on_command(command, now);
+}
+
+void Engine::run_step() {
+  const Micros begin = clock_->now_us();
+  const auto results = std::span<StepResult>(results_).first(step_.sequences.size());
+  const Status status = executor_->run(step_, results);
+  if (!status.ok()) {
+    log_error("engine", "a step failed and its sequences end with an error: " + status.message());
+    for (StepResult& result : results) result.ok = false;
+  }
+  const Micros end = clock_->now_us();
+  scheduler_.commit(step_, results, end);
+  scheduler_.publish_load();
+  LoadGauges& load = gateway_->load();
+  load.steps.fetch_add(1, std::memory_order_relaxed);
+  load.step_us_total.fetch_add(end - begin, std::memory_order_relaxed);
+}
+
+Micros Engine::sleep_us() const {
+  if (scheduler_.running_count() > 0) return kStalledTurnUs;
+  const Micros deadline = scheduler_.next_deadline();
+  if (deadline == 0) return kIdleTurnUs;
+  return std::clamp<Micros>(deadline - clock_->now_us(), 1, kIdleTurnUs);
+}
+
+}  // namespace weir

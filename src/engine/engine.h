@@ -1,0 +1,58 @@
+// Engine: the step loop. Commands in, one step planned, computed, committed, notices out; again.
+//
+// Owner: server/. It owns the engine thread, which owns all scheduling and block state: no locks inside. After
+// construction the loop never allocates. It sleeps on the Gateway when nothing can be done: an idle server uses no CPU.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <thread>
+#include <vector>
+
+#include "base/clock.h"
+#include "engine/executor.h"
+#include "memory/blocks/block_pool.h"
+#include "message/gateway.h"
+#include "schedule/scheduler.h"
+
+namespace weir {
+
+class Engine {
+ public:
+  // pool, gateway, executor and clock outlive it.
+  Engine(SchedulerOptions options, BlockPool* pool, Gateway* gateway, Executor* executor, const Clock* clock);
+  ~Engine();
+  // Bytes of histories, step buffers and scheduler tables, for the plan.
+  static uint64_t bytes(const SchedulerOptions& options);
+
+  void start();  // starts the thread
+  // Ends what has not ended with kShutdown, publishes the notices and joins. Idempotent.
+  void stop();
+
+  // False when the loop has not turned for stuck_after_us: /health/live. Any thread.
+  bool alive(Micros stuck_after_us) const;
+
+  // One turn of the loop, for tests and for the overhead benchmark: never sleeps. RETURNS whether a step ran.
+  // REQUIRES: start() was not called.
+  bool turn();
+  const Scheduler& scheduler() const { return scheduler_; }
+
+ private:
+  void loop();
+  void take_commands(Micros now);
+  void run_step();
+  Micros sleep_us() const;
+
+  Gateway* const gateway_;
+  Executor* const executor_;
+  const Clock* const clock_;
+  std::vector<int32_t> histories_;
+  Scheduler scheduler_;
+  Step step_;
+  std::vector<StepResult> results_;
+  std::vector<Command> commands_;
+  std::atomic<bool> stopping_{false};
+  std::thread thread_;
+};
+
+}  // namespace weir

@@ -1,0 +1,34 @@
+// Executor: computes a Step. The engine does not know whether a model, a stub or a simulator stands behind it.
+#pragma once
+
+#include <span>
+
+#include "base/status.h"
+#include "schedule/step.h"
+
+namespace weir {
+
+// Owner: server/. Thread: the engine thread only.
+class Executor {
+ public:
+  virtual ~Executor() = default;
+  // Called once on the engine thread before the first run.
+  virtual void bind_thread() {}
+  // Fills results[i] for step.sequences[i]; a sequence that fails alone has ok = false there.
+  // ERRORS: any status means that the whole step failed: the engine ends its sequences with kError and goes on.
+  virtual Status run(const Step& step, std::span<StepResult> results) = 0;
+};
+
+// Produces token (position + 1) x 7919 mod vocab at once, reading no KV: for tests and for measuring the step's own
+// overhead. `delay_us` stands in for the model's time.
+class NullExecutor final : public Executor {
+ public:
+  explicit NullExecutor(int32_t vocab, int64_t delay_us = 0) : vocab_(vocab), delay_us_(delay_us) {}
+  Status run(const Step& step, std::span<StepResult> results) override;
+
+ private:
+  const int32_t vocab_;
+  const int64_t delay_us_;
+};
+
+}  // namespace weir

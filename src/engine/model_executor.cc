@@ -1,0 +1,44 @@
+#include "engine/model_executor.h"
+
+namespace weir {
+
+ModelExecutor::ModelExecutor(Transformer* model, Backend* backend, std::vector<int32_t> eos_ids)
+    : model_(model),
+      backend_(backend),
+      eos_ids_(std::move(eos_ids)),
+      scratch_(static_cast<int32_t>(model->spec().vocab)) {
+  block_tables_.reserve(static_cast<size_t>(model->options().sequences_max));
+  sample_rows_.reserve(static_cast<size_t>(model->options().sequences_max));
+}
+
+uint64_t ModelExecutor::bytes(const ModelSpec& spec, const ModelOptions& options) {
+  return SamplerScratch::bytes(static_cast<int32_t>(spec.vocab)) +
+         static_cast<uint64_t>(options.sequences_max) * (sizeof(std::span<const int32_t>) + sizeof(int32_t)) +
+         static_cast<uint64_t>(options.step_tokens_max) * sizeof(int32_t);
+}
+
+Status ModelExecutor::run(const Step& step, std::span<StepResult> results) {
+  block_tables_.clear();
+  sample_rows_.clear();
+  for (const StepSequence& sequence : step.sequences) {
+    block_tables_.push_back(sequence.blocks);
+    if (sequence.samples) sample_rows_.push_back(sequence.token_begin + sequence.token_count - 1);
+  }
+  WEIR_ASSIGN_OR_RETURN(const std::span<float> logits,
+                        model_->forward({.tokens = step.tokens, .positions = step.positions, .rows = step.rows,
+                                         .block_tables = block_tables_, .sample_rows = sample_rows_}));
+  const auto vocab = static_cast<size_t>(model_->spec().vocab);
+  size_t row = 0;
+  for (size_t i = 0; i < step.sequences.size(); ++i) {
+    const StepSequence& sequence = step.sequences[i];
+    results[i].ok = true;
+    if (!sequence.samples) continue;
+    results[i].ok = sample_row({.logits = logits.subspan(row++ * vocab, vocab), .params = sequence.params,
+                                .prompt = sequence.prompt, .output = sequence.output, .eos_ids = eos_ids_,
+                                .choice_index = sequence.choice_index},
+                               &scratch_, &results[i].token);
+  }
+  return ok_status();
+}
+
+}  // namespace weir

@@ -1,0 +1,22 @@
+// ModelOptions: the sizes a Transformer is built for. A value; comes from the settings and the plan.
+#pragma once
+
+#include <cstdint>
+
+#include "kernels/kv_layer.h"
+#include "tensor/dtype.h"
+
+namespace weir {
+
+struct ModelOptions {
+  WeightFormat format = WeightFormat::kBF16;  // of the matrices
+  DType kv_dtype = DType::kBF16;
+  int64_t session_tokens = 0;   // longest sequence; the rotary tables have so many positions
+  int64_t block_tokens = 64;
+  int64_t step_tokens_max = 0;  // tokens of one forward
+  int64_t sequences_max = 0;    // sequences of one forward; each samples at most one row
+
+  int64_t blocks_per_sequence() const { return (session_tokens + block_tokens - 1) / block_tokens; }
+};
+
+}  // namespace weir

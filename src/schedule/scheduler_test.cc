@@ -1,0 +1,332 @@
+#include "schedule/scheduler.h"
+
+#include <gtest/gtest.h>
+
+#include <map>
+#include <random>
+
+namespace weir {
+namespace {
+
+constexpr int32_t kEos = 99;
+
+struct Shape {
+  int running = 2, queued = 4;
+  int64_t blocks = 8;
+  int block_tokens = 4;
+  int64_t session = 32;
+  int step_tokens = 8;
+};
+
+// The engine's half and the io's half in one thread, with a fake model that emits what `next_token` says.
+struct World {
+  Shape shape;
+  int slots;
+  Gateway gateway;
+  BlockPool pool;
+  std::vector<int32_t> histories;
+  Scheduler scheduler;
+  Step step;
+  Micros now = 1;
+  std::map<SlotIndex, RequestSpec> specs;
+  std::map<SlotIndex, std::vector<int32_t>> outputs;
+  std::map<SlotIndex, FinishReason> ended;
+  std::function<int32_t(const StepSequence&)> next_token = [](const StepSequence&) { return 7; };
+  std::function<bool(const StepSequence&)> fails = [](const StepSequence&) { return false; };
+  bool read_rings = true;
+
+  explicit World(Shape s)
+      : shape(s),
+        slots(s.running + s.queued),
+        gateway(slots, s.running, 1, 8),
+        pool({.blocks = s.blocks, .block_tokens = s.block_tokens, .sequences_max = s.running,
+              .blocks_per_sequence_max = (s.session + s.block_tokens - 1) / s.block_tokens}),
+        histories(static_cast<size_t>(s.running * s.session)),
+        scheduler({.slots = slots, .running_max = s.running, .step_tokens_max = s.step_tokens,
+                   .session_tokens = s.session, .eos_ids = {kEos}},
+                  &pool, &gateway, histories) {
+    step.reserve(s.step_tokens, s.running);
+  }
+
+  void submit(SlotIndex slot, int prompt, int max_tokens, Micros queue_deadline = 0) {
+    RequestSpec& spec = specs[slot];
+    spec = {};
+    for (int i = 0; i < prompt; ++i) spec.prompt.push_back(i % 50);
+    spec.params.max_tokens = max_tokens;
+    spec.queue_deadline_us = queue_deadline;
+    outputs[slot].clear();
+    ended.erase(slot);
+    gateway.channel(slot).spec = &spec;
+    scheduler.on_command({Command::Kind::kSubmit, slot}, now);
+  }
+  void cancel(SlotIndex slot) { scheduler.on_command({Command::Kind::kCancel, slot}, now); }
+  void release(SlotIndex slot) { scheduler.on_command({Command::Kind::kRelease, slot}, now); }
+
+  // RETURNS: tokens in the step; 0 when there was nothing to do.
+  int turn() {
+    now += 1000;
+    scheduler.expire_waiting(now);
+    scheduler.plan_step(now, &step);
+    scheduler.check_invariants();
+    EXPECT_LE(step.tokens.size(), static_cast<size_t>(shape.step_tokens));
+    std::vector<StepResult> results(step.sequences.size());
+    for (size_t i = 0; i < results.size(); ++i) {
+      results[i].ok = !fails(step.sequences[i]);
+      results[i].token.token = next_token(step.sequences[i]);
+    }
+    scheduler.commit(step, results, now);
+    scheduler.check_invariants();
+    scheduler.publish_load();
+    collect();
+    return static_cast<int>(step.tokens.size());
+  }
+
+  void collect() {
+    Notice notice;
+    while (gateway.next_notice(0, &notice)) {
+      Channel& channel = gateway.channel(notice.slot);
+      TokenEvent event;
+      while ((read_rings || notice.finish != FinishReason::kNone) && channel.ring && channel.ring->try_pop(&event)) {
+        outputs[notice.slot].push_back(event.token);
+      }
+      if (notice.finish == FinishReason::kNone) continue;
+      EXPECT_FALSE(ended.count(notice.slot)) << "slot " << notice.slot << " ended twice";
+      ended[notice.slot] = notice.finish;
+      channel.ring = nullptr;
+    }
+  }
+  void run_until_idle(int turns_max = 10000) {
+    while (turn() > 0) ASSERT_GT(--turns_max, 0) << "it never ends";
+  }
+};
+
+TEST(Scheduler, FirstComeFirstServedWithinThePlaces) {
+  World world({});
+  for (SlotIndex slot = 0; slot < 4; ++slot) world.submit(slot, 3, 2);
+  world.turn();
+  EXPECT_EQ(world.scheduler.running_count(), 2);
+  EXPECT_EQ(world.scheduler.waiting_count(), 2);
+  EXPECT_EQ(world.gateway.load().running, 2);
+  world.run_until_idle();
+  EXPECT_EQ(world.ended.size(), 2u) << "a place is held until it is released";
+  world.release(0);
+  world.run_until_idle();
+  EXPECT_EQ(world.ended.size(), 3u);
+  world.release(1);
+  world.run_until_idle();
+  ASSERT_EQ(world.ended.size(), 4u);
+  for (const auto& [slot, reason] : world.ended) EXPECT_EQ(reason, FinishReason::kLength) << slot;
+  EXPECT_EQ(world.outputs[3], (std::vector<int32_t>{7, 7}));
+}
+
+TEST(Scheduler, EosEndsUnlessIgnored) {
+  World world({});
+  world.next_token = [](const StepSequence& s) { return s.output.size() == 1 ? kEos : 7; };
+  world.submit(0, 3, 5);
+  world.specs[0].params.ignore_eos = true;
+  world.submit(1, 3, 5);
+  world.run_until_idle();
+  EXPECT_EQ(world.ended[0], FinishReason::kLength);
+  EXPECT_EQ(world.outputs[0].size(), 5u);
+  EXPECT_EQ(world.ended[1], FinishReason::kStop);
+  EXPECT_EQ(world.outputs[1], (std::vector<int32_t>{7, kEos}));
+}
+
+TEST(Traps, short_behind_long) {
+  World world({.blocks = 20, .session = 64, .step_tokens = 8});
+  world.submit(0, 3, 40);
+  world.turn();
+  world.submit(1, 60, 2);
+  for (int i = 0; i < 6; ++i) {
+    const size_t before = world.outputs[0].size();
+    world.turn();
+    EXPECT_EQ(world.outputs[0].size(), before + 1) << "a decode in every step of the long prefill";
+  }
+}
+
+TEST(Traps, last_request_outgrows_pool) {
+  World world({.running = 2, .blocks = 3, .block_tokens = 4, .session = 32});
+  world.submit(0, 5, 30);
+  world.run_until_idle();
+  EXPECT_EQ(world.ended[0], FinishReason::kLength);
+  EXPECT_EQ(world.outputs[0].size(), 12u - 5u + 1u) << "every position of the pool was used";
+  EXPECT_EQ(world.pool.free_count(), 3);
+}
+
+TEST(Traps, unset_max_tokens) {
+  World world({.running = 2, .blocks = 8, .block_tokens = 4, .session = 32});
+  world.submit(0, 3, 29);  // up to the session: alone it would need the whole pool
+  world.submit(1, 3, 29);
+  world.turn();
+  EXPECT_EQ(world.scheduler.running_count(), 2) << "what may never be used is not reserved";
+}
+
+TEST(Traps, preempt_loop) {
+  World world({.running = 4, .queued = 4, .blocks = 8, .block_tokens = 4, .session = 32, .step_tokens = 16});
+  for (SlotIndex slot = 0; slot < 4; ++slot) world.submit(slot, 6, 20);
+  int computed = 0, turns = 0;
+  for (int tokens; (tokens = world.turn()) > 0;) {
+    computed += tokens;
+    ASSERT_LT(++turns, 500);
+  }
+  ASSERT_EQ(world.ended.size(), 4u);
+  for (SlotIndex slot = 0; slot < 4; ++slot) EXPECT_EQ(world.outputs[slot].size(), 20u) << slot;
+  const int useful = 4 * (6 + 19);
+  EXPECT_GT(world.gateway.load().preemptions, 0u);
+  EXPECT_LT(computed, 2 * useful) << "throughput may not collapse";
+}
+
+TEST(Traps, priority_lost_on_preemption) {
+  World world({.running = 3, .queued = 4, .blocks = 6, .block_tokens = 4, .session = 24, .step_tokens = 16});
+  for (SlotIndex slot = 0; slot < 3; ++slot) world.submit(slot, 4, 16);
+  while (world.gateway.load().preemptions == 0) ASSERT_GT(world.turn(), 0);
+  world.submit(3, 1, 1);  // small enough to fit at once, but younger
+  const auto in_step = [&](SlotIndex slot) {
+    return std::any_of(world.step.sequences.begin(), world.step.sequences.end(),
+                       [&](const StepSequence& s) { return s.slot == slot; });
+  };
+  ASSERT_FALSE(in_step(2)) << "the newest is the victim";
+  bool resumed = false;
+  for (int turn = 0; turn < 100 && world.ended.size() < 4; ++turn) {
+    world.turn();
+    resumed |= in_step(2);
+    EXPECT_TRUE(resumed || !in_step(3)) << "a younger one passed it";
+    if (world.ended.count(0) && world.gateway.channel(0).spec) {
+      world.release(0);
+      world.gateway.channel(0).spec = nullptr;
+    }
+  }
+  EXPECT_EQ(world.ended.size(), 4u);
+  EXPECT_EQ(world.outputs[2].size(), 16u);
+}
+
+TEST(Traps, cancel_while_queued) {
+  World world({});
+  for (SlotIndex slot = 0; slot < 4; ++slot) world.submit(slot, 3, 30);
+  world.turn();
+  world.cancel(2);
+  world.collect();
+  EXPECT_EQ(world.ended[2], FinishReason::kCancelled);
+  EXPECT_EQ(world.scheduler.waiting_count(), 1);
+  world.cancel(2);  // late cancels are harmless
+  world.cancel(0);
+  world.collect();
+  EXPECT_EQ(world.ended[0], FinishReason::kCancelled) << "and so can running ones, within one step";
+  world.release(0);
+  world.release(2);
+  world.turn();
+  EXPECT_EQ(world.scheduler.running_count(), 2) << "the next one has its place";
+}
+
+TEST(Traps, one_bad_request_kills_the_batch) {
+  World world({});
+  world.submit(0, 3, 4);
+  world.submit(1, 3, 4);
+  world.fails = [](const StepSequence& s) { return s.slot == 0 && s.output.size() == 2; };
+  world.run_until_idle();
+  EXPECT_EQ(world.ended[0], FinishReason::kError);
+  EXPECT_EQ(world.ended[1], FinishReason::kLength);
+  EXPECT_EQ(world.outputs[1].size(), 4u);
+}
+
+TEST(Scheduler, QueueTimeoutsSpareWhoHasStarted) {
+  World world({.running = 1, .queued = 3});
+  world.submit(0, 3, 20, world.now + 5000);
+  world.submit(1, 3, 2, world.now + 5000);
+  world.submit(2, 3, 2, world.now + 500000);
+  for (int i = 0; i < 6; ++i) world.turn();
+  EXPECT_EQ(world.ended[1], FinishReason::kQueueTimeout);
+  EXPECT_FALSE(world.ended.count(0));
+  EXPECT_FALSE(world.ended.count(2));
+  EXPECT_GT(world.scheduler.next_deadline(), world.now);
+}
+
+TEST(Scheduler, AFullRingPausesItsSequenceAlone) {
+  World world({.blocks = 20, .session = 64});
+  world.read_rings = false;
+  world.submit(0, 3, 30);
+  for (int i = 0; i < 20; ++i) world.turn();
+  EXPECT_GT(world.gateway.load().ring_stalls, 0u);
+  world.submit(1, 3, 2);
+  world.turn();
+  EXPECT_EQ(world.step.sequences.size(), 1u) << "the other one runs";
+  world.read_rings = true;
+  TokenEvent event;
+  while (world.gateway.channel(0).ring->try_pop(&event)) world.outputs[0].push_back(event.token);
+  world.run_until_idle();
+  EXPECT_EQ(world.outputs[0].size(), 30u);
+}
+
+TEST(Scheduler, AHeadWithoutBlocksIsSaid) {
+  World world({.running = 2, .queued = 2, .blocks = 4, .block_tokens = 4, .session = 16});
+  world.submit(0, 11, 4);
+  world.submit(1, 8, 2);
+  world.turn();
+  EXPECT_TRUE(world.gateway.load().head_blocked);
+  world.run_until_idle();
+  EXPECT_EQ(world.ended.size(), 2u);
+  EXPECT_FALSE(world.gateway.load().head_blocked);
+}
+
+// Random requests, cancels, failures and slow releases; after every step the invariants hold, and in the end
+// everything has ended exactly once and every block is back. A failure prints its seed.
+TEST(Traps, aborted_requests_leak) {
+  for (uint32_t seed = 0; seed < 300; ++seed) {
+    SCOPED_TRACE(testing::Message() << "seed " << seed);
+    std::mt19937 random(seed);
+    const auto pick = [&](int low, int high) { return low + static_cast<int>(random() % (high - low + 1)); };
+    Shape shape{.running = pick(1, 5), .queued = pick(0, 6), .blocks = pick(3, 20), .block_tokens = 4,
+                .session = pick(8, 64), .step_tokens = 0};
+    shape.step_tokens = pick(shape.running, 40);
+    World world(shape);
+    const int64_t longest_prompt = std::min<int64_t>(shape.session - 1, shape.blocks * shape.block_tokens - 1);
+    world.fails = [&](const StepSequence&) { return random() % 200 == 0; };
+    world.next_token = [&](const StepSequence&) { return random() % 20 == 0 ? kEos : 1; };
+    std::vector<bool> busy(static_cast<size_t>(world.slots), false);
+    int submitted = 0, finished = 0;
+    const auto settle = [&](bool all) {
+      for (SlotIndex slot = 0; slot < world.slots; ++slot) {
+        if (!world.ended.count(slot) || (!all && random() % 3 == 0)) continue;
+        world.ended.erase(slot);
+        world.release(slot);
+        busy[static_cast<size_t>(slot)] = false;
+        ++finished;
+      }
+    };
+    for (int turn = 0; turn < 150; ++turn) {
+      const SlotIndex slot = pick(0, world.slots - 1);
+      if (!busy[static_cast<size_t>(slot)] && random() % 2) {
+        busy[static_cast<size_t>(slot)] = true;
+        world.submit(slot, pick(1, static_cast<int>(longest_prompt)), pick(1, 40),
+                     random() % 2 ? world.now + pick(1, 30) * 1000 : world.now + 60'000'000);
+        ++submitted;
+      } else if (busy[static_cast<size_t>(slot)] && random() % 8 == 0) {
+        world.cancel(slot);
+        world.collect();
+      }
+      world.turn();
+      settle(false);
+    }
+    world.fails = [](const StepSequence&) { return false; };
+    for (int turn = 0; turn < 3000 && finished < submitted; ++turn) {
+      world.turn();
+      settle(true);
+    }
+    ASSERT_EQ(finished, submitted);
+    ASSERT_EQ(world.pool.free_count(), shape.blocks);
+    ASSERT_EQ(world.scheduler.running_count() + world.scheduler.waiting_count(), 0);
+  }
+}
+
+TEST(Scheduler, FinishAllEndsEverything) {
+  World world({});
+  for (SlotIndex slot = 0; slot < 5; ++slot) world.submit(slot, 3, 20);
+  world.turn();
+  world.scheduler.finish_all(FinishReason::kShutdown, world.now);
+  world.collect();
+  EXPECT_EQ(world.ended.size(), 5u);
+  EXPECT_EQ(world.pool.free_count(), world.pool.total_count());
+}
+
+}  // namespace
+}  // namespace weir
