@@ -31,6 +31,11 @@ Scheduler::Scheduler(SchedulerOptions options, BlockPool* pool, Gateway* gateway
   WEIR_CHECK(histories.size() >= static_cast<size_t>(options_.running_max) * static_cast<size_t>(options_.session_tokens));
   running_.reserve(static_cast<size_t>(options_.running_max));
   for (int place = options_.running_max; place-- > 0;) free_places_.push_back(place);
+  for (int place = 0; place < options_.running_max; ++place) {
+    auto opened = pool_->open_table();
+    WEIR_CHECK(opened.has_value());
+    tables_.push_back(std::move(*opened));
+  }
 }
 
 void Scheduler::on_command(Command command, Micros now) {
@@ -114,7 +119,7 @@ void Scheduler::start_waiting(Micros now) {
 
 bool Scheduler::can_start(const Sequence& sequence) const {
   const auto soon = static_cast<int64_t>(running_.size());
-  return pool_->free_count() >= pool_->blocks_for(sequence.total() + 1) + soon;
+  return pool_->free_blocks() >= pool_->blocks_for(sequence.total() + 1) + soon;
 }
 
 void Scheduler::start(SlotIndex slot, Micros now) {
@@ -133,7 +138,7 @@ void Scheduler::start(SlotIndex slot, Micros now) {
     channel.started_us = now;
   }
   // All blocks of the known text at once: two half-prefilled prompts cannot starve each other.
-  WEIR_CHECK(pool_->grow(sequence.place, sequence.total()));
+  WEIR_CHECK(table(sequence).grow(sequence.total()) == Grow::kOk);
   running_.push_back(slot);
 }
 
@@ -174,27 +179,24 @@ void Scheduler::plan_running(Micros now, Step* step) {
 // RETURNS: false when the sequence itself had to give way.
 bool Scheduler::make_room(SlotIndex slot, int32_t to_tokens, Micros now) {
   Sequence& sequence = at(slot);
-  while (!pool_->grow(sequence.place, to_tokens)) {
+  for (;;) {
+    const Grow grown = table(sequence).grow(to_tokens);
+    if (grown == Grow::kOk) return true;
     const SlotIndex newest = running_.back();
-    if (newest != slot) {
-      preempt(newest);
-      continue;
+    if (grown == Grow::kRowFull || running_.size() == 1) {
+      finish(slot, FinishReason::kLength, now);  // the whole pool could not hold one token more
+      return false;
     }
-    if (running_.size() > 1) {
-      preempt(slot);
-    } else {
-      finish(slot, FinishReason::kLength, now);  // it has the whole pool and needs more
-    }
-    return false;
+    preempt(newest);
+    if (newest == slot) return false;
   }
-  return true;
 }
 
 void Scheduler::preempt(SlotIndex slot) {
   Sequence& sequence = at(slot);
   WEIR_CHECK(running_.back() == slot);
   running_.pop_back();
-  pool_->release(sequence.place);
+  table(sequence).release();
   gateway_->load().preemptions.fetch_add(1, std::memory_order_relaxed);
   gateway_->load().recomputed_tokens.fetch_add(static_cast<uint64_t>(sequence.kv_tokens), std::memory_order_relaxed);
   sequence.kv_tokens = 0;
@@ -218,7 +220,7 @@ void Scheduler::add_to_step(SlotIndex slot, int32_t count, Step* step) {
       .params = &sequence.spec->params,
       .prompt = text.first(static_cast<size_t>(sequence.prompt_tokens)),
       .output = text.subspan(static_cast<size_t>(sequence.prompt_tokens)),
-      .blocks = pool_->table(sequence.place),
+      .blocks = tables_[static_cast<size_t>(sequence.place)].blocks(),
       .choice_index = sequence.choice_index,
   });
   for (int32_t i = 0; i < count; ++i) {
@@ -282,7 +284,7 @@ void Scheduler::finish(SlotIndex slot, FinishReason reason, Micros now) {
     waiting_tokens_ -= sequence.prompt_tokens;
   } else {
     WEIR_CHECK(sequence.stage == Stage::kRunning);
-    pool_->release(sequence.place);
+    table(sequence).release();
     running_.erase(std::find(running_.begin(), running_.end(), slot));
   }
   channel.prompt_tokens_done = std::min(sequence.kv_tokens, sequence.prompt_tokens);
@@ -318,9 +320,9 @@ void Scheduler::publish_load() const {
   load.waiting.store(waiting_.count(), std::memory_order_relaxed);
   load.waiting_tokens.store(waiting_tokens_, std::memory_order_relaxed);
   load.running_prompt_tokens.store(placed_prompt_tokens_, std::memory_order_relaxed);
-  load.blocks_free.store(pool_->free_count(), std::memory_order_relaxed);
-  load.blocks_live.store(pool_->total_count() - pool_->free_count(), std::memory_order_relaxed);
-  load.blocks_total.store(pool_->total_count(), std::memory_order_relaxed);
+  load.blocks_free.store(pool_->free_blocks(), std::memory_order_relaxed);
+  load.blocks_live.store(pool_->total_blocks() - pool_->free_blocks(), std::memory_order_relaxed);
+  load.blocks_total.store(pool_->total_blocks(), std::memory_order_relaxed);
 }
 
 void Scheduler::check_invariants() const {
@@ -332,15 +334,15 @@ void Scheduler::check_invariants() const {
     running += sequence.stage == Stage::kRunning;
     placed += sequence.place >= 0;
     if (sequence.place < 0) continue;
-    const auto held = static_cast<int64_t>(pool_->table(sequence.place).size());
-    blocks += held;
-    WEIR_CHECK(sequence.stage == Stage::kRunning || held == 0);
-    WEIR_CHECK(sequence.kv_tokens <= held * pool_->block_tokens() || sequence.stage == Stage::kEnded);
+    const BlockTable& held = tables_[static_cast<size_t>(sequence.place)];
+    blocks += static_cast<int64_t>(held.blocks().size());
+    WEIR_CHECK(sequence.stage == Stage::kRunning || held.blocks().empty());
+    WEIR_CHECK(sequence.kv_tokens <= held.capacity_tokens() || sequence.stage == Stage::kEnded);
   }
   WEIR_CHECK(waiting == waiting_.count() && waiting_tokens == waiting_tokens_);
   WEIR_CHECK(running == running_count());
   WEIR_CHECK(placed + static_cast<int>(free_places_.size()) == options_.running_max);
-  WEIR_CHECK(blocks + pool_->free_count() == pool_->total_count());
+  WEIR_CHECK(blocks + pool_->free_blocks() == pool_->total_blocks());
 }
 
 }  // namespace weir

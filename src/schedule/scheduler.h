@@ -83,6 +83,8 @@ class Scheduler {
                               static_cast<size_t>(options_.session_tokens));
   }
 
+  BlockTable& table(const Sequence& sequence) { return tables_[static_cast<size_t>(sequence.place)]; }
+
   void submit(SlotIndex slot);
   void release(SlotIndex slot);
   void start_waiting(Micros now);
@@ -105,6 +107,7 @@ class Scheduler {
   WaitingList waiting_;
   std::vector<SlotIndex> running_;     // by place order, oldest first
   std::vector<int32_t> free_places_;
+  std::vector<BlockTable> tables_;     // [running_max] one per place, open for good
   int64_t waiting_tokens_ = 0;
   int64_t placed_prompt_tokens_ = 0;
   bool head_blocked_ = false;

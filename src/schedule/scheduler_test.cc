@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <functional>
 #include <map>
 #include <random>
 
@@ -17,6 +19,12 @@ struct Shape {
   int64_t session = 32;
   int step_tokens = 8;
 };
+
+BlockPoolOptions pool_options(const Shape& s) {
+  const int64_t row = std::min<int64_t>((s.session + s.block_tokens - 1) / s.block_tokens, s.blocks);
+  return {.blocks = static_cast<int32_t>(s.blocks), .block_tokens = s.block_tokens, .sequences_max = s.running,
+          .blocks_per_sequence_max = static_cast<int32_t>(row)};
+}
 
 // The engine's half and the io's half in one thread, with a fake model that emits what `next_token` says.
 struct World {
@@ -39,8 +47,7 @@ struct World {
       : shape(s),
         slots(s.running + s.queued),
         gateway(slots, s.running, 1, 8),
-        pool({.blocks = s.blocks, .block_tokens = s.block_tokens, .sequences_max = s.running,
-              .blocks_per_sequence_max = (s.session + s.block_tokens - 1) / s.block_tokens}),
+        pool(pool_options(s)),
         histories(static_cast<size_t>(s.running * s.session)),
         scheduler({.slots = slots, .running_max = s.running, .step_tokens_max = s.step_tokens,
                    .session_tokens = s.session, .eos_ids = {kEos}},
@@ -150,7 +157,7 @@ TEST(Traps, last_request_outgrows_pool) {
   world.run_until_idle();
   EXPECT_EQ(world.ended[0], FinishReason::kLength);
   EXPECT_EQ(world.outputs[0].size(), 12u - 5u + 1u) << "every position of the pool was used";
-  EXPECT_EQ(world.pool.free_count(), 3);
+  EXPECT_EQ(world.pool.free_blocks(), 3);
 }
 
 TEST(Traps, unset_max_tokens) {
@@ -313,7 +320,7 @@ TEST(Traps, aborted_requests_leak) {
       settle(true);
     }
     ASSERT_EQ(finished, submitted);
-    ASSERT_EQ(world.pool.free_count(), shape.blocks);
+    ASSERT_EQ(world.pool.free_blocks(), shape.blocks);
     ASSERT_EQ(world.scheduler.running_count() + world.scheduler.waiting_count(), 0);
   }
 }
@@ -325,7 +332,7 @@ TEST(Scheduler, FinishAllEndsEverything) {
   world.scheduler.finish_all(FinishReason::kShutdown, world.now);
   world.collect();
   EXPECT_EQ(world.ended.size(), 5u);
-  EXPECT_EQ(world.pool.free_count(), world.pool.total_count());
+  EXPECT_EQ(world.pool.free_blocks(), world.pool.total_blocks());
 }
 
 }  // namespace

@@ -1,0 +1,106 @@
+#include "checkpoint/mapped_file.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <functional>
+
+#include "base/check.h"
+#include "base/units.h"
+
+namespace weir {
+namespace {
+
+Status open_error(const std::string& path, int error) {
+  if (error == ENOENT || error == ENOTDIR) return not_found(fmt::format("{}: no such file", path));
+  return failed_precondition(fmt::format("{}: cannot be opened: {}", path, std::strerror(error)));
+}
+
+uintptr_t page_bytes() {
+  static const auto kBytes = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
+  return kBytes;
+}
+
+}  // namespace
+
+Result<RegularFile> RegularFile::open(const std::string& path) {
+  // O_NONBLOCK: opening a pipe must not wait for its writer.
+  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  if (fd < 0) return open_error(path, errno);
+  struct stat facts {};
+  if (fstat(fd, &facts) != 0 || !S_ISREG(facts.st_mode) || facts.st_size < 0) {
+    ::close(fd);
+    return data_loss(fmt::format("{}: not a regular file", path));
+  }
+  return RegularFile(fd, static_cast<uint64_t>(facts.st_size));
+}
+
+RegularFile::~RegularFile() {
+  if (fd_ >= 0) ::close(fd_);
+}
+
+Result<uint64_t> RegularFile::size_now() const {
+  struct stat facts {};
+  if (fstat(fd_, &facts) != 0 || facts.st_size < 0) return data_loss("cannot ask for the file's size");
+  return static_cast<uint64_t>(facts.st_size);
+}
+
+Result<std::string> read_small_file(const std::string& path, uint64_t bytes_max) {
+  WEIR_ASSIGN_OR_RETURN(const RegularFile file, RegularFile::open(path));
+  if (file.size_at_open() > bytes_max) {
+    return Status(Code::kTooLarge,
+                  fmt::format("{}: {} bytes, more than the {} allowed", path, file.size_at_open(), bytes_max));
+  }
+  std::string text(file.size_at_open(), '\0');
+  size_t done = 0;
+  while (done < text.size()) {
+    const ssize_t got = pread(file.fd(), text.data() + done, text.size() - done, static_cast<off_t>(done));
+    if (got < 0 && errno == EINTR) continue;
+    if (got <= 0) return data_loss(fmt::format("{}: cannot be read whole", path));
+    done += static_cast<size_t>(got);
+  }
+  return text;
+}
+
+Result<std::unique_ptr<MappedFile>> MappedFile::open(const std::string& path) {
+  WEIR_ASSIGN_OR_RETURN(RegularFile file, RegularFile::open(path));
+  const uint64_t size = file.size_at_open();
+  if (size == 0) return data_loss(fmt::format("{}: the file is empty", path));
+  void* at = mmap(nullptr, size, PROT_READ, MAP_PRIVATE, file.fd(), 0);
+  if (at == MAP_FAILED) {
+    return failed_precondition(
+        fmt::format("{}: cannot map {}: {}", path, format_bytes(size), std::strerror(errno)));
+  }
+  const std::span<const std::byte> bytes(static_cast<const std::byte*>(at), size);
+  return std::unique_ptr<MappedFile>(new MappedFile(std::move(file), path, bytes));
+}
+
+MappedFile::~MappedFile() { munmap(const_cast<std::byte*>(bytes_.data()), bytes_.size()); }
+
+Status MappedFile::check_size() const {
+  const Result<uint64_t> now = file_.size_now();
+  if (!now.ok()) return now.status().with_prefix(path_);
+  if (*now == bytes_.size()) return ok_status();
+  return data_loss(fmt::format("{}: was {} bytes when opened and is {} now; do not write to a model in use", path_,
+                               bytes_.size(), *now));
+}
+
+bool MappedFile::contains(std::span<const std::byte> part) const {
+  const std::less_equal<const std::byte*> before;
+  return before(bytes_.data(), part.data()) && before(part.data() + part.size(), bytes_.data() + bytes_.size());
+}
+
+void MappedFile::drop_pages(std::span<const std::byte> part) const {
+  WEIR_CHECK(contains(part));
+  // Rounding outwards may drop a neighbour's page too, which only costs it a refault: the mapping is read-only.
+  const uintptr_t begin = reinterpret_cast<uintptr_t>(part.data()) / page_bytes() * page_bytes();
+  const uintptr_t end = round_up(reinterpret_cast<uintptr_t>(part.data()) + part.size(), page_bytes());
+  if (!part.empty()) madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);
+}
+
+}  // namespace weir

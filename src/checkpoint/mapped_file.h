@@ -1,0 +1,69 @@
+// Reading files of a model directory: small texts whole, weights through a read-only mapping.
+//
+// Any thread. Only regular files are opened (never a pipe or a device, which could block or never end); symbolic
+// links are followed, because a hub cache is made of them. Nothing is ever written.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+
+#include "base/status.h"
+
+namespace weir {
+
+// An open descriptor of a regular file. Move-only.
+class RegularFile {
+ public:
+  // ERRORS: kNotFound; kFailedPrecondition for no permission or too many open files; kDataLoss for not regular.
+  static Result<RegularFile> open(const std::string& path);
+  RegularFile(RegularFile&& other) noexcept : fd_(other.fd_), size_(other.size_) { other.fd_ = -1; }
+  RegularFile& operator=(RegularFile&& other) = delete;
+  ~RegularFile();
+
+  uint64_t size_at_open() const { return size_; }
+  // The size the file has now. ERRORS: kDataLoss when it cannot be asked.
+  Result<uint64_t> size_now() const;
+  int fd() const { return fd_; }
+
+ private:
+  RegularFile(int fd, uint64_t size) : fd_(fd), size_(size) {}
+  int fd_ = -1;
+  uint64_t size_ = 0;
+};
+
+// ERRORS: those of RegularFile::open; kTooLarge above bytes_max; kDataLoss when reading fails.
+Result<std::string> read_small_file(const std::string& path, uint64_t bytes_max);
+
+// A whole file mapped read-only. Its pages are page cache that the kernel can drop; they count in this process's
+// resident size while they are touched.
+//
+// A file that shrinks after open() makes the missing pages fault with SIGBUS; nothing in user space can prevent
+// that. check_size() narrows the window: loaders call it just before they copy.
+class MappedFile {
+ public:
+  static Result<std::unique_ptr<MappedFile>> open(const std::string& path);
+  MappedFile(const MappedFile&) = delete;
+  MappedFile& operator=(const MappedFile&) = delete;
+  ~MappedFile();
+
+  std::span<const std::byte> bytes() const { return bytes_; }
+  const std::string& path() const { return path_; }
+  // ERRORS: kDataLoss when the file no longer has the size it had at open.
+  Status check_size() const;
+  bool contains(std::span<const std::byte> part) const;
+  // Takes the pages that `part` touches out of the resident size; reading them again is allowed and slow.
+  // REQUIRES: contains(part).
+  void drop_pages(std::span<const std::byte> part) const;
+
+ private:
+  MappedFile(RegularFile file, std::string path, std::span<const std::byte> bytes)
+      : file_(std::move(file)), path_(std::move(path)), bytes_(bytes) {}
+  RegularFile file_;
+  std::string path_;
+  std::span<const std::byte> bytes_;
+};
+
+}  // namespace weir

@@ -1,0 +1,39 @@
+// HostDevice: ordinary memory as a Device. Copies are done when the call returns; streams carry no state.
+// Thread: as device/device.h says. Limits: a reservation larger than what /proc/meminfo calls available is refused,
+// because touching it would bring the kernel's OOM killer and not an error.
+// Never: swaps, locks pages (mlock needs rights that containers lack), or gives out memory that was not touched.
+#pragma once
+
+#include <memory>
+
+#include "device/device.h"
+
+namespace weir {
+
+// For host kernels and tests alone: the address space of the host device is the process's own.
+template <class T>
+T* host_ptr(DevicePtr ptr) {
+  return reinterpret_cast<T*>(static_cast<uintptr_t>(ptr.address()));
+}
+inline DevicePtr device_ptr_of(const void* host) { return DevicePtr(reinterpret_cast<uintptr_t>(host)); }
+
+class HostDevice final : public Device {
+ public:
+  std::string_view name() const override { return "cpu"; }
+  Result<std::unique_ptr<Stream>> make_stream() override;
+  void copy_to_device(Stream& stream, DevicePtr dst, const void* src, uint64_t bytes) override;
+  void copy_to_host(Stream& stream, void* dst, DevicePtr src, uint64_t bytes) override;
+  void copy_within(Stream& stream, DevicePtr dst, DevicePtr src, uint64_t bytes) override;
+  void fill_zero(Stream& stream, DeviceSpan span) override;
+  Status synchronize(Stream& stream) override;
+  uint64_t memory_free_bytes() const override;   // MemAvailable
+  uint64_t memory_total_bytes() const override;  // MemTotal
+  void* host_pointer(DevicePtr ptr) const override { return host_ptr<void>(ptr); }
+
+ protected:
+  Result<DevicePtr> map(uint64_t bytes, uint64_t bytes_max) override;
+  Status remap(DevicePtr base, uint64_t bytes_old, uint64_t bytes_new) override;
+  void unmap(DevicePtr base, uint64_t bytes_max) override;
+};
+
+}  // namespace weir

@@ -1,0 +1,238 @@
+// The step loop over a real Gateway: with a stub executor for its own behaviour, with a real (tiny) model for the
+// promise that an answer does not depend on the load.
+#include "engine/engine.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <map>
+#include <new>
+
+#include "engine/model_executor.h"
+
+namespace {
+thread_local bool t_counting = false;
+thread_local size_t t_allocations = 0;
+}  // namespace
+
+// Counts the allocations of a thread that asked for it. Sanitizers bring their own operator new.
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#define WEIR_COUNTS_ALLOCATIONS 1
+[[gnu::noinline]] void* operator new(size_t size) {
+  t_allocations += t_counting;
+  if (void* p = std::malloc(size ? size : 1)) return p;
+  std::abort();
+}
+[[gnu::noinline]] void operator delete(void* p) noexcept { std::free(p); }
+[[gnu::noinline]] void operator delete(void* p, size_t) noexcept { std::free(p); }
+#endif
+
+namespace weir {
+namespace {
+
+struct Rig {
+  SteadyClock clock;
+  SchedulerOptions options;
+  Gateway gateway;
+  BlockPool pool;
+  Engine engine;
+  std::map<SlotIndex, RequestSpec> specs;
+  std::map<SlotIndex, std::vector<int32_t>> outputs;
+  std::map<SlotIndex, FinishReason> ended;
+
+  Rig(Executor* executor, SchedulerOptions o, int32_t blocks, int32_t block_tokens = 16)
+      : options(o),
+        gateway(o.slots, o.running_max, 1, Gateway::kRingEvents),
+        pool({.blocks = blocks, .block_tokens = block_tokens, .sequences_max = o.running_max,
+              .blocks_per_sequence_max =
+                  std::min(blocks, static_cast<int32_t>((o.session_tokens + block_tokens - 1) / block_tokens))}),
+        engine(o, &pool, &gateway, executor, &clock) {}
+
+  void submit(SlotIndex slot, std::vector<int32_t> prompt, SamplingParams params) {
+    specs[slot] = {.id = static_cast<uint64_t>(slot), .prompt = std::move(prompt), .params = std::move(params)};
+    gateway.channel(slot).spec = &specs[slot];
+    gateway.channel(slot).choice_index = 0;
+    gateway.submit(slot);
+  }
+  void collect() {
+    Notice notice;
+    while (gateway.next_notice(0, &notice)) {
+      TokenEvent event;
+      while (gateway.channel(notice.slot).ring && gateway.channel(notice.slot).ring->try_pop(&event)) {
+        outputs[notice.slot].push_back(event.token);
+      }
+      if (notice.finish != FinishReason::kNone) ended[notice.slot] = notice.finish;
+    }
+  }
+  void run_until_ended(size_t count) {
+    for (int i = 0; i < 200000 && ended.size() < count; ++i) {
+      engine.turn();
+      collect();
+      for (const auto& [slot, reason] : ended) {
+        if (specs.erase(slot)) gateway.release(slot);
+      }
+    }
+    ASSERT_EQ(ended.size(), count);
+  }
+};
+
+SamplingParams tokens(int32_t count, float temperature = 0, uint64_t seed = 0) {
+  SamplingParams params;
+  params.max_tokens = count;
+  params.temperature = temperature;
+  params.seed = seed;
+  params.ignore_eos = true;
+  return params;
+}
+
+TEST(Engine, ThreadRunsRequestsAndSleepsWhenIdle) {
+  NullExecutor executor(100);
+  Rig rig(&executor, {.slots = 4, .running_max = 2, .step_tokens_max = 16, .session_tokens = 64}, 16);
+  rig.engine.start();
+  for (SlotIndex slot = 0; slot < 2; ++slot) rig.submit(slot, {1, 2, 3}, tokens(5));
+  for (int i = 0; i < 2000 && rig.ended.size() < 2; ++i) {
+    rig.collect();
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  EXPECT_EQ(rig.outputs[0].size(), 5u);
+  EXPECT_EQ(rig.ended[1], FinishReason::kLength);
+  const uint64_t steps = rig.gateway.load().steps;
+  timespec before{}, after{};
+  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &before);
+  std::this_thread::sleep_for(std::chrono::milliseconds(300));
+  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &after);
+  EXPECT_EQ(rig.gateway.load().steps, steps);
+  EXPECT_LT((after.tv_sec - before.tv_sec) * 1e3 + (after.tv_nsec - before.tv_nsec) / 1e6, 30.0) << "ms of CPU, idle";
+  EXPECT_TRUE(rig.engine.alive(2'000'000));
+}
+
+TEST(Engine, StopEndsEverythingOnce) {
+  NullExecutor executor(100, 1000);
+  Rig rig(&executor, {.slots = 8, .running_max = 2, .step_tokens_max = 16, .session_tokens = 4096}, 512);
+  rig.engine.start();
+  for (SlotIndex slot = 0; slot < 8; ++slot) rig.submit(slot, {1, 2, 3}, tokens(4000));
+  std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  rig.engine.stop();
+  rig.collect();
+  ASSERT_EQ(rig.ended.size(), 8u);
+  for (const auto& [slot, reason] : rig.ended) EXPECT_EQ(reason, FinishReason::kShutdown);
+  EXPECT_EQ(rig.pool.free_blocks(), rig.pool.total_blocks());
+}
+
+// An executor that hangs until told to go on.
+struct StuckExecutor final : Executor {
+  std::atomic<bool> go{false};
+  Status run(const Step& step, std::span<StepResult> results) override {
+    while (!go) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    return NullExecutor(10).run(step, results);
+  }
+};
+
+TEST(Traps, stuck_loop_is_unhealthy) {
+  StuckExecutor executor;
+  Rig rig(&executor, {.slots = 1, .running_max = 1, .step_tokens_max = 16, .session_tokens = 64}, 8);
+  rig.engine.start();
+  rig.submit(0, {1}, tokens(2));
+  std::this_thread::sleep_for(std::chrono::milliseconds(250));
+  EXPECT_FALSE(rig.engine.alive(100'000));
+  EXPECT_TRUE(rig.engine.alive(60'000'000)) << "a long step is not a stuck loop";
+  executor.go = true;
+  for (int i = 0; i < 1000 && !rig.engine.alive(100'000); ++i) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  EXPECT_TRUE(rig.engine.alive(100'000));
+}
+
+struct FailingExecutor final : Executor {
+  int failures = 1;
+  Status run(const Step& step, std::span<StepResult> results) override {
+    if (failures-- > 0) return internal_error("the device fell off");
+    return NullExecutor(10).run(step, results);
+  }
+};
+
+TEST(Engine, AFailedStepEndsItsSequencesAndTheNextOneRuns) {
+  FailingExecutor executor;
+  Rig rig(&executor, {.slots = 2, .running_max = 1, .step_tokens_max = 16, .session_tokens = 64}, 8);
+  rig.submit(0, {1}, tokens(2));
+  rig.submit(1, {1}, tokens(2));
+  rig.run_until_ended(2);
+  EXPECT_EQ(rig.ended[0], FinishReason::kError);
+  EXPECT_EQ(rig.ended[1], FinishReason::kLength);
+}
+
+TEST(Engine, AStepDoesNotAllocate) {
+#ifndef WEIR_COUNTS_ALLOCATIONS
+  GTEST_SKIP() << "the sanitizer has its own operator new";
+#endif
+  NullExecutor executor(100);
+  Rig rig(&executor, {.slots = 300, .running_max = 256, .step_tokens_max = 512, .session_tokens = 512}, 256 * 32);
+  for (SlotIndex slot = 0; slot < 300; ++slot) rig.submit(slot, std::vector<int32_t>(20, 1), tokens(200));
+  for (int i = 0; i < 30; ++i) {
+    rig.engine.turn();
+    rig.collect();
+  }
+  t_allocations = 0;
+  for (int i = 0; i < 60; ++i) {
+    t_counting = true;
+    rig.engine.turn();
+    t_counting = false;
+    rig.collect();
+  }
+  EXPECT_EQ(t_allocations, 0u);
+  EXPECT_EQ(rig.gateway.load().running, 256);
+}
+
+// A tiny real model (random weights, tests/golden) behind the engine.
+struct ModelRig {
+  std::unique_ptr<Backend> backend;
+  std::unique_ptr<Transformer> model;
+  Region kv;
+  std::unique_ptr<ModelExecutor> executor;
+  std::unique_ptr<Rig> rig;
+
+  explicit ModelRig(int32_t blocks, int step_tokens, int running = 6) {
+    const std::string dir = "tests/golden/models/qwen2";
+    backend = std::move(make_backend("cpu", {.threads = 1, .isa = "", .pin = false})).value();
+    const ModelSpec spec = load_spec(dir).value();
+    const ModelOptions options{.format = WeightFormat::kInt8G32, .kv_dtype = DType::kBF16, .session_tokens = 128,
+                               .block_tokens = 16, .step_tokens_max = step_tokens, .sequences_max = running};
+    auto checkpoint = std::move(Checkpoint::open(dir)).value();
+    model = std::move(Transformer::load(spec, options, *checkpoint, *backend, nullptr)).value();
+    kv = std::move(backend->device().reserve(static_cast<uint64_t>(blocks) *
+                                             Transformer::needs(spec, options, backend->ops()).kv_block)).value();
+    model->attach_kv(kv.span(), blocks);
+    executor = std::make_unique<ModelExecutor>(model.get(), backend.get(), std::vector<int32_t>{});
+    rig = std::make_unique<Rig>(executor.get(),
+                                SchedulerOptions{.slots = 12, .running_max = running, .step_tokens_max = step_tokens,
+                                                 .session_tokens = 128},
+                                blocks);
+  }
+};
+
+std::vector<int32_t> prompt_of(int slot) {
+  std::vector<int32_t> prompt;
+  for (int i = 0; i < 10 + slot * 7; ++i) prompt.push_back((i * 31 + slot * 17) % 200);
+  return prompt;
+}
+
+// Promise 8: alone with a large pool, against a crowd in a pool so small that sequences are preempted and computed
+// again, in chunks of another size. Greedy for the even ones, sampled with a seed for the odd ones.
+TEST(Promise, TheSameAnswerAtAnyLoad) {
+  std::map<SlotIndex, std::vector<int32_t>> alone;
+  const auto params = [](int slot) { return tokens(30, slot % 2 ? 0.9f : 0.0f, 40 + static_cast<uint64_t>(slot)); };
+  for (SlotIndex slot = 0; slot < 10; ++slot) {
+    ModelRig quiet(64, 128);
+    quiet.rig->submit(slot, prompt_of(slot), params(slot));
+    quiet.rig->run_until_ended(1);
+    alone[slot] = quiet.rig->outputs[slot];
+    ASSERT_EQ(alone[slot].size(), 30u);
+  }
+  ModelRig crowd(14, 24);
+  for (SlotIndex slot = 0; slot < 10; ++slot) crowd.rig->submit(slot, prompt_of(slot), params(slot));
+  crowd.rig->run_until_ended(10);
+  EXPECT_GT(crowd.rig->gateway.load().preemptions, 0u) << "the test wants preemptions";
+  for (SlotIndex slot = 0; slot < 10; ++slot) EXPECT_EQ(crowd.rig->outputs[slot], alone[slot]) << "slot " << slot;
+}
+
+}  // namespace
+}  // namespace weir

@@ -1,0 +1,42 @@
+// Backend: a Device, the Ops that compute on it, and the workers they use. The one door through which the rest of
+// the server picks hardware.
+//
+// Owner: server/. Thread: made and destroyed on one thread; used as device.h and ops.h say. Limits: the thread count
+// is fixed at construction. Adding a backend means adding a folder kernels/<name>/ with a backend.cc that defines
+// `Result<std::unique_ptr<Backend>> make_<name>_backend(const BackendOptions&)`: CMake lists the folders that have
+// one, so no file is edited and the static library cannot drop an object that nothing refers to.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "device/device.h"
+#include "kernels/ops.h"
+
+namespace weir {
+
+struct BackendOptions {
+  int threads = 0;    // compute threads, the calling one included; 0 = one per CPU this process may use; <= 1024
+  std::string isa;    // "" = the best this CPU has (WEIR_ISA in the environment, where set, wins): scalar, avx2,
+                      // avx512, avx512vnni, neon
+  bool pin = true;    // tie workers to CPUs; ignored where there are more threads than CPUs
+};
+
+class Backend {
+ public:
+  virtual ~Backend() = default;
+  virtual Device& device() = 0;
+  virtual Ops& ops() = 0;
+  virtual int threads() const = 0;
+  virtual std::string_view description() const = 0;  // "cpu avx512vnni, 2 threads": for the log and /plan
+  // The executor calls it once, on its own thread, before its first step (pins it where asked).
+  virtual void bind_calling_thread() = 0;
+};
+
+// ERRORS: kInvalidArgument for an unknown name, listing what this build has, or for an option out of range;
+// kFailedPrecondition where the hardware is absent or lacks the instruction set.
+Result<std::unique_ptr<Backend>> make_backend(std::string_view name, const BackendOptions& options);
+std::string backend_names();  // "cpu" or "cpu, cuda"
+
+}  // namespace weir

@@ -1,0 +1,27 @@
+// All bodies in order, and the table that offers them. A per-ISA translation unit is: its intrinsics header, the
+// plain headers, a namespace, isa_<name>-inl.h, this file, and its <name>_table().
+
+#include "kernels/cpu/vec16-inl.h"
+
+#include "kernels/cpu/rowwise-inl.h"
+
+#include "kernels/cpu/linear-inl.h"
+
+#include "kernels/cpu/attention-inl.h"
+
+constexpr KernelTable body_table(const char* isa) {
+  return {
+      .isa = isa,
+      .row_tile_float = kRowsFloat,
+      .row_tile_int8 = kRowsInt8,
+      .linear_prepare = linear_prepare,
+      .linear_panels = linear_panels,
+      .rms_norm = rms_norm,
+      .embed = portable_embed,
+      .add = portable_add,
+      .swiglu = swiglu,
+      .rope = portable_rope,
+      .kv_write = portable_kv_write,
+      .attention = attention,
+  };
+}

@@ -1,0 +1,24 @@
+// Numbers that every instruction set must share, so that their results agree to the last bit. Constants only.
+#pragma once
+
+namespace weir::cpu {
+
+// exp(x): t = fma(x, log2(e), kMagic) rounds x/ln2 to the nearest integer n in its low bits (1.5 * 2^23 puts the
+// unit in the last place at 1); r = x - n*ln2 in two steps, |r| <= 0.3466; e^r by its Taylor series to r^7, whose
+// first left-out term is 5.3e-9 relative, an eleventh of a half ulp; times 2^n by adding n to the exponent bits.
+// Below kExpLow the result is 0 (2^n would leave the normal range at -87.3), above kExpHigh it is +infinity.
+constexpr float kMagic = 12582912.0f;
+constexpr float kLog2E = 0x1.715476p+0f;
+constexpr float kNegLn2High = -0x1.62e4p-1f;       // the first 15 bits of ln2, so that n * it is exact
+constexpr float kNegLn2Low = -0x1.7f7d1cp-20f;     // ln2 minus those
+constexpr float kExpLow = -86.0f;
+constexpr float kExpHigh = 88.0f;
+constexpr float kExp7 = 1.0f / 5040, kExp6 = 1.0f / 720, kExp5 = 1.0f / 120, kExp4 = 1.0f / 24, kExp3 = 1.0f / 6,
+                kExp2 = 0.5f;
+
+constexpr int kScoreTile = 64;  // positions per step of the online softmax; 4 groups of 16 lanes
+
+// Groups whose largest magnitude is below this count as zero, so that 127 / amax stays finite.
+constexpr float kQuantTiny = 0x1p-100f;
+
+}  // namespace weir::cpu

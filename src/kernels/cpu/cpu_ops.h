@@ -1,0 +1,39 @@
+// CpuOps: Ops on host memory. Checks shapes, turns views into raw pointers, decides how to cut the work, and calls
+// the kernel table. Owner: CpuBackend. Thread: the executor; runs at once, so streams are ignored.
+#pragma once
+
+#include "kernels/cpu/kernel_table.h"
+#include "kernels/cpu/worker_pool.h"
+#include "kernels/ops.h"
+
+namespace weir::cpu {
+
+class CpuOps final : public Ops {
+ public:
+  CpuOps(const KernelTable* table, WorkerPool* pool) : table_(*table), pool_(*pool) {}
+
+  uint64_t packed_bytes(WeightFormat format, int64_t n, int64_t k) const override;
+  uint64_t linear_workspace_bytes(int64_t rows, int64_t k) const override;
+  uint64_t attention_workspace_bytes(int64_t tokens, int64_t heads, int64_t head_dim, int64_t context) const override;
+
+  void pack_rows(Stream& stream, const PackRowsArgs& args) override;
+  void embed(Stream& stream, const EmbedArgs& args) override;
+  void rms_norm(Stream& stream, const RmsNormArgs& args) override;
+  void add(Stream& stream, const AddArgs& args) override;
+  void linear(Stream& stream, const LinearArgs& args) override;
+  void rope(Stream& stream, const RopeArgs& args) override;
+  void kv_write(Stream& stream, const KvWriteArgs& args) override;
+  void attention(Stream& stream, const AttentionArgs& args) override;
+  void swiglu(Stream& stream, const SwigluArgs& args) override;
+  void gather_rows(Stream& stream, const GatherRowsArgs& args) override;
+
+ private:
+  // Rows of `row_elements` each: one worker while the whole is small, else even shares.
+  template <class Body>
+  void over_rows(int64_t rows, int64_t row_elements, const Body& body);
+
+  const KernelTable& table_;
+  WorkerPool& pool_;
+};
+
+}  // namespace weir::cpu

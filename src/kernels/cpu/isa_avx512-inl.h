@@ -1,0 +1,75 @@
+// AVX-512 (F, BW, VL, DQ; VNNI where WEIR_VNNI) as the bodies see it: one register is one panel of 16 columns.
+// Included once by avx512.cc, avx512vnni.cc and the SIMDe test, inside their namespaces. See vec16-inl.h.
+
+using Reg = __m512;
+using Int = __m512i;
+constexpr int kLanes = 16;
+
+WEIR_INLINE Reg r_zero() { return _mm512_setzero_ps(); }
+WEIR_INLINE Reg r_set1(float x) { return _mm512_set1_ps(x); }
+WEIR_INLINE Reg r_load(const float* p) { return _mm512_loadu_ps(p); }
+WEIR_INLINE void r_store(float* p, Reg a) { _mm512_storeu_ps(p, a); }
+WEIR_INLINE Reg r_add(Reg a, Reg b) { return _mm512_add_ps(a, b); }
+WEIR_INLINE Reg r_sub(Reg a, Reg b) { return _mm512_sub_ps(a, b); }
+WEIR_INLINE Reg r_mul(Reg a, Reg b) { return _mm512_mul_ps(a, b); }
+WEIR_INLINE Reg r_div(Reg a, Reg b) { return _mm512_div_ps(a, b); }
+WEIR_INLINE Reg r_fma(Reg a, Reg b, Reg c) { return _mm512_fmadd_ps(a, b, c); }
+WEIR_INLINE Reg r_abs(Reg a) { return _mm512_abs_ps(a); }
+WEIR_INLINE Reg r_select_lt(Reg x, Reg y, Reg a, Reg b) {
+  return _mm512_mask_blend_ps(_mm512_cmp_ps_mask(x, y, _CMP_LT_OQ), b, a);
+}
+WEIR_INLINE Reg r_add_exponent(Reg p, Reg t) {
+  return _mm512_castsi512_ps(
+      _mm512_add_epi32(_mm512_castps_si512(p), _mm512_slli_epi32(_mm512_castps_si512(t), 23)));
+}
+WEIR_INLINE Reg r_load_bf16(const uint8_t* p) {
+  const __m256i half = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
+  return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(half), 16));
+}
+WEIR_INLINE Reg r_load_f16(const uint8_t* p) {
+  return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
+}
+
+// Low bytes of kLanes 32-bit lanes.
+WEIR_INLINE void r_store_low_bytes(uint8_t* to, Reg t) {
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(to), _mm512_cvtepi32_epi8(_mm512_castps_si512(t)));
+}
+
+WEIR_INLINE Reg i_to_float(Int a) { return _mm512_cvtepi32_ps(a); }
+#if defined(WEIR_VNNI)
+// dpbusd multiplies unsigned by signed bytes: the weight becomes w + 128 (one xor, shared by all rows), x stays
+// signed, and the accumulator starts at -128 * sum(x), which the activations bring along. Exact in i32.
+using Weight = __m512i;
+WEIR_INLINE Weight i_weight(const uint8_t* p) {
+  return _mm512_xor_si512(_mm512_loadu_si512(p), _mm512_set1_epi8(static_cast<char>(0x80)));
+}
+WEIR_INLINE Int i_start(int32_t offset) { return _mm512_set1_epi32(offset); }
+WEIR_INLINE Int i_dot(Int acc, Weight w, int32_t x4) { return _mm512_dpbusd_epi32(acc, w, _mm512_set1_epi32(x4)); }
+#else
+// As on AVX2, |w| * (x with w's sign); there is no vpsignb here, so a mask negates x. Pairs stay inside i16.
+struct Weight {
+  __m512i magnitude;
+  __mmask64 negative;
+};
+WEIR_INLINE Weight i_weight(const uint8_t* p) {
+  const __m512i value = _mm512_loadu_si512(p);
+  return {_mm512_abs_epi8(value), _mm512_movepi8_mask(value)};
+}
+WEIR_INLINE Int i_start(int32_t) { return _mm512_setzero_si512(); }
+WEIR_INLINE Int i_dot(Int acc, Weight w, int32_t x4) {
+  const __m512i x = _mm512_set1_epi32(x4);
+  const __m512i signed_x = _mm512_mask_sub_epi8(x, w.negative, _mm512_setzero_si512(), x);
+  const __m512i pairs = _mm512_maddubs_epi16(w.magnitude, signed_x);
+  return _mm512_add_epi32(acc, _mm512_madd_epi16(pairs, _mm512_set1_epi16(1)));
+}
+#endif
+
+// Tiles. 32 registers. Float: 12 rows x 32 columns = 24 accumulators + 2 of weights + 1 broadcast = 27; FMA latency
+// is 4 at one or two a cycle, so 8 chains keep the pipes full: 8 panels for one row, 4 up to six rows (24), then 2.
+// Int8: 12 rows x 16 columns = 12 integer + 12 float accumulators + the weight + scale; few rows take more panels
+// so that dpbusd (latency 4) has 8 chains.
+constexpr int kRowsFloat = 12;
+constexpr int kRowsInt8 = 12;
+constexpr int kRowsAttention = 8;
+constexpr int panels_float(int rows) { return rows == 1 ? 2 : rows <= 6 ? 4 : 2; }
+constexpr int panels_int8(int) { return 1; }

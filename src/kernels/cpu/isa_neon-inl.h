@@ -1,0 +1,47 @@
+// Armv8.2 NEON with the dot-product extension as the bodies see it: one register is 4 lanes, a panel of 16 is four.
+// Included once by neon.cc, inside its namespace. See vec16-inl.h for what each operation must mean.
+
+using Reg = float32x4_t;
+using Int = int32x4_t;
+constexpr int kLanes = 4;
+
+WEIR_INLINE Reg r_zero() { return vdupq_n_f32(0.0f); }
+WEIR_INLINE Reg r_set1(float x) { return vdupq_n_f32(x); }
+WEIR_INLINE Reg r_load(const float* p) { return vld1q_f32(p); }
+WEIR_INLINE void r_store(float* p, Reg a) { vst1q_f32(p, a); }
+WEIR_INLINE Reg r_add(Reg a, Reg b) { return vaddq_f32(a, b); }
+WEIR_INLINE Reg r_sub(Reg a, Reg b) { return vsubq_f32(a, b); }
+WEIR_INLINE Reg r_mul(Reg a, Reg b) { return vmulq_f32(a, b); }
+WEIR_INLINE Reg r_div(Reg a, Reg b) { return vdivq_f32(a, b); }
+WEIR_INLINE Reg r_fma(Reg a, Reg b, Reg c) { return vfmaq_f32(c, a, b); }
+WEIR_INLINE Reg r_abs(Reg a) { return vabsq_f32(a); }
+WEIR_INLINE Reg r_select_lt(Reg x, Reg y, Reg a, Reg b) { return vbslq_f32(vcltq_f32(x, y), a, b); }
+WEIR_INLINE Reg r_add_exponent(Reg p, Reg t) {
+  return vreinterpretq_f32_s32(vaddq_s32(vreinterpretq_s32_f32(p), vshlq_n_s32(vreinterpretq_s32_f32(t), 23)));
+}
+WEIR_INLINE Reg r_load_bf16(const uint8_t* p) {
+  return vreinterpretq_f32_u32(vshll_n_u16(vreinterpret_u16_u8(vld1_u8(p)), 16));
+}
+WEIR_INLINE Reg r_load_f16(const uint8_t* p) { return vcvt_f32_f16(vreinterpret_f16_u8(vld1_u8(p))); }
+
+// Low bytes of kLanes 32-bit lanes.
+WEIR_INLINE void r_store_low_bytes(uint8_t* to, Reg t) {
+  const uint16x4_t words = vmovn_u32(vreinterpretq_u32_f32(t));
+  const uint8x8_t bytes = vmovn_u16(vcombine_u16(words, words));
+  vst1_lane_u32(reinterpret_cast<uint32_t*>(to), vreinterpret_u32_u8(bytes), 0);
+}
+
+using Weight = int8x16_t;
+WEIR_INLINE Weight i_weight(const uint8_t* p) { return vreinterpretq_s8_u8(vld1q_u8(p)); }
+WEIR_INLINE Int i_start(int32_t) { return vdupq_n_s32(0); }
+WEIR_INLINE Int i_dot(Int acc, Weight w, int32_t x4) { return vdotq_s32(acc, w, vreinterpretq_s8_s32(vdupq_n_s32(x4))); }
+WEIR_INLINE Reg i_to_float(Int a) { return vcvtq_f32_s32(a); }
+
+// Tiles. 32 registers. Float: 6 rows x 16 columns = 24 accumulators + 4 of weights + broadcasts; one row takes 4
+// panels (16 chains, FMLA latency 4 on four pipes). Int8: 4 rows = 16 integer accumulators + 4 of weights + x; the
+// float accumulators are touched once in 8 steps.
+constexpr int kRowsFloat = 6;
+constexpr int kRowsInt8 = 4;
+constexpr int kRowsAttention = 4;
+constexpr int panels_float(int rows) { return rows == 1 ? 4 : rows <= 3 ? 2 : 1; }
+constexpr int panels_int8(int rows) { return rows == 1 ? 2 : 1; }

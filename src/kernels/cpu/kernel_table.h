@@ -1,0 +1,124 @@
+// KernelTable: what one instruction set offers, as plain functions over ranges of work; and the plain structs they
+// take. The per-ISA translation units include this header, so it holds no inline function (they are compiled with
+// other flags, and the linker would keep one copy for all).
+//
+// Thread: every function may run on several workers at once with disjoint ranges. Nothing allocates.
+#pragma once
+
+#include <cstdint>
+
+#include "tensor/dtype.h"
+
+namespace weir::cpu {
+
+constexpr int64_t kPanel = 16;       // weight columns that lie side by side in a packed panel
+constexpr int64_t kGroup = 32;       // int8: inputs that share a scale
+constexpr int64_t kSuper = 64;       // int8: k is padded to this, so that [2][8][16][4] int8 + [2][16] f16 = 1088 B
+constexpr int64_t kSuperBytes = 1088;  // = 17 cache lines: every block starts aligned
+constexpr int64_t kRowGroupBytes = 40;  // prepared int8 activations: 32 int8, one f32 scale, one i32 -128 * sum
+
+// Ops::linear once its views are raw memory. Weights: panel p at weight + p * panel_bytes; f32/f16/bf16 panels are
+// [k][16], int8 panels [k_padded / 64]{ int8 [2][8][16][4]; f16 [2][16] }: inputs in fours, as dot instructions eat.
+struct LinearTask {
+  WeightFormat format;
+  int64_t rows, k, n;
+  const float* x;
+  int64_t x_stride;
+  const uint8_t* weight;
+  int64_t panel_bytes;
+  const float* bias;  // or null
+  float* out;
+  int64_t out_stride;
+  bool accumulate;
+  uint8_t* scratch;  // prepared activations, 64-byte aligned
+  int64_t tiles;     // row tiles; tile t is rows [t * rows / tiles, (t + 1) * rows / tiles)
+};
+
+struct NormTask {
+  const float* x;
+  int64_t x_stride, groups, n;
+  const float* weight;
+  float eps;
+  float* out;
+  int64_t out_stride;
+};
+
+struct EmbedTask {
+  const int32_t* ids;
+  WeightFormat format;
+  const uint8_t* table;
+  bool packed;          // else row-major, row_bytes apart
+  int64_t panel_bytes;  // packed only
+  int64_t hidden;
+  float* out;
+  int64_t out_stride;
+};
+
+struct RopeTask {
+  float* x;  // [tokens, heads * head_dim]
+  int64_t x_stride, heads, head_dim, half;  // half = rotary / 2
+  const int32_t* positions;
+  const float *cos, *sin;
+  int64_t cos_stride, sin_stride;
+};
+
+struct KvTask {
+  uint8_t* base;
+  DType dtype;
+  int64_t block_tokens, kv_heads, head_dim;
+  int64_t block_stride, head_stride, v_offset;  // bytes
+};
+
+struct KvWriteTask {
+  const float *k, *v;
+  int64_t k_stride, v_stride;
+  const int32_t* slots;
+  KvTask cache;
+};
+
+struct AttentionTask {
+  const float* q;
+  int64_t q_stride;
+  KvTask cache;
+  const int32_t* block_tables;
+  int64_t table_stride;
+  const int32_t *sequences, *positions;
+  int64_t heads;
+  float scale;
+  float* out;
+  int64_t out_stride;
+};
+
+struct BinaryTask {  // add: out += a; swiglu: out = silu(a) * b
+  const float *a, *b;
+  int64_t a_stride, b_stride, n;
+  float* out;
+  int64_t out_stride;
+};
+
+struct KernelTable {
+  const char* isa;
+  int64_t row_tile_float, row_tile_int8;  // most rows one micro-kernel takes
+  // Prepares the activations of row tiles [begin, end) in scratch.
+  void (*linear_prepare)(const LinearTask&, int64_t begin, int64_t end);
+  // Output columns of panels [begin, end), for all rows. After every tile is prepared.
+  void (*linear_panels)(const LinearTask&, int64_t begin, int64_t end);
+  void (*rms_norm)(const NormTask&, int64_t row_begin, int64_t row_end);
+  void (*embed)(const EmbedTask&, int64_t token_begin, int64_t token_end);
+  void (*add)(const BinaryTask&, int64_t row_begin, int64_t row_end);
+  void (*swiglu)(const BinaryTask&, int64_t row_begin, int64_t row_end);
+  void (*rope)(const RopeTask&, int64_t token_begin, int64_t token_end);
+  void (*kv_write)(const KvWriteTask&, int64_t token_begin, int64_t token_end);
+  // Tokens [begin, end) of one kv head.
+  void (*attention)(const AttentionTask&, int64_t token_begin, int64_t token_end, int64_t kv_head);
+};
+
+// Filled by the translation unit of that name; null where this build has no such code. Whether the CPU can run it is
+// isa.h's question.
+const KernelTable* scalar_table();
+const KernelTable* avx2_table();
+const KernelTable* avx512_table();
+const KernelTable* avx512vnni_table();
+const KernelTable* neon_table();
+
+}  // namespace weir::cpu

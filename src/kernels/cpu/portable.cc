@@ -1,0 +1,83 @@
+#include "kernels/cpu/portable.h"
+
+namespace weir::cpu {
+namespace {
+
+void embed_row_major(const EmbedTask& task, int64_t id, float* out) {
+  const DType dtype = element_type(task.format);
+  const uint8_t* row = task.table + id * task.hidden * element_bytes(dtype);
+  for (int64_t c = 0; c < task.hidden; ++c) out[c] = load_element(dtype, row + c * element_bytes(dtype));
+}
+
+void embed_packed(const EmbedTask& task, int64_t id, float* out) {
+  const uint8_t* panel = task.table + id / kPanel * task.panel_bytes;
+  const int64_t lane = id % kPanel;
+  for (int64_t c = 0; c < task.hidden; ++c) {
+    out[c] = task.format == WeightFormat::kInt8G32
+                 ? static_cast<float>(panel_int8(panel, c, lane)) * panel_scale(panel, c / kGroup, lane)
+                 : panel_weight(task.format, panel, c, lane);
+  }
+}
+
+template <class Store>
+void write_token(const KvWriteTask& task, int64_t token, Store store) {
+  const KvTask& kv = task.cache;
+  const int64_t slot = task.slots[token] % kv.block_tokens;
+  for (int64_t head = 0; head < kv.kv_heads; ++head) {
+    uint8_t* base = kv_head_base(kv, task.slots[token] / kv.block_tokens, head);
+    const float* k = task.k + token * task.k_stride + head * kv.head_dim;
+    const float* v = task.v + token * task.v_stride + head * kv.head_dim;
+    for (int64_t d = 0; d < kv.head_dim; ++d) store(base + kv_k_offset(kv, slot, d), k[d]);
+    for (int64_t d = 0; d < kv.head_dim; ++d) store(base + kv_v_offset(kv, slot, d), v[d]);
+  }
+}
+
+}  // namespace
+
+void portable_embed(const EmbedTask& task, int64_t begin, int64_t end) {
+  for (int64_t t = begin; t < end; ++t) {
+    float* out = task.out + t * task.out_stride;
+    task.packed ? embed_packed(task, task.ids[t], out) : embed_row_major(task, task.ids[t], out);
+  }
+}
+
+void portable_add(const BinaryTask& task, int64_t begin, int64_t end) {
+  for (int64_t row = begin; row < end; ++row) {
+    float* out = task.out + row * task.out_stride;
+    const float* a = task.a + row * task.a_stride;
+    for (int64_t i = 0; i < task.n; ++i) out[i] = out[i] + a[i];
+  }
+}
+
+void portable_rope(const RopeTask& task, int64_t begin, int64_t end) {
+  for (int64_t t = begin; t < end; ++t) {
+    const float* cos = task.cos + task.positions[t] * task.cos_stride;
+    const float* sin = task.sin + task.positions[t] * task.sin_stride;
+    for (int64_t head = 0; head < task.heads; ++head) {
+      float* a = task.x + t * task.x_stride + head * task.head_dim;
+      float* b = a + task.half;
+      for (int64_t i = 0; i < task.half; ++i) {
+        const float first = a[i] * cos[i] - b[i] * sin[i];
+        const float second = b[i] * cos[i] + a[i] * sin[i];
+        a[i] = first;
+        b[i] = second;
+      }
+    }
+  }
+}
+
+void portable_kv_write(const KvWriteTask& task, int64_t begin, int64_t end) {
+  for (int64_t t = begin; t < end; ++t) {
+    switch (task.cache.dtype) {  // once a token, so that the inner loops know their element
+      case DType::kBF16:
+        write_token(task, t, [](uint8_t* at, float x) { store_element(DType::kBF16, at, x); });
+        break;
+      case DType::kF16:
+        write_token(task, t, [](uint8_t* at, float x) { store_element(DType::kF16, at, x); });
+        break;
+      default: write_token(task, t, [](uint8_t* at, float x) { store_element(DType::kF32, at, x); });
+    }
+  }
+}
+
+}  // namespace weir::cpu

@@ -1,0 +1,207 @@
+// The reference: every kernel as plainly as its definition in ops.h reads. Tests hold every other instruction set to
+// these bits, and hold these to double precision. Slow on purpose; it also runs where nothing better is known.
+
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+#include <limits>
+
+#include "kernels/cpu/constants.h"
+#include "kernels/cpu/kernel_table.h"
+#include "kernels/cpu/portable.h"
+#include "tensor/convert.h"
+
+namespace weir::cpu {
+namespace {
+
+float tree16(const float* lanes) {
+  float sum[16];
+  std::memcpy(sum, lanes, sizeof(sum));
+  for (int step = 8; step >= 1; step /= 2) {
+    for (int i = 0; i < step; ++i) sum[i] += sum[i + step];
+  }
+  return sum[0];
+}
+
+float exp_reference(float x) {
+  const float t = std::fma(x, kLog2E, kMagic);
+  const float n = t - kMagic;
+  const float r = std::fma(n, kNegLn2Low, std::fma(n, kNegLn2High, x));
+  float p = kExp7;
+  for (float c : {kExp6, kExp5, kExp4, kExp3, kExp2, 1.0f, 1.0f}) p = std::fma(p, r, c);
+  const float e = std::bit_cast<float>(std::bit_cast<uint32_t>(p) + (std::bit_cast<uint32_t>(t) << 23));
+  if (x > kExpHigh) return std::numeric_limits<float>::infinity();
+  if (x < kExpLow) return 0.0f;
+  return e;
+}
+
+// One group of 32 activations (zeros beyond k) to int8: row-wise, so a row never depends on its neighbours.
+void quantise_group(const float* x, int64_t count, int8_t* q, float* scale, int32_t* offset) {
+  float amax = 0.0f;
+  for (int64_t i = 0; i < count; ++i) amax = std::fabs(x[i]) > amax ? std::fabs(x[i]) : amax;
+  const bool zero = !(amax >= kQuantTiny);
+  const float inverse = zero ? 0.0f : 127.0f / amax;
+  int32_t sum = 0;
+  for (int64_t i = 0; i < kGroup; ++i) {
+    const float t = (i < count ? x[i] : 0.0f) * inverse + kMagic;
+    q[i] = static_cast<int8_t>(std::bit_cast<uint32_t>(t) & 0xffu);
+    sum += q[i];
+  }
+  *scale = zero ? 0.0f : amax / 127.0f;
+  *offset = -128 * sum;
+}
+
+// Tiles of one row: per group of 32 { int8 [32], f32 scale, i32 offset }. Float formats read x itself.
+void linear_prepare(const LinearTask& task, int64_t begin, int64_t end) {
+  if (task.format != WeightFormat::kInt8G32) return;
+  const int64_t groups = (task.k + kSuper - 1) / kSuper * 2;
+  for (int64_t row = begin; row < end; ++row) {
+    for (int64_t g = 0; g < groups; ++g) {
+      uint8_t* to = task.scratch + (row * groups + g) * kRowGroupBytes;
+      const int64_t left = task.k - g * kGroup;
+      int8_t q[kGroup];
+      float scale;
+      int32_t offset;
+      quantise_group(task.x + row * task.x_stride + g * kGroup, left < 0 ? 0 : left < kGroup ? left : kGroup, q,
+                     &scale, &offset);
+      std::memcpy(to, q, 32);
+      std::memcpy(to + 32, &scale, 4);
+      std::memcpy(to + 36, &offset, 4);
+    }
+  }
+}
+
+float dot_float(const LinearTask& task, int64_t row, const uint8_t* panel, int64_t lane) {
+  const float* x = task.x + row * task.x_stride;
+  float acc = 0.0f;
+  for (int64_t k = 0; k < task.k; ++k) acc = std::fma(x[k], panel_weight(task.format, panel, k, lane), acc);
+  return acc;
+}
+
+float dot_int8(const LinearTask& task, int64_t row, const uint8_t* panel, int64_t lane) {
+  const int64_t groups = (task.k + kSuper - 1) / kSuper * 2;
+  float acc = 0.0f;
+  for (int64_t g = 0; g < groups; ++g) {
+    const uint8_t* prepared = task.scratch + (row * groups + g) * kRowGroupBytes;
+    int32_t sum = 0;
+    for (int64_t i = 0; i < kGroup; ++i) {
+      sum += static_cast<int8_t>(prepared[i]) * panel_int8(panel, g * kGroup + i, lane);
+    }
+    float scale;
+    std::memcpy(&scale, prepared + 32, 4);
+    acc = std::fma(static_cast<float>(sum), scale * panel_scale(panel, g, lane), acc);
+  }
+  return acc;
+}
+
+void linear_panels(const LinearTask& task, int64_t begin, int64_t end) {
+  for (int64_t col = begin * kPanel; col < end * kPanel && col < task.n; ++col) {
+    const uint8_t* panel = task.weight + col / kPanel * task.panel_bytes;
+    for (int64_t row = 0; row < task.rows; ++row) {
+      float sum = task.format == WeightFormat::kInt8G32 ? dot_int8(task, row, panel, col % kPanel)
+                                                        : dot_float(task, row, panel, col % kPanel);
+      float* out = task.out + row * task.out_stride + col;
+      if (task.bias != nullptr) sum += task.bias[col];
+      *out = task.accumulate ? sum + *out : sum;
+    }
+  }
+}
+
+void rms_norm(const NormTask& task, int64_t begin, int64_t end) {
+  for (int64_t row = begin; row < end; ++row) {
+    for (int64_t g = 0; g < task.groups; ++g) {
+      const float* x = task.x + row * task.x_stride + g * task.n;
+      float* out = task.out + row * task.out_stride + g * task.n;
+      float lanes[16] = {};
+      for (int64_t i = 0; i < task.n; ++i) lanes[i % 16] = std::fma(x[i], x[i], lanes[i % 16]);
+      const float r = 1.0f / std::sqrt(tree16(lanes) / static_cast<float>(task.n) + task.eps);
+      for (int64_t i = 0; i < task.n; ++i) out[i] = (x[i] * r) * task.weight[i];
+    }
+  }
+}
+
+void swiglu(const BinaryTask& task, int64_t begin, int64_t end) {
+  for (int64_t row = begin; row < end; ++row) {
+    for (int64_t i = 0; i < task.n; ++i) {
+      const float gate = task.a[row * task.a_stride + i];
+      task.out[row * task.out_stride + i] =
+          gate / (1.0f + exp_reference(0.0f - gate)) * task.b[row * task.b_stride + i];
+    }
+  }
+}
+
+// Online softmax state of one query head.
+struct Softmax {
+  float m = -std::numeric_limits<float>::infinity();
+  float l[16] = {};
+  float o[512] = {};
+};
+
+void attend_tile(const AttentionTask& task, const float* q, const int32_t* table, int64_t kv_head, int64_t from,
+                 int64_t count, Softmax* state) {
+  const KvTask& kv = task.cache;
+  float p[kScoreTile];
+  float m = state->m;
+  for (int64_t j = 0; j < count; ++j) {
+    float dot = 0.0f;
+    for (int64_t d = 0; d < kv.head_dim; ++d) dot = std::fma(q[d], kv_load_k(kv, table, kv_head, from + j, d), dot);
+    p[j] = dot * task.scale;
+    m = p[j] > m ? p[j] : m;
+  }
+  if (m > state->m) {
+    const float shrink = exp_reference(state->m - m);
+    for (float& l : state->l) l *= shrink;
+    for (int64_t d = 0; d < kv.head_dim; ++d) state->o[d] *= shrink;
+    state->m = m;
+  }
+  for (int64_t j = 0; j < count; ++j) {
+    p[j] = exp_reference(p[j] - m);
+    state->l[j % 16] += p[j];
+  }
+  for (int64_t d = 0; d < kv.head_dim; ++d) {
+    for (int64_t j = 0; j < count; ++j) {
+      state->o[d] = std::fma(p[j], kv_load_v(kv, table, kv_head, from + j, d), state->o[d]);
+    }
+  }
+}
+
+void attention(const AttentionTask& task, int64_t begin, int64_t end, int64_t kv_head) {
+  const int64_t group = task.heads / task.cache.kv_heads;
+  for (int64_t token = begin; token < end; ++token) {
+    const int32_t* table = task.block_tables + task.sequences[token] * task.table_stride;
+    const int64_t length = int64_t{task.positions[token]} + 1;
+    for (int64_t head = kv_head * group; head < (kv_head + 1) * group; ++head) {
+      const float* q = task.q + token * task.q_stride + head * task.cache.head_dim;
+      float* out = task.out + token * task.out_stride + head * task.cache.head_dim;
+      Softmax state;
+      for (int64_t from = 0; from < length; from += kScoreTile) {
+        const int64_t count = length - from < kScoreTile ? length - from : kScoreTile;
+        attend_tile(task, q, table, kv_head, from, count, &state);
+      }
+      const float l = tree16(state.l);
+      for (int64_t d = 0; d < task.cache.head_dim; ++d) out[d] = state.o[d] / l;
+    }
+  }
+}
+
+}  // namespace
+
+const KernelTable* scalar_table() {
+  static constexpr KernelTable kTable = {
+      .isa = "scalar",
+      .row_tile_float = 1,
+      .row_tile_int8 = 1,
+      .linear_prepare = linear_prepare,
+      .linear_panels = linear_panels,
+      .rms_norm = rms_norm,
+      .embed = portable_embed,
+      .add = portable_add,
+      .swiglu = swiglu,
+      .rope = portable_rope,
+      .kv_write = portable_kv_write,
+      .attention = attention,
+  };
+  return &kTable;
+}
+
+}  // namespace weir::cpu

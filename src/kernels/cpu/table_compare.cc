@@ -1,0 +1,222 @@
+#include "kernels/cpu/table_compare.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <random>
+#include <vector>
+
+#include "device/host/host_device.h"
+#include "kernels/cpu/pack.h"
+#include "kernels/cpu/portable.h"
+#include "kernels/kv_layer.h"
+
+namespace weir::cpu {
+namespace {
+
+constexpr float kGuard = 12345.678f;
+
+// f32 memory that starts 4 bytes off a cache line, so that no kernel may assume alignment.
+class Floats {
+ public:
+  explicit Floats(int64_t size, float fill = kGuard) : raw_(static_cast<size_t>(size) + 33, fill) {
+    const auto address = reinterpret_cast<uintptr_t>(raw_.data());
+    data_ = raw_.data() + (64 - address % 64) / 4 % 16 + 1;
+    size_ = size;
+  }
+  Floats(const Floats& other) : Floats(other.size_) { std::copy(other.data_, other.data_ + size_, data_); }
+  float* data() { return data_; }
+  int64_t size() const { return size_; }
+  float& operator[](int64_t i) { return data_[i]; }
+
+ private:
+  std::vector<float> raw_;
+  float* data_;
+  int64_t size_;
+};
+
+struct Bytes64 {  // zeroed bytes on a cache line
+  explicit Bytes64(int64_t size) : raw(static_cast<size_t>(size) + 64) {
+    data = raw.data() + (64 - reinterpret_cast<uintptr_t>(raw.data()) % 64) % 64;
+  }
+  std::vector<uint8_t> raw;
+  uint8_t* data;
+};
+
+class Comparison {
+ public:
+  Comparison(const KernelTable& got, const KernelTable& want, int stride) : got_(got), want_(want), stride_(stride) {}
+  CompareResult run() {
+    for (auto format : {WeightFormat::kF32, WeightFormat::kF16, WeightFormat::kBF16, WeightFormat::kInt8G32}) {
+      for (int64_t n : {1, 15, 16, 17, 33, 70, 130, 300}) {
+        for (int64_t k : {1, 2, 3, 31, 32, 33, 63, 64, 65, 100, 160}) linear(format, n, k);
+      }
+    }
+    for (int64_t n = 1; n <= 70; ++n) rms_norm(n);
+    for (int64_t n = 1; n <= 50; ++n) swiglu(n);
+    for (auto dtype : {DType::kF32, DType::kBF16, DType::kF16}) {
+      for (int64_t head_dim : {1, 8, 16, 20, 64, 80, 128}) {
+        for (int64_t group : {1, 2, 3, 4, 5, 6, 7, 8, 9}) attention(dtype, head_dim, group);
+      }
+    }
+    return result_;
+  }
+
+ private:
+  bool skip() { return !result_.mismatch.empty() || turn_++ % stride_ != 0; }
+  float normal() { return normal_(random_); }
+  int64_t below(int64_t n) { return static_cast<int64_t>(random_() % static_cast<uint64_t>(n)); }
+  void fill(Floats* x, float scale = 1.0f) {
+    for (int64_t i = 0; i < x->size(); ++i) (*x)[i] = normal() * scale;
+  }
+  void expect_same(const float* got, const float* want, int64_t count, const std::string& where) {
+    ++result_.cases;
+    if (!result_.mismatch.empty() || std::memcmp(got, want, static_cast<size_t>(count) * 4) == 0) return;
+    for (int64_t i = 0; i < count; ++i) {
+      if (std::memcmp(got + i, want + i, 4) == 0) continue;
+      char text[160];
+      std::snprintf(text, sizeof(text), " element %lld: %s has %a, %s has %a", static_cast<long long>(i), got_.isa,
+                    static_cast<double>(got[i]), want_.isa, static_cast<double>(want[i]));
+      result_.mismatch = where + text;
+      return;
+    }
+  }
+
+  void run_linear(const KernelTable& table, LinearTask task) {
+    const int64_t tile = task.format == WeightFormat::kInt8G32 ? table.row_tile_int8 : table.row_tile_float;
+    task.tiles = (task.rows + tile - 1) / tile;
+    table.linear_prepare(task, 0, task.tiles);
+    const int64_t panels = (task.n + kPanel - 1) / kPanel;
+    const int64_t cut = below(panels + 1);
+    table.linear_panels(task, 0, cut);
+    table.linear_panels(task, cut, panels);
+  }
+
+  void linear(WeightFormat format, int64_t n, int64_t k) {
+    constexpr int64_t kRows = 40;
+    if (skip()) return;
+    Floats source(n * k), bias(n), x(kRows * (k + 3)), before(kRows * (n + 5));
+    fill(&source, 0.1f), fill(&bias), fill(&x), fill(&before);
+    if (k > 40) {  // a group of zeros, a group that is all but zero, an outlier
+      std::fill(x.data(), x.data() + 32, 0.0f);
+      std::fill(x.data() + k + 3, x.data() + k + 3 + 32, 1e-38f);
+      x[2 * (k + 3)] = 3e4f;
+      std::fill(source.data(), source.data() + 33, 0.0f);
+    }
+    const int64_t bytes = panel_bytes(format, k), panels = (n + kPanel - 1) / kPanel;
+    Bytes64 weight(bytes * panels), scratch(kRows * std::max(k * 4, (k + 63) / 64 * 2 * kRowGroupBytes));
+    const PackedWeight dst{format, n, k, {device_ptr_of(weight.data), static_cast<uint64_t>(bytes * panels)}};
+    pack_panels({source.data(), DType::kF32, 0, n, dst}, weight.data, 0, panels);
+    for (int mode = 0; mode < 4; ++mode) {
+      Floats reference = before;
+      LinearTask task{format, kRows, k, n, x.data(), k + 3, weight.data, bytes, mode & 1 ? bias.data() : nullptr,
+                      reference.data(), n + 5, (mode & 2) != 0, scratch.data, 0};
+      run_linear(want_, task);
+      for (int64_t rows = 1; rows <= kRows; ++rows) {
+        const int64_t first = below(kRows - rows + 1);
+        Floats out = before;
+        task.rows = rows, task.x = x.data() + first * (k + 3), task.out = out.data() + first * (n + 5);
+        run_linear(got_, task);
+        expect_same(task.out, reference.data() + first * (n + 5), rows * (n + 5),
+                    "linear " + std::string(weight_format_name(format)) + " n=" + std::to_string(n) + " k=" +
+                        std::to_string(k) + " rows=" + std::to_string(rows) + " mode=" + std::to_string(mode));
+      }
+    }
+  }
+
+  void rms_norm(int64_t n) {
+    if (skip()) return;
+    for (int64_t groups : {1, 3}) {
+      const int64_t stride = n * groups + 3;
+      Floats x(5 * stride), weight(n);
+      fill(&x), fill(&weight);
+      Floats a(5 * stride), b(5 * stride), in_place = x;
+      want_.rms_norm({x.data(), stride, groups, n, weight.data(), 1e-6f, a.data(), stride}, 0, 5);
+      got_.rms_norm({x.data(), stride, groups, n, weight.data(), 1e-6f, b.data(), stride}, 0, 2);
+      got_.rms_norm({x.data(), stride, groups, n, weight.data(), 1e-6f, b.data(), stride}, 2, 5);
+      expect_same(b.data(), a.data(), 5 * stride, "rms_norm n=" + std::to_string(n));
+      got_.rms_norm({in_place.data(), stride, groups, n, weight.data(), 1e-6f, in_place.data(), stride}, 0, 5);
+      for (int64_t row = 0; row < 5; ++row) {
+        expect_same(in_place.data() + row * stride, a.data() + row * stride, n * groups,
+                    "rms_norm in place n=" + std::to_string(n));
+      }
+    }
+  }
+
+  void swiglu(int64_t n) {
+    if (skip()) return;
+    const int64_t stride = 2 * n + 1;
+    Floats fused(7 * stride), a(7 * n), b(7 * n);
+    fill(&fused, 4.0f);
+    const float special[] = {0.0f, -0.0f, 87.9f, 88.1f, -87.9f, -88.1f, 1e30f, -1e30f, 1e-40f, 85.99f, 86.01f, -200.0f};
+    for (int64_t i = 0; i < std::min<int64_t>(n, 12); ++i) fused[3 * stride + i] = special[i];
+    want_.swiglu({fused.data(), fused.data() + n, stride, stride, n, a.data(), n}, 0, 7);
+    got_.swiglu({fused.data(), fused.data() + n, stride, stride, n, b.data(), n}, 0, 7);
+    expect_same(b.data(), a.data(), 7 * n, "swiglu n=" + std::to_string(n));
+  }
+
+  // Three sequences, decode rows and chunks mixed; every KV byte that no position owns is NaN.
+  void attention(DType dtype, int64_t head_dim, int64_t group) {
+    if (skip()) return;
+    const int64_t kv_heads = 1 + below(2), block_tokens = 16 * (1 + below(4)), heads = group * kv_heads;
+    const int64_t longest = 150, per_sequence = longest / block_tokens + 1, sequences = 3;
+    const KvGeometry geometry{dtype, 1, kv_heads, head_dim, block_tokens};
+    const int64_t blocks = sequences * per_sequence + 2;
+    Bytes64 pool(blocks * static_cast<int64_t>(geometry.block_bytes()));
+    std::memset(pool.data, 0xff, pool.raw.size() - 64);  // NaN in all three types
+    const KvTask kv{pool.data, dtype, block_tokens, kv_heads, head_dim, static_cast<int64_t>(geometry.block_bytes()),
+                    static_cast<int64_t>(geometry.head_bytes()), static_cast<int64_t>(geometry.k_bytes())};
+    std::vector<int32_t> ids(static_cast<size_t>(blocks));
+    for (size_t i = 0; i < ids.size(); ++i) ids[i] = static_cast<int32_t>(i);
+    std::shuffle(ids.begin(), ids.end(), random_);
+    std::vector<int32_t> sequence_of, positions;
+    for (int32_t s = 0; s < sequences; ++s) {
+      const int64_t length = 1 + below(longest), rows = std::min<int64_t>(length, 1 + below(s == 1 ? 12 : 2));
+      for (int64_t p = 0; p < length; ++p) write_position(kv, ids[static_cast<size_t>(s * per_sequence + p / block_tokens)], p);
+      for (int64_t r = 0; r < rows; ++r) {
+        sequence_of.push_back(s);
+        positions.push_back(static_cast<int32_t>(length - rows + r));
+      }
+    }
+    const int64_t tokens = static_cast<int64_t>(positions.size()), stride = heads * head_dim + 3;
+    Floats q(tokens * stride), a(tokens * stride), b(tokens * stride);
+    fill(&q, 2.0f);
+    AttentionTask task{q.data(), stride, kv, ids.data(), per_sequence, sequence_of.data(), positions.data(), heads,
+                       1.0f / std::sqrt(static_cast<float>(head_dim)), a.data(), stride};
+    for (int64_t h = 0; h < kv_heads; ++h) want_.attention(task, 0, tokens, h);
+    task.out = b.data();
+    const int64_t cut = below(tokens + 1);
+    for (int64_t h = 0; h < kv_heads; ++h) got_.attention(task, 0, cut, h), got_.attention(task, cut, tokens, h);
+    const std::string where = "attention " + std::string(dtype_name(dtype)) + " head_dim=" + std::to_string(head_dim) +
+                              " group=" + std::to_string(group) + " block_tokens=" + std::to_string(block_tokens);
+    expect_same(b.data(), a.data(), tokens * stride, where);
+    for (int64_t i = 0; i < tokens * stride; ++i) {
+      if (!std::isfinite(b[i]) && result_.mismatch.empty()) result_.mismatch = where + ": stale memory reached a result";
+    }
+  }
+
+  void write_position(const KvTask& kv, int32_t block, int64_t position) {
+    std::vector<float> k(static_cast<size_t>(kv.kv_heads * kv.head_dim)), v(k.size());
+    for (auto& value : k) value = normal();
+    for (auto& value : v) value = normal();
+    const int32_t slot = block * static_cast<int32_t>(kv.block_tokens) + static_cast<int32_t>(position % kv.block_tokens);
+    portable_kv_write({k.data(), v.data(), 0, 0, &slot, kv}, 0, 1);
+  }
+
+  const KernelTable& got_;
+  const KernelTable& want_;
+  int stride_;
+  int turn_ = 0;
+  CompareResult result_;
+  std::mt19937_64 random_{20261123};
+  std::normal_distribution<float> normal_;
+};
+
+}  // namespace
+
+CompareResult compare_tables(const KernelTable& got, const KernelTable& want, int stride) {
+  return Comparison(got, want, stride).run();
+}
+
+}  // namespace weir::cpu

@@ -1,0 +1,150 @@
+// Ops: the steps of a transformer layer, one virtual call each, on one backend. The model room writes its forward
+// against this header alone; kernels/cpu implements it, kernels/cuda may later.
+//
+// Owner: the Backend (kernels/backend.h). Thread: the executor thread, which is also worker 0 of the CPU pool; two
+// threads may never be inside one Ops. Limits: tensors and workspace come from the caller, sized by the functions
+// here; after construction nothing allocates, locks or does I/O.
+//
+// Every view is device memory. Every activation is f32. Calls are queued on `stream` in order and may return before
+// they are done. REQUIRES lines are our own invariants and are CHECKed where that is cheap: the model room checks
+// what came from files, the engine what came from clients (token ids, positions).
+//
+// The promise that shapes everything (DESIGN promise 8): the result of one row is bit-identical whatever the other
+// rows are, however many there are, wherever its KV blocks lie, whichever thread or instruction set does the work.
+// The order of every floating-point operation is therefore part of the interface; it is written at each method,
+// with fma(a, b, c) = a*b + c rounded once, and "tree16" = lane i += lane i+8, then +4, then +2, then +1.
+#pragma once
+
+#include <cstdint>
+
+#include "kernels/kv_layer.h"
+#include "kernels/packed_weight.h"
+#include "tensor/view.h"
+
+namespace weir {
+
+// Where embed() reads its rows: exactly one of the two is set.
+struct EmbeddingTable {
+  const PackedWeight* packed = nullptr;  // the lm_head [vocab, hidden] when embeddings are tied: stored once
+  DevicePtr rows;                        // [vocab, hidden] row-major in `dtype`
+  DType dtype = DType::kF32;             // f32, f16 or bf16
+  int64_t vocab = 0;
+  int64_t hidden = 0;
+};
+
+// out[t] = table[ids[t]], converted to f32 (int8: f32(q) * f32(scale), one rounding).
+struct EmbedArgs {
+  VecView<const int32_t> ids;  // [tokens], 0 <= id < vocab
+  EmbeddingTable table;
+  MatView<float> out;  // [tokens, hidden]
+};
+
+// For each row and group g: r = 1 / sqrt(sum(x^2) / n + eps), out = (x * r) * weight. The sum keeps 16 lanes, lane
+// j = fma chain over x[j], x[j+16], ..., then tree16. groups > 1 is the per-head norm of Qwen3.
+struct RmsNormArgs {
+  MatView<const float> x;        // [rows, groups * n]
+  VecView<const float> weight;   // [n], shared by the groups
+  int64_t groups = 1;
+  float eps = 1e-6f;
+  MatView<float> out;  // [rows, groups * n]; may be x itself
+};
+
+// x += y.
+struct AddArgs {
+  MatView<float> x;        // [rows, n]
+  MatView<const float> y;  // [rows, n]
+};
+
+// out[r][c] = chain over k of fma(x[r][k], w[c][k], .) from 0, then + bias[c], then (accumulate) + out[r][c].
+// int8: x is quantised per row and group of 32 (scale = amax/127); each group's integer dot is exact and the chain
+// runs over groups: fma(f32(dot), x_scale * w_scale, .).
+struct LinearArgs {
+  MatView<const float> x;  // [rows, k]
+  const PackedWeight* weight = nullptr;  // [n, k]
+  VecView<const float> bias;             // [n], or empty
+  MatView<float> out;                    // [rows, n]; must not overlap x
+  bool accumulate = false;               // out += instead of out =: the residual, without a second pass
+  DeviceSpan workspace;                  // at least linear_workspace_bytes(rows, k); free again when the call is done
+};
+
+// HF "rotate_half": with h = rotary/2 and i < h, (a, b) = (x[i], x[i+h]) becomes (a*cos - b*sin, b*cos + a*sin),
+// each product rounded, then the sum. rotary = 2 * cos.cols <= head_dim; the rest of a head is left alone.
+struct RopeArgs {
+  MatView<float> q;                   // [tokens, heads * head_dim], in place
+  MatView<float> k;                   // [tokens, kv_heads * head_dim], in place
+  VecView<const int32_t> positions;   // [tokens], 0 <= p < cos.rows
+  MatView<const float> cos;           // [positions, rotary / 2]
+  MatView<const float> sin;           // same shape
+  int64_t head_dim = 0;
+};
+
+// Stores each token's k and v at its slot. REQUIRES distinct slots.
+struct KvWriteArgs {
+  MatView<const float> k;           // [tokens, kv_heads * head_dim]
+  MatView<const float> v;           // [tokens, kv_heads * head_dim]
+  VecView<const int32_t> slots;     // [tokens]: block * block_tokens + offset
+  KvLayer cache;
+};
+
+// Causal attention with grouped heads over the paged cache; decode rows and prefill chunks may mix in one call. Row t
+// sees positions 0..positions[t] of its sequence, which kv_write has stored before (its own included). Query head h
+// reads kv head h / (heads / kv_heads). Nothing but valid tokens is read from V, and no masked score is used, so
+// recycled blocks may hold anything.
+// Order: tiles of 64 positions from 0. Score = chain over d of fma(q[d], k[d], .), times scale. m = max so far; when
+// a tile raises it, the 16-lane sum l and the output o are multiplied by exp(m_old - m_new). p = exp(score - m);
+// l[j % 16] += p; o[d] = chain over positions of fma(p, v[d], .). At the end o[d] / tree16(l).
+struct AttentionArgs {
+  MatView<const float> q;                // [tokens, heads * head_dim]
+  KvLayer cache;
+  MatView<const int32_t> block_tables;   // [sequences, blocks_max]: block ids in order of position
+  VecView<const int32_t> sequences;      // [tokens]: row of block_tables
+  VecView<const int32_t> positions;      // [tokens]
+  int64_t heads = 0;                     // a multiple of cache.kv_heads
+  float scale = 1.0f;                    // usually 1 / sqrt(head_dim)
+  MatView<float> out;                    // [tokens, heads * head_dim]; must not overlap q
+  DeviceSpan workspace;                  // at least attention_workspace_bytes(...)
+};
+
+// out = (gate / (1 + exp(-gate))) * up.
+struct SwigluArgs {
+  MatView<const float> gate;  // [rows, n]: may be the left half of a fused [rows, 2n]
+  MatView<const float> up;    // [rows, n]: and its right half
+  MatView<float> out;         // [rows, n]; may be gate itself
+};
+
+// out[i] = x[indices[i]].
+struct GatherRowsArgs {
+  MatView<const float> x;             // [rows, n]
+  VecView<const int32_t> indices;     // [count], 0 <= index < rows
+  MatView<float> out;                 // [count, n]
+};
+
+class Ops {
+ public:
+  virtual ~Ops() = default;
+
+  // ---- Sizes: pure functions of their arguments, for the planner. Nothing is loaded or allocated. ----
+  virtual uint64_t packed_bytes(WeightFormat format, int64_t n, int64_t k) const = 0;  // a multiple of 64
+  virtual uint64_t linear_workspace_bytes(int64_t rows, int64_t k) const = 0;
+  // context: the longest sequence in tokens.
+  virtual uint64_t attention_workspace_bytes(int64_t tokens, int64_t heads, int64_t head_dim,
+                                             int64_t context) const = 0;
+
+  // ---- Loading ----
+  // Writes rows [row_begin, row_begin + row_count) of a weight; call it for every row once, in any pieces and order.
+  // Reads the source only during the call (until synchronize on devices that copy). Peak extra memory: none.
+  virtual void pack_rows(Stream& stream, const PackRowsArgs& args) = 0;
+
+  // ---- Steps ----
+  virtual void embed(Stream& stream, const EmbedArgs& args) = 0;
+  virtual void rms_norm(Stream& stream, const RmsNormArgs& args) = 0;
+  virtual void add(Stream& stream, const AddArgs& args) = 0;
+  virtual void linear(Stream& stream, const LinearArgs& args) = 0;
+  virtual void rope(Stream& stream, const RopeArgs& args) = 0;
+  virtual void kv_write(Stream& stream, const KvWriteArgs& args) = 0;
+  virtual void attention(Stream& stream, const AttentionArgs& args) = 0;
+  virtual void swiglu(Stream& stream, const SwigluArgs& args) = 0;
+  virtual void gather_rows(Stream& stream, const GatherRowsArgs& args) = 0;
+};
+
+}  // namespace weir

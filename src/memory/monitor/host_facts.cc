@@ -1,0 +1,127 @@
+#include "memory/monitor/host_facts.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "memory/monitor/cgroup.h"
+#include "memory/monitor/proc_text.h"
+
+namespace weir {
+namespace {
+
+// Version 1 writes "no limit" as 2^63 rounded down to a page; no machine comes near 2^60.
+constexpr uint64_t kUnlimited = uint64_t{1} << 60;
+
+std::string ascii(std::string text) {
+  std::replace_if(
+      text.begin(), text.end(), [](char c) { return c < 0x20 || c > 0x7e; }, '?');
+  return text;
+}
+
+std::optional<uint64_t> positive(std::optional<uint64_t> number) { return number == 0u ? std::nullopt : number; }
+
+std::optional<uint64_t> as_limit(std::string_view text) {
+  const std::optional<uint64_t> bytes = positive(parse_whole(trim(text)));
+  return bytes && *bytes < kUnlimited ? bytes : std::nullopt;
+}
+
+void add_limit(const std::string& file, std::optional<uint64_t> bytes, HostFacts* facts) {
+  if (bytes) facts->cgroup_limits.push_back({ascii(file), *bytes});
+}
+
+std::optional<uint64_t> hierarchical_limit(std::string_view memory_stat) {
+  for (const std::string_view line : lines_of(memory_stat)) {
+    const std::vector<std::string_view> words = words_of(line);
+    if (words.size() == 2 && words[0] == "hierarchical_memory_limit") return as_limit(words[1]);
+  }
+  return {};
+}
+
+void read_memory_limits(const std::string& root, HostFacts* facts) {
+  for (const CgroupDir& dir : cgroup_chain(root, "memory")) {
+    for (const char* name : {"memory.max", "memory.high", "memory.limit_in_bytes"}) {
+      if (dir.v2 == std::string_view(name).ends_with("in_bytes")) continue;
+      const std::string file = dir.path + "/" + name;
+      add_limit(file, as_limit(read_proc_file(root + file).value_or("")), facts);
+    }
+    if (dir.v2) continue;
+    const std::string stat = dir.path + "/memory.stat";
+    add_limit(stat, hierarchical_limit(read_proc_file(root + stat).value_or("")), facts);
+  }
+}
+
+std::optional<double> ratio(std::optional<uint64_t> quota_us, std::optional<uint64_t> period_us) {
+  if (!positive(quota_us) || !positive(period_us)) return {};
+  return static_cast<double>(*quota_us) / static_cast<double>(*period_us);
+}
+
+// "max 100000" or "250000 100000"; version 1 keeps the two in files and writes -1 for no quota.
+std::optional<double> quota_of(const std::string& root, const CgroupDir& dir) {
+  const std::string at = root + dir.path;
+  if (dir.v2) {
+    const std::string text = read_proc_file(at + "/cpu.max").value_or("");
+    const std::vector<std::string_view> words = words_of(trim(text));
+    return words.size() == 2 ? ratio(parse_whole(words[0]), parse_whole(words[1])) : std::nullopt;
+  }
+  const std::string quota = read_proc_file(at + "/cpu.cfs_quota_us").value_or("");
+  const std::string period = read_proc_file(at + "/cpu.cfs_period_us").value_or("");
+  return ratio(parse_whole(trim(quota)), parse_whole(trim(period)));
+}
+
+void read_cpus(const std::string& root, std::string_view status, HostFacts* facts) {
+  constexpr std::string_view kKey = "Cpus_allowed_list:";
+  for (const std::string_view line : lines_of(status)) {
+    if (line.starts_with(kKey)) facts->cpus_allowed = count_cpu_list(line.substr(kKey.size()));
+  }
+  for (const CgroupDir& dir : cgroup_chain(root, "cpu")) {
+    const std::optional<double> quota = quota_of(root, dir);
+    if (quota && (!facts->cgroup_cpus || *quota < *facts->cgroup_cpus)) facts->cgroup_cpus = quota;
+  }
+}
+
+}  // namespace
+
+HostFacts read_host_facts(const std::string& root_dir) {
+  const std::string root = root_dir.ends_with('/') ? root_dir.substr(0, root_dir.size() - 1) : root_dir;
+  HostFacts facts;
+  const std::string meminfo = read_proc_file(root + "/proc/meminfo").value_or("");
+  facts.mem_total_bytes = positive(kib_line(meminfo, "MemTotal"));
+  facts.mem_available_bytes = kib_line(meminfo, "MemAvailable");
+  const std::string status = read_proc_file(root + "/proc/self/status").value_or("");
+  facts.rss_bytes = positive(kib_line(status, "VmRSS"));
+  facts.rss_peak_bytes = positive(kib_line(status, "VmHWM"));
+  facts.rss_file_bytes = kib_line(status, "RssFile");
+  facts.rss_anon_bytes = kib_line(status, "RssAnon");
+  read_memory_limits(root, &facts);
+  read_cpus(root, status, &facts);
+  return facts;
+}
+
+std::optional<uint64_t> rss_without_files(const HostFacts& facts) {
+  if (!facts.rss_bytes || !facts.rss_file_bytes || *facts.rss_file_bytes > *facts.rss_bytes) return {};
+  return *facts.rss_bytes - *facts.rss_file_bytes;
+}
+
+Result<MemoryLimit> effective_limit(const HostFacts& facts, std::optional<uint64_t> memory_limit_flag) {
+  std::optional<MemoryLimit> out;
+  const auto lower_to = [&](std::optional<uint64_t> bytes, const std::string& source) {
+    if (bytes && (!out || *bytes < out->bytes)) out = MemoryLimit{*bytes, source};
+  };
+  lower_to(facts.mem_total_bytes, "physical memory");
+  for (const CgroupLimit& limit : facts.cgroup_limits) lower_to(limit.bytes, limit.file);
+  lower_to(memory_limit_flag, "--memory-limit");
+  if (!out) {
+    return failed_precondition(
+        "neither /proc/meminfo nor a cgroup says how much memory there is; give --memory-limit");
+  }
+  return *out;
+}
+
+int usable_cpus(const HostFacts& facts) {
+  int cpus = facts.cpus_allowed.value_or(1);
+  if (facts.cgroup_cpus && *facts.cgroup_cpus < cpus) cpus = static_cast<int>(*facts.cgroup_cpus);
+  return std::max(cpus, 1);
+}
+
+}  // namespace weir

@@ -1,0 +1,105 @@
+// The planner: named lines of bytes and a limit in, a MemoryPlan or a refusal with the nearest settings that fit
+// out.
+//
+// Pure: it knows no model, no kernel and no machine; the caller names the lines and their formulas. Any thread;
+// values; allocates freely (startup and `weir plan` alone). All arithmetic is checked: nothing it returns exceeds
+// 2^63-1, and total_bytes <= limit_bytes holds for every plan it returns.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/status.h"
+
+namespace weir {
+
+struct PlanLine {
+  std::string name;  // "weights"
+  uint64_t bytes = 0;
+  std::string formula;  // "656,000 parameters x 4 bytes"
+};
+
+// --cache-max-entry-count.
+struct CacheShare {
+  enum class Kind { kRatio, kBlocks, kBytes };
+  Kind kind = Kind::kRatio;
+  double ratio = 0.8;   // kRatio: (0, 1], of what remains after every other line
+  uint64_t amount = 0;  // kBlocks: > 1 blocks; kBytes: bytes
+};
+
+// "0.8", "1" and "1.0" are ratios; an integer above 1 is blocks; a number with a unit ("8GiB") is bytes.
+// ERRORS: kInvalidArgument, naming the three forms.
+Result<CacheShare> parse_cache_share(std::string_view text);
+std::string cache_share_text(const CacheShare& share);  // parses back to the same share
+
+// Every line but the KV cache, for other lengths and batches than the ones asked for. Must not shrink when either
+// argument grows; the planner searches on that.
+using FixedLinesAt = std::function<std::vector<PlanLine>(int64_t session_tokens, int max_batch)>;
+
+// Another way to run the same model, tried when the given one does not fit: "--model-format int8".
+struct PlanVariant {
+  std::string flags;
+  std::vector<PlanLine> fixed_lines;
+  uint64_t kv_block_bytes = 0;
+};
+
+struct PlanInput {
+  std::vector<PlanLine> fixed_lines;  // everything but KV: weights, workspace, logits, tables, ..., headroom
+  uint64_t kv_block_bytes = 0;        // all layers, keys and values, scales included
+  int block_tokens = 64;
+  CacheShare cache;
+  uint64_t limit_bytes = 0;
+  std::string limit_source;           // "physical memory"
+  int64_t session_tokens = 0;         // --session-len: the longest one sequence may become
+  int max_batch = 0;                  // --max-batch-size
+  uint64_t kv_blocks_max = 0;         // a ratio never takes more blocks than this; 0 is no such cap
+  FixedLinesAt fixed_lines_at;        // optional: without it only the cache and the variants are searched
+  std::vector<PlanVariant> variants;  // optional
+};
+
+struct Capacity {
+  int64_t tokens_each = 0;
+  int64_t sequences = 0;  // at once, prompt and answer inside tokens_each; never above max_batch
+};
+
+struct MemoryPlan {
+  std::vector<PlanLine> lines;  // the fixed lines in their order, then "kv cache"
+  uint64_t total_bytes = 0;
+  uint64_t limit_bytes = 0;
+  std::string limit_source;
+  uint64_t kv_blocks = 0;  // [1, 2^31)
+  int block_tokens = 0;
+  int64_t kv_tokens = 0;  // kv_blocks * block_tokens
+  int64_t session_tokens = 0;
+  int max_batch = 0;
+  std::vector<Capacity> capacity;  // 256, 1024, 4096, ... tokens below the session's, and the session's
+};
+
+// Settings that would fit, and what they would take.
+struct Alternative {
+  std::string flags;
+  uint64_t total_bytes = 0;
+};
+
+// ERRORS: kInvalidArgument for an input out of range; kFailedPrecondition, with the numbers, when the lines do not
+// fit, the asked-for cache does not, or the cache cannot hold one sequence of session_tokens.
+Result<MemoryPlan> plan_as_given(const PlanInput& input);
+
+// The nearest settings that fit, each changing as little as it can: cache share, session length, batch size, the
+// last two halved together when neither alone is enough, and the caller's variants. At most 5 + variants.
+std::vector<Alternative> find_alternatives(const PlanInput& input);
+
+// plan_as_given, whose refusal also names the alternatives.
+Result<MemoryPlan> make_plan(const PlanInput& input);
+
+// An aligned table for people; ends with a newline.
+std::string format_plan(const MemoryPlan& plan);
+
+// {"total_bytes","limit_bytes","limit_source","lines":[{"name","bytes","formula"}],
+//  "kv":{"blocks","block_tokens","tokens"},"capacity":[{"tokens_each","sequences"}]}
+std::string plan_json(const MemoryPlan& plan);
+
+}  // namespace weir

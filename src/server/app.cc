@@ -1,0 +1,224 @@
+#include "server/app.h"
+
+#include <fmt/format.h>
+#include <malloc.h>
+
+#include <chrono>
+#include <filesystem>
+#include <thread>
+
+#include "admission/front_door.h"
+#include "api/api.h"
+#include "base/log.h"
+#include "engine/engine.h"
+#include "engine/model_executor.h"
+#include "memory/monitor/host_facts.h"
+#include "model/transformer.h"
+#include "server/blueprint.h"
+#include "text/chat_template.h"
+
+namespace weir {
+namespace {
+
+// The step loop may be busy for this long in one step before /health/live turns red: a prefill step of a large model
+// on few cores takes seconds, a stuck one for ever.
+constexpr Micros kStuckAfterUs = 120'000'000;
+// After the engine has ended everything, answers get this long to reach their sockets.
+constexpr int kFlushMs = 1000;
+
+std::string served_name(const Settings& settings) {
+  if (!settings.model_name.empty()) return settings.model_name;
+  std::filesystem::path path(settings.model);
+  if (path.filename().empty()) path = path.parent_path();
+  return path.filename().string();
+}
+
+SamplingParams default_params(const SamplingDefaults& defaults) {
+  SamplingParams params;
+  if (defaults.temperature) params.temperature = static_cast<float>(*defaults.temperature);
+  if (defaults.do_sample && !*defaults.do_sample) params.temperature = 0;
+  if (defaults.top_p && *defaults.top_p > 0) params.top_p = static_cast<float>(*defaults.top_p);
+  if (defaults.top_k) params.top_k = static_cast<int32_t>(*defaults.top_k);
+  if (defaults.repetition_penalty) params.repetition_penalty = static_cast<float>(*defaults.repetition_penalty);
+  return params;
+}
+
+// Few arenas and early trimming: freed request memory goes back, and the peak stays what the plan says.
+void settle_allocator() {
+  mallopt(M_ARENA_MAX, 2);
+  mallopt(M_MMAP_THRESHOLD, 256 * 1024);
+  mallopt(M_TRIM_THRESHOLD, 1024 * 1024);
+}
+
+}  // namespace
+
+Result<MemoryPlan> plan_for(const Settings& settings) {
+  WEIR_ASSIGN_OR_RETURN(Blueprint blueprint, draw_blueprint(settings));
+  return std::move(blueprint.plan);
+}
+
+// Members are in the order of construction; destruction runs backwards, after drain_and_stop().
+struct App::Impl {
+  Blueprint blueprint;
+  std::string name;
+  SteadyClock clock;
+  std::unique_ptr<ChatTemplate> chat_template;
+  std::unique_ptr<Transformer> model;
+  Region kv;
+  std::unique_ptr<BlockPool> pool;
+  std::unique_ptr<Gateway> gateway;
+  std::unique_ptr<FrontDoor> door;
+  std::unique_ptr<ModelExecutor> executor;
+  std::unique_ptr<Engine> engine;
+  std::unique_ptr<Api> api;
+  std::unique_ptr<http::Server> server;
+  bool stopped = false;
+
+  Status load_text(ApiContext* context);
+  Status load_model(const Progress& progress);
+  void build_engine();
+  Status build_door(ApiContext context);
+  bool wait_until_idle(int64_t timeout_ms) const;
+  Status stop(int64_t drain_ms);
+};
+
+Status App::Impl::load_text(ApiContext* context) {
+  WEIR_ASSIGN_OR_RETURN(ChatTemplateFiles files, read_chat_template(blueprint.settings.model));
+  if (!blueprint.settings.chat_template.empty()) {
+    WEIR_ASSIGN_OR_RETURN(files.source, read_template_file(blueprint.settings.chat_template));
+  }
+  if (!files.source.empty()) {
+    auto parsed = ChatTemplate::parse(files.source);
+    if (!parsed.ok()) return parsed.status().with_prefix("the chat template cannot be used (--chat-template FILE replaces it)");
+    chat_template = std::move(parsed).value();
+  }
+  context->bos_token = files.bos_token;
+  context->eos_token = files.eos_token;
+  return ok_status();
+}
+
+Status App::Impl::load_model(const Progress& progress) {
+  WEIR_ASSIGN_OR_RETURN(const auto checkpoint, Checkpoint::open(blueprint.settings.model));
+  const auto report = [&](double fraction) {
+    if (progress) progress(fraction, fmt::format("loading {}", name));
+  };
+  WEIR_ASSIGN_OR_RETURN(model, Transformer::load(blueprint.spec, blueprint.model, *checkpoint, *blueprint.backend, report));
+  const uint64_t block = Transformer::needs(blueprint.spec, blueprint.model, blueprint.backend->ops()).kv_block;
+  if (progress) progress(1.0, "touching the KV cache");
+  WEIR_ASSIGN_OR_RETURN(kv, blueprint.backend->device().reserve(blueprint.plan.kv_blocks * block));
+  model->attach_kv(kv.span(), static_cast<int64_t>(blueprint.plan.kv_blocks));
+  return ok_status();
+}
+
+void App::Impl::build_engine() {
+  const SchedulerOptions options = blueprint.scheduler_options();
+  pool = std::make_unique<BlockPool>(blueprint.pool_options());
+  gateway = std::make_unique<Gateway>(blueprint.slots, blueprint.running_max, blueprint.settings.io_threads,
+                                      Gateway::kRingEvents);
+  door = std::make_unique<FrontDoor>(FrontDoorOptions{.running_max = blueprint.running_max,
+                                                      .queued_max = blueprint.settings.max_queued_requests,
+                                                      .queued_tokens_max = blueprint.queued_tokens_max,
+                                                      .session_tokens = blueprint.model.session_tokens,
+                                                      .pool_tokens = blueprint.plan.kv_tokens},
+                                     gateway.get());
+  executor = std::make_unique<ModelExecutor>(model.get(), blueprint.backend.get(), options.eos_ids);
+  engine = std::make_unique<Engine>(options, pool.get(), gateway.get(), executor.get(), &clock);
+}
+
+Status App::Impl::build_door(ApiContext context) {
+  const Settings& settings = blueprint.settings;
+  context.tokenizer = blueprint.tokenizer.get();
+  context.chat_template = chat_template.get();
+  context.door = door.get();
+  context.gateway = gateway.get();
+  context.clock = &clock;
+  context.model_name = name;
+  context.model_created = unix_seconds();
+  context.session_tokens = blueprint.model.session_tokens;
+  context.vocab_size = static_cast<int32_t>(std::min<int64_t>(blueprint.spec.vocab, blueprint.tokenizer->vocab_size()));
+  context.eos_ids = blueprint.scheduler_options().eos_ids;
+  context.default_params = default_params(blueprint.spec.sampling);
+  context.api_keys = settings.api_keys;
+  context.queue_timeout_us = settings.queue_timeout_ms * 1000;
+  context.plan_json = plan_json(blueprint.plan);
+  context.plan_text = format_plan(blueprint.plan);
+  context.http_stats = [this] { return server ? server->stats() : http::Server::Stats{}; };
+  context.engine_alive = [this] { return engine->alive(kStuckAfterUs); };
+  context.memory_now = [this] {
+    const HostFacts facts = read_host_facts();
+    return MemoryNow{.rss_bytes = facts.rss_bytes.value_or(0), .peak_bytes = facts.rss_peak_bytes.value_or(0),
+                     .limit_bytes = blueprint.plan.limit_bytes, .plan_bytes = blueprint.plan.total_bytes};
+  };
+  api = std::make_unique<Api>(std::move(context));
+  WEIR_ASSIGN_OR_RETURN(server, http::Server::create(blueprint.http_options(),
+                                                     [this](http::Request&& request, std::shared_ptr<http::Exchange> exchange) {
+                                                       api->handle(std::move(request), std::move(exchange));
+                                                     }));
+  gateway->set_io_waker([this](int io) { server->post(io, [this, io] { api->drain(io); }); });
+  return ok_status();
+}
+
+Result<std::unique_ptr<App>> App::create(const Settings& settings, const Progress& progress) {
+  settle_allocator();
+  auto impl = std::make_unique<Impl>();
+  WEIR_ASSIGN_OR_RETURN(impl->blueprint, draw_blueprint(settings));
+  impl->name = served_name(settings);
+  ApiContext context;
+  WEIR_RETURN_IF_ERROR(impl->load_text(&context));
+  WEIR_RETURN_IF_ERROR(impl->load_model(progress));
+  impl->build_engine();
+  WEIR_RETURN_IF_ERROR(impl->build_door(std::move(context)));
+  malloc_trim(0);  // what parsing the tokeniser and the headers took
+  log_info("server", fmt::format("{}: {}", impl->name, impl->blueprint.backend->description()));
+  return std::unique_ptr<App>(new App(std::move(impl)));
+}
+
+App::App(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+
+App::~App() { (void)impl_->stop(0); }
+
+void App::start() {
+  impl_->engine->start();
+  impl_->server->start();
+  impl_->door->set_ready();
+}
+
+int App::port() const { return impl_->server->port(); }
+const std::string& App::model_name() const { return impl_->name; }
+const MemoryPlan& App::plan() const { return impl_->blueprint.plan; }
+
+std::string App::url() const {
+  const std::string& host = impl_->blueprint.settings.server_name;
+  const bool any = host == "0.0.0.0" || host == "::";
+  const bool v6 = host.find(':') != std::string::npos && !any;
+  return fmt::format("http://{}:{}", any ? "127.0.0.1" : v6 ? "[" + host + "]" : host, port());
+}
+
+bool App::Impl::wait_until_idle(int64_t timeout_ms) const {
+  const Micros end = clock.now_us() + timeout_ms * 1000;
+  while (api->live_requests() > 0 || door->admitted() > 0) {
+    if (clock.now_us() >= end) return false;
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  }
+  return true;
+}
+
+// The order that api/api.h asks for: nothing new, let it end or end it, then text, sockets, and the last notices.
+Status App::Impl::stop(int64_t drain_ms) {
+  if (stopped) return ok_status();
+  stopped = true;
+  door->start_draining();
+  server->stop_accepting();
+  const bool finished = wait_until_idle(drain_ms);
+  engine->stop();
+  if (!finished) wait_until_idle(kFlushMs);
+  api->stop_text_pool();
+  server->stop();
+  for (int io = 0; io < blueprint.settings.io_threads; ++io) api->drain(io);
+  if (finished) return ok_status();
+  return Status(Code::kDeadlineExceeded, fmt::format("--drain-timeout of {} ms ran out", drain_ms));
+}
+
+Status App::drain_and_stop() { return impl_->stop(impl_->blueprint.settings.drain_timeout_ms); }
+
+}  // namespace weir

@@ -1,0 +1,43 @@
+// Blueprint: settings and a model directory turned into every size that the server will be built with, and the
+// memory plan over them. `weir plan` and `weir serve` both start here, so what is printed is what is built.
+//
+// Reads config.json, the tokeniser and the headers of the weights; never the weights. Main thread, at start.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "base/status.h"
+#include "checkpoint/model_spec.h"
+#include "config/settings.h"
+#include "http/server.h"
+#include "kernels/backend.h"
+#include "memory/blocks/block_pool.h"
+#include "memory/plan/plan.h"
+#include "model/options.h"
+#include "schedule/scheduler.h"
+#include "text/tokenizer.h"
+
+namespace weir {
+
+struct Blueprint {
+  Settings settings;
+  ModelSpec spec;
+  std::unique_ptr<Tokenizer> tokenizer;
+  std::unique_ptr<Backend> backend;
+  ModelOptions model;             // session_tokens and all other sizes of the forward
+  int running_max = 0;            // places
+  int slots = 0;                  // places and waiting
+  int64_t queued_tokens_max = 0;
+  MemoryPlan plan;
+
+  SchedulerOptions scheduler_options() const;
+  BlockPoolOptions pool_options() const;
+  http::Options http_options() const;
+};
+
+// ERRORS: those of loading the spec and the tokeniser; kInvalidArgument for settings that contradict the model;
+// kFailedPrecondition when the plan does not fit, with the nearest settings that do.
+Result<Blueprint> draw_blueprint(const Settings& settings);
+
+}  // namespace weir

@@ -1,0 +1,87 @@
+#include "server/plan_lines.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "api/json_in.h"
+#include "engine/engine.h"
+#include "engine/model_executor.h"
+#include "message/gateway.h"
+#include "model/transformer.h"
+
+namespace weir {
+namespace {
+
+// What a parked connection was measured to take in user memory, rounded up (bench/http_streams).
+constexpr uint64_t kConnectionBytes = 4 * kKiB;
+// Program text, libraries, thread stacks, allocator arenas: a fixed allowance, checked by the storm tests.
+constexpr uint64_t kRuntimeBytes = 48 * kMiB;
+constexpr uint64_t kHeadroomFloorBytes = 16 * kMiB;
+// A text of b bytes needs so many times b while it is being tokenised (symbols, offsets, ids).
+constexpr uint64_t kTokenisingFactor = 24;
+// Pieces of the checkpoint that are resident while they are packed (model/weights.cc), with what the kernel reads ahead.
+constexpr uint64_t kLoadingBytes = 24 * kMiB;
+
+std::string packed_formula(const Blueprint& b, const ModelOptions& options) {
+  return fmt::format("{} parameters as {}, rotary tables for {} positions", format_count(parameter_count(b.spec)),
+                     weight_format_name(options.format), format_count(static_cast<uint64_t>(options.session_tokens)));
+}
+
+}  // namespace
+
+uint64_t body_bytes_total(const Settings& settings) { return 4 * settings.max_body_bytes; }
+
+uint64_t kv_block_bytes(const Blueprint& b, const ModelOptions& options) {
+  return Transformer::needs(b.spec, options, b.backend->ops()).kv_block;
+}
+
+std::vector<PlanLine> plan_lines(const Blueprint& b, const ModelOptions& options) {
+  const Settings& s = b.settings;
+  const ModelNeeds needs = Transformer::needs(b.spec, options, b.backend->ops());
+  const auto running = static_cast<uint64_t>(options.sequences_max);
+  const auto slots = static_cast<uint64_t>(options.sequences_max) + static_cast<uint64_t>(s.max_queued_requests);
+  const auto session = static_cast<uint64_t>(options.session_tokens);
+  const auto queued_tokens = static_cast<uint64_t>(b.queued_tokens_max);
+  const auto io = static_cast<uint64_t>(s.io_threads);
+  const auto connections = static_cast<uint64_t>(s.max_connections);
+
+  SchedulerOptions scheduler;
+  scheduler.slots = static_cast<int>(slots);
+  scheduler.running_max = static_cast<int>(options.sequences_max);
+  scheduler.step_tokens_max = static_cast<int>(options.step_tokens_max);
+  scheduler.session_tokens = options.session_tokens;
+  // The pool's free list: as many blocks as all places could use.
+  const uint64_t tables = running * static_cast<uint64_t>(options.blocks_per_sequence()) * 3 * sizeof(int32_t);
+  const http::Options http;
+
+  std::vector<PlanLine> lines;
+  const auto add = [&](std::string name, uint64_t bytes, std::string formula) {
+    lines.push_back({std::move(name), bytes, std::move(formula)});
+  };
+  add("weights", needs.weights, packed_formula(b, options));
+  add("workspace", needs.workspace, fmt::format("activations of {} tokens in a step", options.step_tokens_max));
+  add("logits", needs.logits, fmt::format("{} rows x {} x 4 bytes", running, format_count(static_cast<uint64_t>(b.spec.vocab))));
+  add("sampler", ModelExecutor::bytes(b.spec, options), "scratch of one row of the vocabulary");
+  add("block tables", tables, fmt::format("{} places x {} blocks x 12 bytes", running, options.blocks_per_sequence()));
+  add("sequences", Engine::bytes(scheduler), fmt::format("{} histories x {} tokens x 4 bytes", running, format_count(session)));
+  add("slots and rings", Gateway::bytes(static_cast<int>(slots), static_cast<int>(running), s.io_threads, Gateway::kRingEvents),
+      fmt::format("{} slots, {} rings x {} events", slots, running, Gateway::kRingEvents));
+  add("prompts", (queued_tokens + running * session) * sizeof(int32_t),
+      fmt::format("({} waiting + {} x {} running) tokens x 4 bytes", format_count(queued_tokens), running, format_count(session)));
+  add("connections", connections * kConnectionBytes, fmt::format("{} x 4 KiB", format_count(connections)));
+  add("answers", running * http.out_bytes_max, fmt::format("{} streams x {} unsent", running, format_bytes(http.out_bytes_max)));
+  add("bodies", body_bytes_total(s), fmt::format("4 x --max-body-bytes {}", format_bytes(s.max_body_bytes)));
+  add("parsing", io * api::kJsonBytesMax + kTokenisingFactor * s.max_body_bytes,
+      fmt::format("{} x {} of JSON, one text of {} being tokenised x {}", io, format_bytes(api::kJsonBytesMax),
+                  format_bytes(s.max_body_bytes), kTokenisingFactor));
+  add("tokeniser", b.tokenizer->memory_bytes(), fmt::format("{} tokens", format_count(static_cast<uint64_t>(b.tokenizer->vocab_size()))));
+  add("loading", kLoadingBytes, "pieces of the checkpoint while they are packed");
+  add("runtime", kRuntimeBytes, "program, libraries, stacks, allocator");
+  uint64_t sum = 0;
+  for (const PlanLine& line : lines) sum += line.bytes;
+  add("headroom", std::max(kHeadroomFloorBytes, sum / 50), "2 % of the lines above, at least 16 MiB");
+  return lines;
+}
+
+}  // namespace weir

@@ -1,0 +1,31 @@
+// Element types: names and sizes. Values; any thread. Holds no inline function on purpose, so that the translation
+// units compiled for one instruction set may include it (tensor/convert.h and parse_dtype.h are not for them).
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+namespace weir {
+
+enum class DType : uint8_t {
+  kF32,   // IEEE binary32
+  kF16,   // IEEE binary16, held in uint16_t
+  kBF16,  // the upper half of a binary32, held in uint16_t
+  kI8,
+  kI32,
+};
+
+// How a weight matrix is stored once packed for `Ops::linear` (kernels/ops.h). Activations stay f32.
+enum class WeightFormat : uint8_t {
+  kF32,
+  kF16,
+  kBF16,
+  kInt8G32,  // int8 in [-127, 127], one f16 scale per 32 consecutive inputs of a row: 8.5 bits a weight
+};
+
+size_t dtype_bytes(DType dtype);                    // bytes of one element
+std::string_view dtype_name(DType dtype);           // "f32", "f16", "bf16", "i8", "i32"; static storage
+std::string_view weight_format_name(WeightFormat);  // "f32", "f16", "bf16", "int8"; static storage
+
+}  // namespace weir
