@@ -105,7 +105,7 @@ def topic_name(rng, kind):
 def tell_story(talk):
     rng = talk.rng
     about, cast = story_topic(rng) if rng.random() < 0.85 else (None, {})
-    size = rng.choices(["story", "short story", "very short story", "long story"], [60, 15, 10, 15])[0]
+    size = rng.choices(["story", "short story", "very short story", "long story"], [60, 15, 15, 10])[0]
     forms = STORY_FORMS if about else PLAIN_STORY_FORMS
     question = expand(rng.choice(forms), {"kind": size, "what": expand(about or "", {}, rng)}, rng)
     if "story" not in question.lower():
@@ -211,8 +211,8 @@ def stateless(draw):
 
 
 TURNS = [
-    (30, tell_story), (9, stateless(facts.small_talk)), (8, stateless(facts.about_self)), (4, stateless(facts.about_server)),
-    (26, lambda talk: talk.rng.choice(facts.FACTS)(talk.rng)), (5, stateless(facts.poem)), (4, stateless(facts.hard)), (6, tell_name),
+    (18, tell_story), (11, stateless(facts.small_talk)), (11, stateless(facts.about_self)), (4, stateless(facts.about_server)),
+    (32, lambda talk: talk.rng.choice(facts.FACTS)(talk.rng)), (5, stateless(facts.poem)), (4, stateless(facts.hard)), (6, tell_name),
     (2, ask_name), (2, tell_pet), (2, tell_color), (4, repeat_words), (1, not_understood),
 ]
 
@@ -221,7 +221,7 @@ def follow_ups(talk):
     """RETURNS: turns that need something said before; they outweigh the rest when they are possible."""
     turns = []
     if talk.story:
-        turns += [(35, ask_about_story), (12, another_story)]
+        turns += [(30, ask_about_story), (6, another_story)]
     if talk.name:
         turns += [(25, ask_name)]
     if talk.pet:
@@ -269,12 +269,12 @@ def conversation(rng):
 
 def plain_story(rng):
     story = Story(rng)
-    text = story.long_text() if rng.random() < 0.3 else story.text()
+    text = story.long_text() if rng.random() < 0.2 else story.text()
     return [(text, True), (END_OF_TEXT, True)]
 
 
 def document(rng):
-    return plain_story(rng) if rng.random() < 0.15 else conversation(rng)
+    return plain_story(rng) if rng.random() < 0.12 else conversation(rng)
 
 
 def documents(seed, count):

@@ -50,23 +50,6 @@ Result<uint64_t> RegularFile::size_now() const {
   return static_cast<uint64_t>(facts.st_size);
 }
 
-Result<std::string> read_small_file(const std::string& path, uint64_t bytes_max) {
-  WEIR_ASSIGN_OR_RETURN(const RegularFile file, RegularFile::open(path));
-  if (file.size_at_open() > bytes_max) {
-    return Status(Code::kTooLarge,
-                  fmt::format("{}: {} bytes, more than the {} allowed", path, file.size_at_open(), bytes_max));
-  }
-  std::string text(file.size_at_open(), '\0');
-  size_t done = 0;
-  while (done < text.size()) {
-    const ssize_t got = pread(file.fd(), text.data() + done, text.size() - done, static_cast<off_t>(done));
-    if (got < 0 && errno == EINTR) continue;
-    if (got <= 0) return data_loss(fmt::format("{}: cannot be read whole", path));
-    done += static_cast<size_t>(got);
-  }
-  return text;
-}
-
 Result<std::unique_ptr<MappedFile>> MappedFile::open(const std::string& path) {
   WEIR_ASSIGN_OR_RETURN(RegularFile file, RegularFile::open(path));
   const uint64_t size = file.size_at_open();

@@ -1,4 +1,4 @@
-// Reading files of a model directory: small texts whole, weights through a read-only mapping.
+// Weights of a model directory through a read-only mapping (small texts: base/files.h).
 //
 // Any thread. Only regular files are opened (never a pipe or a device, which could block or never end); symbolic
 // links are followed, because a hub cache is made of them. Nothing is ever written.
@@ -33,9 +33,6 @@ class RegularFile {
   int fd_ = -1;
   uint64_t size_ = 0;
 };
-
-// ERRORS: those of RegularFile::open; kTooLarge above bytes_max; kDataLoss when reading fails.
-Result<std::string> read_small_file(const std::string& path, uint64_t bytes_max);
 
 // A whole file mapped read-only. Its pages are page cache that the kernel can drop; they count in this process's
 // resident size while they are touched.

@@ -1,5 +1,6 @@
 #include "checkpoint/model_spec.h"
 
+#include "base/files.h"
 #include <fmt/format.h>
 
 #include <cmath>

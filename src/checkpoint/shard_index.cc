@@ -1,5 +1,6 @@
 #include "checkpoint/shard_index.h"
 
+#include "base/files.h"
 #include <fmt/format.h>
 
 #include <algorithm>

@@ -50,6 +50,8 @@ struct Settings {
   uint64_t max_body_bytes = 8u << 20;
   int64_t drain_timeout_ms = 30'000;
   LogLevel log_level = LogLevel::kInfo;
+
+  bool operator==(const Settings&) const = default;
 };
 
 }  // namespace weir

@@ -9,7 +9,9 @@
 
 #include "admission/front_door.h"
 #include "api/api.h"
+#include "base/files.h"
 #include "base/log.h"
+#include "base/units.h"
 #include "engine/engine.h"
 #include "engine/model_executor.h"
 #include "memory/monitor/host_facts.h"
@@ -25,6 +27,7 @@ namespace {
 constexpr Micros kStuckAfterUs = 120'000'000;
 // After the engine has ended everything, answers get this long to reach their sockets.
 constexpr int kFlushMs = 1000;
+constexpr uint64_t kTemplateBytesMax = 1 * kMiB;
 
 std::string served_name(const Settings& settings) {
   if (!settings.model_name.empty()) return settings.model_name;
@@ -85,7 +88,7 @@ struct App::Impl {
 Status App::Impl::load_text(ApiContext* context) {
   WEIR_ASSIGN_OR_RETURN(ChatTemplateFiles files, read_chat_template(blueprint.settings.model));
   if (!blueprint.settings.chat_template.empty()) {
-    WEIR_ASSIGN_OR_RETURN(files.source, read_template_file(blueprint.settings.chat_template));
+    WEIR_ASSIGN_OR_RETURN(files.source, read_small_file(blueprint.settings.chat_template, kTemplateBytesMax));
   }
   if (!files.source.empty()) {
     auto parsed = ChatTemplate::parse(files.source);

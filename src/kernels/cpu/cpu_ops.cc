@@ -14,7 +14,7 @@ namespace {
 // Waking the pool costs about a microsecond; 16 Ki elements take one worker a few.
 constexpr int64_t kSerialElements = 16 * 1024;
 constexpr int64_t kChunksPerThread = 4;  // enough for one slow worker's share to be taken over by the rest
-constexpr int64_t kPanelBlock = 8;       // panels the row-1 micro-kernels of AVX-512 keep in flight
+constexpr int64_t kPanelBlock = 2;       // panels a micro-kernel takes at most
 
 template <class T>
 T* raw(VecView<T> view) { return host_ptr<T>(view.data); }

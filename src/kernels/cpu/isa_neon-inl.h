@@ -37,11 +37,11 @@ WEIR_INLINE Int i_start(int32_t) { return vdupq_n_s32(0); }
 WEIR_INLINE Int i_dot(Int acc, Weight w, int32_t x4) { return vdotq_s32(acc, w, vreinterpretq_s8_s32(vdupq_n_s32(x4))); }
 WEIR_INLINE Reg i_to_float(Int a) { return vcvtq_f32_s32(a); }
 
-// Tiles. 32 registers. Float: 6 rows x 16 columns = 24 accumulators + 4 of weights + broadcasts; one row takes 4
-// panels (16 chains, FMLA latency 4 on four pipes). Int8: 4 rows = 16 integer accumulators + 4 of weights + x; the
+// Tiles. 32 registers. Float: 6 rows x 16 columns = 24 accumulators + 4 of weights + broadcasts; one row takes 2
+// panels (8 chains, FMLA latency 4). Int8: 4 rows = 16 integer accumulators + 4 of weights + x; the
 // float accumulators are touched once in 8 steps.
 constexpr int kRowsFloat = 6;
 constexpr int kRowsInt8 = 4;
 constexpr int kRowsAttention = 4;
-constexpr int panels_float(int rows) { return rows == 1 ? 4 : rows <= 3 ? 2 : 1; }
-constexpr int panels_int8(int rows) { return rows == 1 ? 2 : 1; }
+constexpr int panels_float(int rows) { return rows <= 3 ? 2 : 1; }
+constexpr int panels_int8(int) { return 1; }

@@ -32,8 +32,8 @@ class WorkerPool {
   int threads() const { return static_cast<int>(workers_.size()) + 1; }
   void bind_calling_thread();  // pins it as worker 0, where pinning is on
 
-  // Calls body(begin, end) for disjoint ranges that cover [0, count), each at most `chunk` long. Returns when all are
-  // done; what they wrote is visible. REQUIRES count < 2^31, chunk >= 1.
+  // Calls body(begin, end) for disjoint ranges that cover [0, count), each at most `chunk` long (one range where there
+  // are no workers). Returns when all are done; what they wrote is visible. REQUIRES count < 2^31, chunk >= 1.
   template <class Body>
   void parallel_for(int64_t count, int64_t chunk, const Body& body) {
     if (count <= chunk || workers_.empty()) {

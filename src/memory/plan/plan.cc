@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <tuple>
 
 #include "base/units.h"
 
@@ -29,7 +30,8 @@ Status check_input(const PlanInput& input) {
 
 // "weights 8.00 GiB, workspace 2.00 GiB, logits 1.00 GiB": where most of it goes.
 std::string largest_lines(std::vector<PlanLine> lines) {
-  std::stable_sort(lines.begin(), lines.end(), [](const auto& a, const auto& b) { return a.bytes > b.bytes; });
+  std::sort(lines.begin(), lines.end(),
+            [](const auto& a, const auto& b) { return std::tie(b.bytes, a.name) < std::tie(a.bytes, b.name); });
   std::string out;
   for (size_t i = 0; i < std::min<size_t>(3, lines.size()); ++i) {
     out += fmt::format("{}{} {}", i == 0 ? "" : ", ", lines[i].name, format_bytes(lines[i].bytes));

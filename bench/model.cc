@@ -1,0 +1,234 @@
+// bench_model: decode and prefill of random weights in the shape of Qwen2.5-0.5B, beside this machine's own read
+// bandwidth measured in the same run, before and after.
+//
+//   bench_model [--format int8|bf16|f32] [--threads N] [--context N] [--rounds N]
+//
+// Floor of a decode at batch 1: every packed weight is read once, so tokens/s <= bandwidth / weight bytes. The head
+// counts (it is the largest matrix), the embedding does not (one row is read).
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "model/transformer.h"
+
+namespace weir {
+namespace {
+
+using SteadyTime = std::chrono::steady_clock;
+
+double seconds_since(SteadyTime::time_point begin) {
+  return std::chrono::duration<double>(SteadyTime::now() - begin).count();
+}
+
+struct Options {
+  WeightFormat format = WeightFormat::kInt8G32;
+  int threads = 0;
+  int context = 128;
+  int rounds = 5;
+};
+
+constexpr const char* kConfig = R"({"architectures": ["Qwen2ForCausalLM"], "model_type": "qwen2", "hidden_act": "silu",
+ "hidden_size": 896, "intermediate_size": 4864, "num_hidden_layers": 24, "num_attention_heads": 14,
+ "num_key_value_heads": 2, "max_position_embeddings": 32768, "rms_norm_eps": 1e-06, "rope_theta": 1000000.0,
+ "tie_word_embeddings": true, "torch_dtype": "bfloat16", "vocab_size": 151936, "eos_token_id": 151645})";
+
+// A checkpoint of random bf16 weights with a standard deviation near 0.02, about 1 GB, in a directory of its own.
+void write_model(const std::string& dir, const ModelSpec& spec) {
+  std::filesystem::create_directories(dir);
+  std::ofstream(dir + "/config.json") << kConfig;
+  std::string header = "{";
+  uint64_t offset = 0;
+  for (const TensorNeed& need : tensors_of(spec)) {
+    if (need.optional) continue;
+    uint64_t elements = 1;
+    std::string shape;
+    for (const int64_t dim : need.shape) {
+      elements *= static_cast<uint64_t>(dim);
+      shape += (shape.empty() ? "" : ",") + std::to_string(dim);
+    }
+    header += (offset ? ",\"" : "\"") + need.name + "\":{\"dtype\":\"BF16\",\"shape\":[" + shape + "],\"data_offsets\":[" +
+              std::to_string(offset) + "," + std::to_string(offset + 2 * elements) + "]}";
+    offset += 2 * elements;
+  }
+  header += "}";
+  header.resize((header.size() + 7) / 8 * 8, ' ');
+  std::ofstream file(dir + "/model.safetensors", std::ios::binary);
+  const uint64_t length = header.size();
+  file.write(reinterpret_cast<const char*>(&length), 8);
+  file.write(header.data(), static_cast<std::streamsize>(header.size()));
+  std::vector<uint16_t> piece(1 << 20);
+  uint64_t state = 88172645463325252u;
+  for (uint64_t left = offset / 2; left > 0;) {
+    const uint64_t count = std::min<uint64_t>(left, piece.size());
+    for (uint64_t i = 0; i < count; ++i) {
+      state ^= state << 13, state ^= state >> 7, state ^= state << 17;  // xorshift64, Marsaglia 2003
+      // Sign, an exponent of 2^-7 or 2^-6, seven bits of mantissa.
+      piece[i] = static_cast<uint16_t>((state & 0x8000u) | ((120u + ((state >> 16) & 1u)) << 7) | ((state >> 20) & 0x7fu));
+    }
+    file.write(reinterpret_cast<const char*>(piece.data()), static_cast<std::streamsize>(2 * count));
+    left -= count;
+  }
+}
+
+// Bytes per second that `threads` threads read from a buffer far larger than any cache; best of three passes.
+double read_bandwidth(int threads) {
+  const size_t bytes = size_t{1} << 30;
+  std::vector<uint64_t> buffer(bytes / 8, 1);
+  double best = 0;
+  for (int round = 0; round < 3; ++round) {
+    const auto begin = SteadyTime::now();
+    std::vector<std::thread> team;
+    std::vector<uint64_t> sums(static_cast<size_t>(threads) * 8);
+    for (int t = 0; t < threads; ++t) {
+      team.emplace_back([&, t] {
+        const size_t part = buffer.size() / static_cast<size_t>(threads);
+        uint64_t lanes[8] = {};
+        for (size_t i = static_cast<size_t>(t) * part; i + 8 <= (static_cast<size_t>(t) + 1) * part; i += 8) {
+          for (size_t j = 0; j < 8; ++j) lanes[j] += buffer[i + j];
+        }
+        for (const uint64_t lane : lanes) sums[static_cast<size_t>(t) * 8] += lane;
+      });
+    }
+    for (std::thread& thread : team) thread.join();
+    best = std::max(best, static_cast<double>(bytes) / seconds_since(begin));
+  }
+  return best;
+}
+
+struct Bench {
+  Options options;
+  std::unique_ptr<Backend> backend;
+  ModelSpec spec;
+  ModelOptions sizes;
+  std::unique_ptr<Transformer> model;
+  Region kv;
+  int64_t blocks = 0;
+
+  std::vector<std::vector<int32_t>> tables;
+
+  void load(const std::string& dir) {
+    backend = std::move(make_backend("cpu", {.threads = options.threads, .isa = "", .pin = true})).value();
+    backend->bind_calling_thread();
+    spec = load_spec(dir).value();
+    const int64_t longest = std::max(options.context + 64, 640);
+    sizes = {.format = options.format,
+             .kv_dtype = options.format == WeightFormat::kF32 ? DType::kF32 : DType::kBF16,
+             .session_tokens = longest, .block_tokens = 64, .step_tokens_max = 512, .sequences_max = 64};
+    auto checkpoint = std::move(Checkpoint::open(dir)).value();
+    model = std::move(Transformer::load(spec, sizes, *checkpoint, *backend, nullptr)).value();
+    blocks = 64 * sizes.blocks_per_sequence();
+    kv = std::move(backend->device().reserve(static_cast<uint64_t>(blocks) *
+                                             Transformer::needs(spec, sizes, backend->ops()).kv_block)).value();
+    model->attach_kv(kv.span(), blocks);
+    for (int64_t s = 0; s < 64; ++s) {
+      std::vector<int32_t>& table = tables.emplace_back();
+      for (int64_t i = 0; i < sizes.blocks_per_sequence(); ++i) {
+        table.push_back(static_cast<int32_t>(s * sizes.blocks_per_sequence() + i));
+      }
+    }
+  }
+
+  // One step of `batch` sequences with `count` tokens each from `position`. RETURNS: seconds.
+  double step(int batch, int count, int position) {
+    std::vector<int32_t> tokens, positions, rows, samples;
+    std::vector<std::span<const int32_t>> views;
+    for (int s = 0; s < batch; ++s) {
+      for (int i = 0; i < count; ++i) {
+        tokens.push_back((s * 7919 + i * 104729 + position) % static_cast<int>(spec.vocab));
+        positions.push_back(position + i);
+        rows.push_back(s);
+      }
+      samples.push_back(static_cast<int32_t>(tokens.size()) - 1);
+      views.push_back(tables[static_cast<size_t>(s)]);
+    }
+    const auto begin = SteadyTime::now();
+    const auto logits = model->forward({.tokens = tokens, .positions = positions, .rows = rows, .block_tables = views,
+                                        .sample_rows = samples});
+    if (!logits.ok()) std::exit(1);
+    return seconds_since(begin);
+  }
+
+  double median_step(int batch, int count, int position) {
+    std::vector<double> times;
+    step(batch, count, position);
+    for (int i = 0; i < options.rounds; ++i) times.push_back(step(batch, count, position));
+    std::nth_element(times.begin(), times.begin() + options.rounds / 2, times.end());
+    return times[static_cast<size_t>(options.rounds / 2)];
+  }
+
+  uint64_t streamed_bytes() const {
+    const Ops& ops = backend->ops();
+    const auto bytes = [&](int64_t n, int64_t k) { return ops.packed_bytes(options.format, n, k); };
+    const uint64_t layer = bytes(spec.q_width() + 2 * spec.kv_width(), spec.hidden) + bytes(spec.hidden, spec.q_width()) +
+                           bytes(2 * spec.ffn, spec.hidden) + bytes(spec.hidden, spec.ffn);
+    return static_cast<uint64_t>(spec.layers) * layer + bytes(spec.vocab, spec.hidden);
+  }
+};
+
+void print_tables(Bench* bench) {
+  const double before = read_bandwidth(bench->backend->threads());
+  const double weights = static_cast<double>(bench->streamed_bytes());
+  std::printf("%s, %s weights, %.0f MB streamed per step, context %d\n",
+              std::string(bench->backend->description()).c_str(),
+              std::string(weight_format_name(bench->options.format)).c_str(), weights / 1e6, bench->options.context);
+  std::printf("\n%-8s %10s %12s %10s %12s %14s\n", "batch", "ms/step", "tokens/s", "x batch 1", "weight GB/s", "of bandwidth");
+  double first = 0, rate1 = 0;
+  for (const int batch : {1, 2, 4, 8, 16, 32, 64}) {
+    const double seconds = bench->median_step(batch, 1, bench->options.context);
+    if (batch == 1) first = 1 / seconds, rate1 = weights / seconds;
+    std::printf("%-8d %10.2f %12.1f %10.2f %12.2f %13.0f%%\n", batch, 1e3 * seconds, batch / seconds,
+                batch / seconds / first, weights / seconds / 1e9, 100 * weights / seconds / before);
+  }
+  std::printf("\n%-8s %10s %12s\n", "prefill", "ms", "tokens/s");
+  for (const int tokens : {128, 512}) {
+    const double seconds = bench->median_step(1, tokens, 0);
+    std::printf("%-8d %10.1f %12.1f\n", tokens, 1e3 * seconds, tokens / seconds);
+  }
+  const double after = read_bandwidth(bench->backend->threads());
+  std::printf("\nread bandwidth %.1f GB/s before, %.1f GB/s after; batch 1 moves %.0f%% of their mean\n", before / 1e9,
+              after / 1e9, 100 * rate1 / ((before + after) / 2));
+}
+
+int run(int argc, char** argv) {
+  Options options;
+  for (int i = 1; i + 1 < argc; i += 2) {
+    const std::string flag = argv[i], value = argv[i + 1];
+    if (flag == "--format") {
+      options.format = value == "f32" ? WeightFormat::kF32 : value == "bf16" ? WeightFormat::kBF16 : WeightFormat::kInt8G32;
+    } else if (flag == "--threads") {
+      options.threads = std::atoi(value.c_str());
+    } else if (flag == "--context") {
+      options.context = std::clamp(std::atoi(value.c_str()), 1, 16384);
+    } else if (flag == "--rounds") {
+      options.rounds = std::clamp(std::atoi(value.c_str()), 1, 100);
+    } else {
+      std::fprintf(stderr, "bench_model: unknown flag %s\n", flag.c_str());
+      return 2;
+    }
+  }
+  const std::string dir = (std::filesystem::temp_directory_path() / ("weir-bench-" + std::to_string(getpid()))).string();
+  const ModelSpec spec = parse_config(kConfig, "").value();
+  std::fprintf(stderr, "writing random weights to %s\n", dir.c_str());
+  write_model(dir, spec);
+  Bench bench{.options = options};
+  bench.load(dir);
+  std::filesystem::remove_all(dir);
+  print_tables(&bench);
+  return 0;
+}
+
+}  // namespace
+}  // namespace weir
+
+int main(int argc, char** argv) { return weir::run(argc, argv); }

@@ -1,0 +1,96 @@
+#include "api/api.h"
+
+#include <fmt/format.h>
+
+#include "api/control.h"
+#include "api/generation.h"
+#include "api/json_in.h"
+#include "api/parse_chat.h"
+#include "api/parse_completion.h"
+#include "api/service.h"
+#include "api/text_endpoints.h"
+
+namespace weir {
+namespace api {
+namespace {
+
+// Absent is the served model, so that a client of a one-model server need not know its name.
+void check_model(const ApiContext& context, Fields* fields) {
+  const auto model = fields->text("model");
+  if (!model || *model == context.model_name) return;
+  fields->fail({.status = not_found(fmt::format("this server serves \"{}\" and no other model", context.model_name)),
+                .param = "model",
+                .code = "model_not_found"});
+}
+
+void parse_generation(const Service& service, Endpoint endpoint, Fields* fields, GenerateRequest* request) {
+  request->params = service.context.default_params;
+  check_model(service.context, fields);
+  if (endpoint == Endpoint::kChat) {
+    parse_chat(service.limits(), {service.context.bos_token, service.context.eos_token}, fields, request);
+  } else {
+    parse_completion(service.limits(), fields, request);
+  }
+}
+
+// Refuses before any work when the server is full: peek() costs microseconds, parsing and tokenising do not.
+void generate(Service* service, Endpoint endpoint, http::Request request, Reply reply) {
+  const Micros arrival = service->now_us();
+  if (Status status = service->context.door->peek(); !status.ok()) return reply.error({.status = std::move(status)});
+  if (endpoint == Endpoint::kChat && service->context.chat_template == nullptr) {
+    return reply.error({.status = invalid_argument("this model has no chat template; use /v1/completions or start the "
+                                                   "server with --chat-template")});
+  }
+  GenerateRequest parsed;
+  {
+    auto json = JsonBody::parse(request.body);
+    if (!json.ok()) return reply.error({.status = json.status()});
+    Fields fields(json->object());
+    parse_generation(*service, endpoint, &fields, &parsed);
+    if (!fields.ok()) return reply.error(*fields.error());
+  }
+  std::make_shared<Generation>(service, std::move(parsed), std::move(reply), std::move(request.charge), arrival)->start();
+}
+
+void handle(Service* service, http::Request request, std::shared_ptr<http::Exchange> exchange) {
+  Reply reply(std::move(exchange), service->ids.choose(request.header("x-request-id")), service->context.door);
+  const Route route = match_route(request.method, request.path).route;
+  if (needs_key(route)) {
+    Status status = service->auth.check(request.header("authorization"));
+    if (!status.ok()) return reply.error({.status = std::move(status)});
+  }
+  switch (route) {
+    case Route::kChat: return generate(service, Endpoint::kChat, std::move(request), std::move(reply));
+    case Route::kCompletion: return generate(service, Endpoint::kCompletion, std::move(request), std::move(reply));
+    case Route::kTokenize: return answer_tokenize(service, std::move(request), std::move(reply));
+    case Route::kDetokenize: return answer_detokenize(service, std::move(request), std::move(reply));
+    default: return answer_control(*service, route, request, &reply);
+  }
+}
+
+}  // namespace
+}  // namespace api
+
+Api::Api(ApiContext context) : service_(std::make_unique<api::Service>(std::move(context))) {}
+
+Api::~Api() {
+  service_->text_pool.stop();
+  WEIR_CHECK_MSG(live_requests() == 0, "a request outlived the Api");
+}
+
+void Api::handle(http::Request&& request, std::shared_ptr<http::Exchange> exchange) {
+  api::handle(service_.get(), std::move(request), std::move(exchange));
+}
+
+void Api::drain(int io_index) {
+  Gateway* const gateway = service_->context.gateway;
+  for (Notice notice; gateway->next_notice(io_index, &notice);) {
+    api::Generation::on_notice(gateway->channel(notice.slot).io_tag, notice.finish);
+  }
+}
+
+void Api::stop_text_pool() { service_->text_pool.stop(); }
+
+int Api::live_requests() const { return service_->live.load(std::memory_order_acquire); }
+
+}  // namespace weir

@@ -1,0 +1,78 @@
+// Api: OpenAI requests in, OpenAI answers out. The only room that knows both a JSON field and a RequestSpec.
+//
+// Owner: the composition root, which creates it before the http::Server (the server's handler calls handle()) and
+// destroys it after. Threads: handle() and drain() on the io threads of http/; templates and tokenising on a small
+// pool of its own. Limits: kJsonBytesMax of JSON per io thread, TextPool::kQueuedPerThread jobs per text thread, and
+// the places of FrontDoor, which a request holds until its last byte is written or its client is gone *and* the
+// engine has said that it is finished. It never waits and takes no lock per token.
+//
+// Stopping: door->start_draining(); let the engine finish or end everything; stop_text_pool(); server->stop(); then
+// drain(i) once more for every io index from the stopping thread, which by then is the only one.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "admission/front_door.h"
+#include "base/clock.h"
+#include "http/server.h"
+#include "message/gateway.h"
+#include "message/sampling_params.h"
+
+namespace weir {
+
+class ChatTemplate;
+class Tokenizer;
+
+struct MemoryNow {
+  uint64_t rss_bytes = 0, peak_bytes = 0, limit_bytes = 0, plan_bytes = 0;
+};
+
+// Everything outlives the Api.
+struct ApiContext {
+  const Tokenizer* tokenizer = nullptr;
+  const ChatTemplate* chat_template = nullptr;  // null: the model has none, and chat is a 400
+  std::string bos_token, eos_token;             // as text, for the template
+  FrontDoor* door = nullptr;
+  Gateway* gateway = nullptr;
+  const Clock* clock = nullptr;
+  std::string model_name;
+  int64_t model_created = 0;   // unix seconds
+  int64_t session_tokens = 0;  // prompt and answer together
+  int32_t vocab_size = 0;      // the tokeniser's and the model's, whichever is smaller
+  std::vector<int32_t> eos_ids;
+  SamplingParams default_params;  // of generation_config.json
+  std::vector<std::string> api_keys;
+  int64_t queue_timeout_us = 0;  // 0: no limit
+  std::string plan_json, plan_text;
+  std::function<http::Server::Stats()> http_stats;
+  std::function<MemoryNow()> memory_now;
+  std::function<bool()> engine_alive;
+  int text_threads = 1;
+};
+
+namespace api {
+class Service;
+}
+
+class Api {
+ public:
+  explicit Api(ApiContext context);
+  ~Api();  // REQUIRES: no request is left (checked)
+  Api(const Api&) = delete;
+  Api& operator=(const Api&) = delete;
+
+  void handle(http::Request&& request, std::shared_ptr<http::Exchange> exchange);  // io thread
+  void drain(int io_index);  // that io thread; posted by the gateway's waker once a step
+  void stop_text_pool();     // any thread but its own; finishes what is queued
+
+  int live_requests() const;  // generation requests between their body and their last byte; any thread
+
+ private:
+  std::unique_ptr<api::Service> service_;
+};
+
+}  // namespace weir

@@ -1,0 +1,113 @@
+// Models, tokenize, plan, metrics, and the errors of the door step that need no engine.
+#include <gtest/gtest.h>
+
+#include <set>
+#include <sstream>
+
+#include "api/world_test.h"
+
+namespace weir::api {
+namespace {
+
+TEST(Control, ModelsAndPlan) {
+  World world;
+  EXPECT_EQ(world.get("/v1/models")->json().at("data").at(0).at("id"), "tiny");
+  EXPECT_EQ(world.get("/v1/models")->json().at("data").at(0).at("max_model_len").as_int64(), 256);
+  EXPECT_EQ(world.get("/v1/models/t%69ny")->json().at("object"), "model");
+  const auto other = world.get("/v1/models/big");
+  EXPECT_EQ(other->status, 404);
+  EXPECT_EQ(other->error().at("code"), "model_not_found");
+  EXPECT_EQ(world.get("/plan")->body, R"({"total_bytes":1})");
+  EXPECT_EQ(world.get("/plan", "format=text")->body, "total 1 B\n");
+  EXPECT_NE(world.get("/")->body.find("/v1/chat/completions"), std::string::npos);
+}
+
+TEST(Control, WrongPathsAndMethods) {
+  World world;
+  EXPECT_EQ(world.get("/nowhere")->status, 404);
+  const auto got = world.get("/v1/completions");
+  EXPECT_EQ(got->status, 405);
+  EXPECT_EQ(got->header("Allow"), "POST");
+  EXPECT_EQ(got->error().at("code"), "method_not_allowed");
+  EXPECT_EQ(world.door.refusals(Refusal::kBadRequest), 0u);
+}
+
+TEST(Control, RequestIdsComeBack) {
+  World world;
+  http::Request request = make_request("GET", "/health");
+  request.headers.emplace_back("x-request-id", "mine-7");
+  EXPECT_EQ(world.send(std::move(request))->header("x-request-id"), "mine-7");
+}
+
+TEST(Control, BadBodiesAreCountedOnceEach) {
+  World world;
+  uint64_t want = 0;
+  for (const char* body : {"", "{", "[]", "{\"prompt\":1}", "{\"prompt\":\"a\",\"n\":0}", "{\"prompt\":\"\\ud800\"}",
+                           "{\"prompt\":\"\xff\"}", "{\"prompt\":\"a\",\"model\":7}"}) {
+    const auto got = world.ask("/v1/completions", body);
+    EXPECT_EQ(got->status, 400) << body;
+    EXPECT_EQ(got->error().at("type"), "invalid_request_error");
+    EXPECT_EQ(world.door.refusals(Refusal::kBadRequest), ++want) << body;
+  }
+  const auto model = world.ask("/v1/completions", R"({"prompt":"a","model":"gpt-4"})");
+  EXPECT_EQ(model->status, 404);
+  EXPECT_EQ(model->error().at("code"), "model_not_found");
+  EXPECT_EQ(model->error().at("param"), "model");
+  const auto empty = world.ask("/v1/completions", R"({"prompt":""})");
+  EXPECT_EQ(empty->status, 400) << "no token, and this tokeniser adds none";
+  EXPECT_EQ(world.engine.submits, 0u);
+}
+
+TEST(Control, TokenizeAndBack) {
+  World world;
+  const auto got = world.ask("/tokenize", R"({"prompt":"h\u00e4<eos>"})");
+  EXPECT_EQ(got->body, R"({"count":4,"max_model_len":256,"tokens":[104,195,164,256]})");
+  EXPECT_EQ(world.ask("/tokenize", R"({"messages":[{"role":"user","content":""}]})")->json().at("count").as_int64(), 18);
+  EXPECT_EQ(world.ask("/detokenize", R"({"tokens":[104,195,164,256]})")->body, "{\"prompt\":\"h\xC3\xA4<eos>\"}");
+  for (const char* bad : {"{}", R"({"prompt":7})", R"({"prompt":"a","messages":[]})", R"({"messages":[]})",
+                          R"({"prompt":"a","add_special_tokens":1})"}) {
+    EXPECT_EQ(world.ask("/tokenize", bad)->status, 400) << bad;
+  }
+  for (const char* bad : {"{}", R"({"tokens":7})", R"({"tokens":[258]})", R"({"tokens":[-1]})", R"({"tokens":["a"]})"}) {
+    EXPECT_EQ(world.ask("/detokenize", bad)->status, 400) << bad;
+  }
+}
+
+TEST(Metrics, EveryFamilyIsThereFromTheStartAndWellFormed) {
+  World world;
+  const auto got = world.get("/metrics");
+  EXPECT_EQ(got->content_type, "text/plain; version=0.0.4; charset=utf-8");
+  std::set<std::string> families;
+  std::istringstream lines(got->body);
+  std::string current;
+  for (std::string line; std::getline(lines, line);) {
+    if (line.rfind("# TYPE ", 0) == 0) {
+      current = line.substr(7, line.find(' ', 7) - 7);
+      EXPECT_TRUE(families.insert(current).second) << "twice: " << current;
+    } else if (line[0] != '#') {
+      EXPECT_EQ(line.rfind(current, 0), 0u) << line << " outside its family";
+      EXPECT_NO_THROW(std::stod(line.substr(line.rfind(' ') + 1))) << line;
+    }
+  }
+  for (const char* name :
+       {"weir_requests_running", "weir_requests_waiting", "weir_waiting_tokens", "weir_kv_blocks", "weir_steps_total",
+        "weir_step_seconds_total", "weir_prompt_tokens_total", "weir_output_tokens_total", "weir_preemptions_total",
+        "weir_recomputed_tokens_total", "weir_ring_stalls_total", "weir_sequences_finished_total", "weir_refusals_total",
+        "weir_http_connections", "weir_http_accepted_total", "weir_http_requests_total", "weir_http_bad_requests_total",
+        "weir_http_client_gone_total", "weir_http_slow_readers_total", "weir_http_bytes_in_total",
+        "weir_http_bytes_out_total", "weir_memory_rss_bytes", "weir_memory_peak_bytes", "weir_memory_plan_bytes",
+        "weir_memory_limit_bytes", "weir_queue_seconds", "weir_time_to_first_token_seconds",
+        "weir_time_per_output_token_seconds", "weir_request_seconds", "vllm:num_requests_running",
+        "vllm:num_requests_waiting", "vllm:kv_cache_usage_perc"}) {
+    EXPECT_EQ(families.count(name), 1u) << name;
+  }
+  for (int i = 0; i < static_cast<int>(Refusal::kCount); ++i) {
+    const std::string line = std::string("weir_refusals_total{reason=\"") + refusal_name(static_cast<Refusal>(i)) + "\"} 0\n";
+    EXPECT_NE(got->body.find(line), std::string::npos) << line;
+  }
+  EXPECT_NE(got->body.find("vllm:num_requests_running{model_name=\"tiny\"} 0\n"), std::string::npos);
+  EXPECT_NE(got->body.find("weir_http_accepted_total 7\n"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace weir::api

@@ -1,0 +1,282 @@
+#include "api/generation.h"
+
+#include <algorithm>
+#include <limits>
+
+#include "api/service.h"
+
+namespace weir::api {
+namespace {
+
+ResponseIdentity identity_of(const Service& service, const GenerateRequest& request, uint64_t id) {
+  const char* prefix = request.endpoint == Endpoint::kChat ? "chatcmpl-" : "cmpl-";
+  return {.id = prefix + RequestIds::hex(id),
+          .model = service.context.model_name,
+          .created = unix_seconds(),
+          .with_usage = request.include_usage,
+          .with_logprobs = request.params.wants_logprobs()};
+}
+
+ApiError refusal(Code code, Refusal why, std::string message) {
+  return {.status = {code, std::move(message), refusal_name(why)}};
+}
+
+}  // namespace
+
+Generation::Generation(Service* service, GenerateRequest request, Reply reply, http::BodyCharge charge,
+                       Micros arrival_us)
+    : service_(service),
+      request_(std::move(request)),
+      reply_(std::move(reply)),
+      charge_(std::move(charge)),
+      arrival_us_(arrival_us) {
+  service_->live.fetch_add(1, std::memory_order_relaxed);
+}
+
+Generation::~Generation() {
+  for (const Seat& seat : seats_) WEIR_CHECK(seat.released);
+  service_->live.fetch_sub(1, std::memory_order_release);
+}
+
+// The callbacks hold no ownership: a request that was refused must not live on in its own exchange.
+void Generation::start() {
+  const std::weak_ptr<Generation> weak = weak_from_this();
+  reply_.exchange().on_gone([weak](http::Gone why) {
+    if (const auto self = weak.lock()) self->on_gone(why);
+  });
+  reply_.exchange().on_done([weak] {
+    if (const auto self = weak.lock()) self->on_done();
+  });
+  http::Callback job = [self = shared_from_this()] { self->make_prompts_on_pool(); };
+  if (service_->text_pool.try_run(std::move(job))) return;
+  fail(refusal(Code::kResourceExhausted, Refusal::kTextPoolFull, "too many prompts wait to be tokenised; try again later"));
+}
+
+void Generation::make_prompts_on_pool() {
+  if (!gone_.load(std::memory_order_relaxed)) prompts_ = make_prompts(service_->context, &request_);
+  charge_ = {};
+  reply_.exchange().post([self = shared_from_this()] { self->after_text(); });
+}
+
+void Generation::after_text() {
+  if (over()) return;
+  if (const auto* error = std::get_if<ApiError>(&prompts_)) return fail(*error);
+  admit(std::move(std::get<std::vector<PromptTokens>>(prompts_)));
+}
+
+void Generation::admit(std::vector<PromptTokens> prompts) {
+  Demand demand{.n = request_.n};
+  for (const PromptTokens& prompt : prompts) demand.prompt_tokens.push_back(static_cast<int64_t>(prompt.ids.size()));
+  auto places = service_->context.door->admit(demand);
+  if (!places.ok()) {
+    const bool about_prompt = places.status().code() == Code::kInvalidArgument;
+    const char* param = !about_prompt ? "" : request_.endpoint == Endpoint::kChat ? "messages" : "prompt";
+    return fail({.status = places.status(), .param = param});
+  }
+  take_seats(std::move(prompts), std::move(*places));
+}
+
+std::unique_ptr<RequestSpec> Generation::make_spec(uint64_t id, PromptTokens* prompt) {
+  const int64_t wait_us = service_->context.queue_timeout_us;
+  auto spec = std::make_unique<RequestSpec>();
+  spec->id = id;
+  spec->prompt = std::move(prompt->ids);
+  spec->params = request_.params;
+  spec->params.max_tokens = prompt->max_tokens;
+  spec->params.min_tokens = std::min(spec->params.min_tokens, prompt->max_tokens);
+  if (!request_.seeded) spec->params.seed = service_->ids.next();
+  spec->arrival_us = arrival_us_;
+  spec->queue_deadline_us = wait_us > 0 ? arrival_us_ + wait_us : std::numeric_limits<Micros>::max();
+  return spec;
+}
+
+void Generation::take_seats(std::vector<PromptTokens> prompts, std::vector<Place> places) {
+  const ApiContext& context = service_->context;
+  const uint64_t id = service_->ids.next();
+  format_ = ResponseFormat::create(request_.endpoint, identity_of(*service_, request_, id));
+  rules_.emplace(request_, context.tokenizer, context.eos_ids);
+  for (PromptTokens& prompt : prompts) {
+    usage_.prompt_tokens += static_cast<int64_t>(prompt.ids.size());
+    specs_.push_back(make_spec(id, &prompt));
+  }
+  seats_.reserve(places.size());
+  for (Place& place : places) {
+    const int index = static_cast<int>(seats_.size());
+    const PromptTokens& prompt = prompts[static_cast<size_t>(index / request_.n)];
+    seats_.push_back({.owner = this, .place = std::move(place), .answer = Answer(&*rules_, prompt.echo), .index = index});
+  }
+  for (Seat& seat : seats_) submit(&seat, seat.index / request_.n, seat.index % request_.n);
+}
+
+void Generation::submit(Seat* seat, int prompt_index, int choice_of_prompt) {
+  const SlotIndex slot = seat->place.slot();
+  Channel& channel = service_->context.gateway->channel(slot);
+  channel.spec = specs_[static_cast<size_t>(prompt_index)].get();
+  channel.choice_index = choice_of_prompt;
+  channel.io_index = reply_.exchange().io_index();
+  channel.io_tag = seat;
+  channel.ring = nullptr;
+  channel.started_us = 0;
+  channel.prompt_tokens_done = 0;
+  service_->by_slot[static_cast<size_t>(slot)] = shared_from_this();
+  service_->context.gateway->submit(slot);
+}
+
+void Generation::on_notice(void* tag, FinishReason finish) {
+  Seat* const seat = static_cast<Seat*>(tag);
+  const std::shared_ptr<Generation> self = seat->owner->shared_from_this();  // release_finished may drop the last one
+  self->take_news(seat, finish);
+}
+
+void Generation::take_news(Seat* seat, FinishReason finish) {
+  if (finish != FinishReason::kNone) seat->engine_finished = true;
+  if (EventRing* ring = service_->context.gateway->channel(seat->place.slot()).ring) {
+    for (TokenEvent event; ring->try_pop(&event);) take_token(seat, event);
+  }
+  note_start(seat, finish);
+  if (finish != FinishReason::kNone) end_seat(seat, finish);
+  if (!over()) write_news(seat);
+  complete_if_all_finished();
+  release_finished();
+}
+
+void Generation::take_token(Seat* seat, const TokenEvent& event) {
+  if (over() || seat->finish_reason != nullptr) return;
+  const Micros now = service_->now_us();
+  if (!token_seen_) service_->metrics.first_token.observe_us(now - arrival_us_);
+  token_seen_ = true;
+  if (seat->first_token_us == 0) seat->first_token_us = now;
+  seat->last_token_us = now;
+  if (seat->answer.take(event)) {
+    cancel(seat);
+    finish_choice(seat, "stop");
+  }
+}
+
+// What the engine's reason means to the client, where the client has not got its answer yet.
+void Generation::end_seat(Seat* seat, FinishReason finish) {
+  if (over() || seat->finish_reason != nullptr) return;
+  switch (finish) {
+    case FinishReason::kStop: return finish_choice(seat, "stop");
+    case FinishReason::kLength: return finish_choice(seat, "length");
+    case FinishReason::kQueueTimeout:
+      return fail(refusal(Code::kUnavailable, Refusal::kQueueTimeout,
+                          "the request waited longer than the server's --queue-timeout; try again later"));
+    case FinishReason::kShutdown:
+      return fail(refusal(Code::kUnavailable, Refusal::kDraining, "the server shut down before the answer was complete"));
+    case FinishReason::kError:
+      return fail({.status = internal_error("the model failed on this request; others are not affected")});
+    case FinishReason::kCancelled:
+    case FinishReason::kNone: break;
+  }
+  fail({.status = internal_error("the request was cancelled inside the server")});
+}
+
+void Generation::finish_choice(Seat* seat, const char* reason) {
+  const bool by_tail = seat->answer.end();
+  seat->finish_reason = by_tail ? "stop" : reason;
+  usage_.completion_tokens += seat->answer.tokens();
+  note_end(*seat);
+}
+
+// A wait in vain is a sample too; a client that left while it waited is none.
+void Generation::note_start(Seat* seat, FinishReason finish) {
+  const Micros started = service_->context.gateway->channel(seat->place.slot()).started_us;
+  if (seat->start_noted || (started == 0 && finish != FinishReason::kQueueTimeout)) return;
+  seat->start_noted = true;
+  service_->metrics.queue.observe_us((started != 0 ? started : service_->now_us()) - arrival_us_);
+}
+
+void Generation::note_end(const Seat& seat) {
+  const int64_t gaps = seat.answer.tokens() - 1;
+  if (gaps > 0) service_->metrics.token_gap.observe_us((seat.last_token_us - seat.first_token_us) / gaps);
+}
+
+void Generation::open_stream() {
+  if (stream_open_) return;
+  stream_open_ = true;
+  reply_.begin_sse();
+}
+
+// One SSE event for all the tokens that one step brought. The head leaves with the first token and not before, so
+// that a wait in vain can still be a 503.
+void Generation::write_news(Seat* seat) {
+  const bool finished = seat->finish_reason != nullptr;
+  if (!request_.stream || (seat->answer.tokens() == 0 && !finished)) return;
+  out_.clear();
+  if (!seat->opened) format_->open_chunk(seat->index, &out_);
+  seat->opened = true;
+  if (seat->answer.has_news()) {
+    format_->text_chunk(seat->index, seat->answer.text(), seat->answer.logprobs(), &out_);
+    seat->answer.clear();
+  }
+  // The finish chunk once, with the turn in which the choice finished; later turns only drain the ring.
+  if (finished && !seat->finish_sent) format_->finish_chunk(seat->index, seat->finish_reason, &out_);
+  seat->finish_sent = finished;
+  if (out_.empty()) return;
+  open_stream();
+  reply_.exchange().write(out_);
+}
+
+void Generation::complete_if_all_finished() {
+  const auto finished = [](const Seat& seat) { return seat.finish_reason != nullptr; };
+  if (over() || !std::all_of(seats_.begin(), seats_.end(), finished)) return;
+  answered_ = true;
+  if (request_.stream) {
+    out_.clear();
+    format_->end_of_stream(usage_, &out_);
+    reply_.exchange().write(out_);
+    return reply_.exchange().end_stream();
+  }
+  std::vector<FinishedChoice> choices;
+  for (const Seat& seat : seats_) choices.push_back({seat.answer.text(), &seat.answer.logprobs(), seat.finish_reason});
+  reply_.json(200, format_->body(choices, usage_));
+}
+
+void Generation::fail(const ApiError& error) {
+  answered_ = true;
+  cancel_all();
+  if (stream_open_) {
+    reply_.sse_error(error);
+  } else {
+    reply_.error(error);
+  }
+}
+
+void Generation::cancel(Seat* seat) {
+  if (seat->engine_finished || seat->cancelled) return;
+  seat->cancelled = true;
+  service_->context.gateway->cancel(seat->place.slot());
+}
+
+void Generation::cancel_all() {
+  for (Seat& seat : seats_) cancel(&seat);
+}
+
+void Generation::on_gone(http::Gone why) {
+  gone_.store(true, std::memory_order_relaxed);
+  if (!seats_.empty()) service_->metrics.gone[static_cast<size_t>(why)].fetch_add(1, std::memory_order_relaxed);
+  cancel_all();
+}
+
+void Generation::on_done() {
+  done_ = true;
+  if (!seats_.empty()) service_->metrics.request.observe_us(service_->now_us() - arrival_us_);
+  release_finished();
+}
+
+// May drop every shared_ptr to this but the caller's.
+void Generation::release_finished() {
+  if (!done_) return;
+  const std::shared_ptr<Generation> self = shared_from_this();
+  for (Seat& seat : seats_) {
+    if (!seat.engine_finished || seat.released) continue;
+    seat.released = true;
+    const SlotIndex slot = seat.place.slot();
+    service_->context.gateway->release(slot);
+    service_->by_slot[static_cast<size_t>(slot)].reset();
+    const Place back = std::move(seat.place);
+  }
+}
+
+}  // namespace weir::api

@@ -1,0 +1,98 @@
+// Generation: the life of one chat or completion request, from its parsed body to its last byte.
+//
+//   start() -> text pool: make_prompts() -> io: admit() -> engine ... on_notice() ... -> answer -> done
+//
+// Owner: first the job in the text pool, then Service::by_slot for every slot it holds. Thread: the exchange's io
+// thread, except make_prompts. It holds its Places until the exchange is done *and* the engine has finished the
+// sequence, streaming or not; a client that leaves cancels all sequences at once, in whatever state they are.
+// Exactly one of these ends the answer: respond, end_stream, the client's leaving.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "api/answer.h"
+#include "api/prompts.h"
+#include "api/reply.h"
+#include "api/response.h"
+#include "message/gateway.h"
+
+namespace weir::api {
+
+class Service;
+
+class Generation : public std::enable_shared_from_this<Generation> {
+ public:
+  Generation(Service* service, GenerateRequest request, Reply reply, http::BodyCharge charge, Micros arrival_us);
+  ~Generation();
+
+  void start();
+  // From Api::drain. `seat` is what Channel::io_tag pointed to.
+  static void on_notice(void* seat, FinishReason finish);
+
+ private:
+  // One sequence. Its address is the slot's io_tag, so the vector of them never grows after admission.
+  struct Seat {
+    Generation* owner;
+    Place place;
+    Answer answer;
+    int index;                    // of the choice in the answer
+    bool engine_finished = false; // the finish notice was seen
+    bool cancelled = false;       // the engine was told to stop
+    bool start_noted = false;     // its time in the queue was counted
+    bool opened = false;          // streaming: the role was sent
+    bool finish_sent = false;     // streaming: its last chunk was written
+    bool released = false;
+    const char* finish_reason = nullptr;  // the client's view; set once
+    Micros first_token_us = 0, last_token_us = 0;
+  };
+
+  void make_prompts_on_pool();
+  void after_text();
+  void admit(std::vector<PromptTokens> prompts);
+  std::unique_ptr<RequestSpec> make_spec(uint64_t id, PromptTokens* prompt);
+  void take_seats(std::vector<PromptTokens> prompts, std::vector<Place> places);
+  void submit(Seat* seat, int prompt_index, int choice_of_prompt);
+
+  void take_news(Seat* seat, FinishReason finish);
+  void take_token(Seat* seat, const TokenEvent& event);
+  void end_seat(Seat* seat, FinishReason finish);
+  void finish_choice(Seat* seat, const char* reason);
+  void note_start(Seat* seat, FinishReason finish);
+  void note_end(const Seat& seat);
+
+  void open_stream();
+  void write_news(Seat* seat);
+  void complete_if_all_finished();
+  void fail(const ApiError& error);
+  void cancel(Seat* seat);
+  void cancel_all();
+  void on_gone(http::Gone why);
+  void on_done();
+  void release_finished();
+
+  bool over() const { return answered_ || gone_.load(std::memory_order_relaxed); }
+
+  Service* const service_;
+  GenerateRequest request_;
+  Reply reply_;
+  http::BodyCharge charge_;  // of the body, until the prompt is tokens
+  const Micros arrival_us_;
+  PromptsOrError prompts_;   // pool thread, then io thread
+  std::unique_ptr<ResponseFormat> format_;
+  std::optional<AnswerRules> rules_;
+  std::vector<std::unique_ptr<RequestSpec>> specs_;  // [prompt]; the engine reads them until it has finished
+  std::vector<Seat> seats_;
+  Usage usage_;
+  std::string out_;          // scratch for SSE events
+  bool stream_open_ = false;
+  bool answered_ = false;    // respond() or end_stream() was called
+  bool done_ = false;        // the last byte left, or the connection is dead
+  bool token_seen_ = false;
+  std::atomic<bool> gone_{false};  // written by the io thread, read by the pool to skip work
+};
+
+}  // namespace weir::api

@@ -1,0 +1,136 @@
+#include "api/json_in.h"
+
+#include <boost/json/memory_resource.hpp>
+#include <boost/json/parser.hpp>
+#include <cmath>
+#include <new>
+
+#include <fmt/format.h>
+
+#include "api/json_out.h"
+
+namespace weir::api {
+
+// Counts what the parser and the values hold and throws bad_alloc above the limit, inside JsonBody::parse only.
+class BoundedHeap final : public boost::json::memory_resource {
+ private:
+  void* do_allocate(size_t bytes, size_t align) override {
+    if (bytes > kJsonBytesMax - used_) throw std::bad_alloc();
+    void* at = ::operator new(bytes, std::align_val_t(align));
+    used_ += bytes;
+    return at;
+  }
+  void do_deallocate(void* at, size_t bytes, size_t align) override {
+    used_ -= bytes;
+    ::operator delete(at, std::align_val_t(align));
+  }
+  bool do_is_equal(const memory_resource& other) const noexcept override { return this == &other; }
+
+  size_t used_ = 0;
+};
+
+namespace {
+
+boost::json::parse_options strict() {
+  boost::json::parse_options options;
+  options.max_depth = kJsonDepthMax;
+  return options;
+}
+
+Status parse_into(std::string_view text, BoundedHeap* heap, std::unique_ptr<boost::json::value>* value) {
+  try {
+    boost::json::parser parser(boost::json::storage_ptr(heap), strict());
+    parser.reset(boost::json::storage_ptr(heap));
+    boost::json::error_code error;
+    const size_t used = parser.write(text.data(), text.size(), error);
+    if (error) {
+      return invalid_argument(
+          fmt::format("the body is not valid JSON: {} near byte {}", error.message(), std::min(used, text.size())));
+    }
+    *value = std::make_unique<boost::json::value>(parser.release());
+    return ok_status();
+  } catch (const std::exception&) {  // bad_alloc of the BoundedHeap, or a string beyond boost's own limit
+    return {Code::kTooLarge, fmt::format("the body's JSON needs more than {} MiB; send less at once",
+                                         kJsonBytesMax >> 20)};
+  }
+}
+
+bool append_object(const boost::json::object& object, std::string* out) {
+  out->push_back('{');
+  bool first = true;
+  for (const auto& member : object) {
+    if (!first) out->push_back(',');
+    first = false;
+    append_json_string(std::string_view(member.key()), out);
+    out->push_back(':');
+    if (!append_json_value(member.value(), out)) return false;
+  }
+  out->push_back('}');
+  return true;
+}
+
+bool append_array(const boost::json::array& array, std::string* out) {
+  out->push_back('[');
+  bool first = true;
+  for (const auto& element : array) {
+    if (!first) out->push_back(',');
+    first = false;
+    if (!append_json_value(element, out)) return false;
+  }
+  out->push_back(']');
+  return true;
+}
+
+// Keeps a float a float (1.0 stays 1.0 and not 1), because templates print what they are given.
+bool append_double(double number, std::string* out) {
+  if (!std::isfinite(number)) return false;
+  const size_t begin = out->size();
+  append_number(number, out);
+  if (out->find_first_of(".en", begin) == std::string::npos) out->append(".0");
+  return true;
+}
+
+}  // namespace
+
+JsonBody::JsonBody() = default;
+JsonBody::JsonBody(JsonBody&&) noexcept = default;
+JsonBody::~JsonBody() { value_.reset(); }
+
+const boost::json::object& JsonBody::object() const { return value_->get_object(); }
+
+Result<JsonBody> JsonBody::parse(std::string_view text) {
+  JsonBody body;
+  body.heap_ = std::make_unique<BoundedHeap>();
+  WEIR_RETURN_IF_ERROR(parse_into(text, body.heap_.get(), &body.value_));
+  if (!body.value_->is_object()) return invalid_argument("the body must be a JSON object");
+  return body;
+}
+
+boost::json::value parse_inner_json(std::string_view text, boost::json::storage_ptr storage) {
+  try {
+    boost::json::parser parser(storage, strict());
+    parser.reset(storage);
+    boost::json::error_code error;
+    parser.write(text.data(), text.size(), error);
+    if (error) return nullptr;
+    return parser.release();
+  } catch (const std::exception&) {
+    return nullptr;
+  }
+}
+
+bool append_json_value(const boost::json::value& value, std::string* out) {
+  switch (value.kind()) {
+    case boost::json::kind::null: out->append("null"); return true;
+    case boost::json::kind::bool_: out->append(value.get_bool() ? "true" : "false"); return true;
+    case boost::json::kind::int64: append_integer(value.get_int64(), out); return true;
+    case boost::json::kind::uint64: out->append(std::to_string(value.get_uint64())); return true;
+    case boost::json::kind::double_: return append_double(value.get_double(), out);
+    case boost::json::kind::string: append_json_string(std::string_view(value.get_string()), out); return true;
+    case boost::json::kind::array: return append_array(value.get_array(), out);
+    case boost::json::kind::object: return append_object(value.get_object(), out);
+  }
+  return false;
+}
+
+}  // namespace weir::api

@@ -1,0 +1,45 @@
+// A request body as a JSON object, read under hard limits. Private to this room's .cc files: it pulls in boost::json.
+//
+// Thread: the io thread that read the body; one JsonBody lives there at a time, so kJsonBytesMax times io threads is
+// all the memory that JSON can take. Limits: kJsonDepthMax levels, kJsonBytesMax of heap, the body size of http/.
+// Invalid UTF-8, lone surrogates, NaN, trailing bytes are errors; of duplicate keys the last one counts, as in the
+// Python servers that clients were written against.
+#pragma once
+
+#include <boost/json/object.hpp>
+#include <boost/json/value.hpp>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "base/status.h"
+
+namespace weir::api {
+
+inline constexpr size_t kJsonDepthMax = 32;
+inline constexpr size_t kJsonBytesMax = size_t{64} << 20;
+
+class BoundedHeap;
+
+class JsonBody {
+ public:
+  // ERRORS: kInvalidArgument (not one JSON object; the message says where), kTooLarge (kJsonBytesMax).
+  static Result<JsonBody> parse(std::string_view text);
+  JsonBody(JsonBody&&) noexcept;
+  ~JsonBody();
+
+  const boost::json::object& object() const;
+
+ private:
+  JsonBody();
+  std::unique_ptr<BoundedHeap> heap_;  // outlives value_
+  std::unique_ptr<boost::json::value> value_;
+};
+
+// A JSON text of its own, for strings that hold JSON. RETURNS: null value when it is not valid JSON.
+boost::json::value parse_inner_json(std::string_view text, boost::json::storage_ptr storage);
+
+// Writes a value back as JSON that any reader accepts. RETURNS: false when a number in it is not finite (1e400).
+[[nodiscard]] bool append_json_value(const boost::json::value& value, std::string* out);
+
+}  // namespace weir::api

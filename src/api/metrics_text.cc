@@ -1,0 +1,167 @@
+#include "api/metrics_text.h"
+
+#include <algorithm>
+
+#include "api/json_out.h"
+
+namespace weir::api {
+namespace {
+
+// Appends families and samples. Names, help texts and label values here need no escaping but the model's name.
+class PromText {
+ public:
+  PromText() { out_.reserve(size_t{24} << 10); }
+
+  void family(std::string_view name, std::string_view type, std::string_view help) {
+    name_ = name;
+    out_.append("# HELP ").append(name).append(" ").append(help).append("\n# TYPE ");
+    out_.append(name).append(" ").append(type).append("\n");
+  }
+  // labels: {a="b"} or empty. suffix: _bucket, _sum, _count or empty.
+  void sample(double value, std::string_view labels = {}, std::string_view suffix = {}) {
+    out_.append(name_).append(suffix).append(labels).push_back(' ');
+    append_number(value, &out_);
+    out_.push_back('\n');
+  }
+  void sample(uint64_t value, std::string_view labels = {}, std::string_view suffix = {}) {
+    out_.append(name_).append(suffix).append(labels).push_back(' ');
+    out_.append(std::to_string(value)).push_back('\n');
+  }
+  void labelled(std::string_view label, std::string_view label_value, uint64_t value) {
+    sample(value, std::string("{").append(label).append("=\"").append(label_value).append("\"}"));
+  }
+  void gauge(std::string_view name, std::string_view help, double value) {
+    family(name, "gauge", help);
+    sample(value);
+  }
+  void counter(std::string_view name, std::string_view help, uint64_t value) {
+    family(name, "counter", help);
+    sample(value);
+  }
+  void histogram(std::string_view name, std::string_view help, const Histogram& h) {
+    family(name, "histogram", help);
+    uint64_t total = 0;
+    for (size_t i = 0; i < h.bounds().size(); ++i) {
+      total += h.bucket(i);
+      std::string labels = "{le=\"";
+      append_number(h.bounds()[i], &labels);
+      sample(total, labels.append("\"}"), "_bucket");
+    }
+    total += h.bucket(h.bounds().size());
+    sample(total, "{le=\"+Inf\"}", "_bucket");
+    sample(h.sum_seconds(), {}, "_sum");
+    sample(total, {}, "_count");
+  }
+  std::string take() { return std::move(out_); }
+
+ private:
+  std::string out_;
+  std::string_view name_;
+};
+
+template <class T>
+T read(const std::atomic<T>& value) {
+  return value.load(std::memory_order_relaxed);
+}
+
+uint64_t not_negative(int64_t value) { return static_cast<uint64_t>(std::max<int64_t>(value, 0)); }
+
+void write_engine(const LoadGauges& load, PromText* out) {
+  out->gauge("weir_requests_running", "Sequences that hold a running place.", read(load.running));
+  out->gauge("weir_requests_waiting", "Sequences that wait for a running place.", read(load.waiting));
+  out->gauge("weir_waiting_tokens", "Prompt tokens of the waiting sequences.",
+             static_cast<double>(read(load.waiting_tokens)));
+  out->family("weir_kv_blocks", "gauge", "Blocks of the KV pool; evictable ones hold only cached prefixes.");
+  out->labelled("state", "live", not_negative(read(load.blocks_live)));
+  out->labelled("state", "free", not_negative(read(load.blocks_free)));
+  out->labelled("state", "evictable", not_negative(read(load.blocks_evictable)));
+  out->counter("weir_steps_total", "Steps of the engine.", read(load.steps));
+  out->family("weir_step_seconds_total", "counter", "Time spent in steps.");
+  out->sample(static_cast<double>(read(load.step_us_total)) * 1e-6);
+  out->counter("weir_prompt_tokens_total", "Prompt tokens computed.", read(load.prompt_tokens));
+  out->counter("weir_output_tokens_total", "Tokens produced.", read(load.output_tokens));
+  out->counter("weir_preemptions_total", "Sequences put back for want of blocks.", read(load.preemptions));
+  out->counter("weir_recomputed_tokens_total", "Tokens computed again after a preemption.", read(load.recomputed_tokens));
+  out->counter("weir_ring_stalls_total", "Steps a sequence sat out because its events were not read.",
+               read(load.ring_stalls));
+  out->family("weir_sequences_finished_total", "counter", "Sequences ended, by the engine's reason.");
+  for (int reason = static_cast<int>(FinishReason::kStop); reason <= static_cast<int>(FinishReason::kError); ++reason) {
+    out->labelled("reason", finish_reason_name(static_cast<FinishReason>(reason)),
+                  read(load.finished_by_reason[reason]));
+  }
+}
+
+void write_door(const FrontDoor& door, PromText* out) {
+  out->gauge("weir_places_held", "Places given out by the front door, waiting and running.", door.admitted());
+  out->gauge("weir_ready", "1 when new work could be taken, whether the queue is full or not.", door.ready() ? 1 : 0);
+  out->family("weir_refusals_total", "counter", "Requests refused, by reason.");
+  for (size_t i = 0; i < static_cast<size_t>(Refusal::kCount); ++i) {
+    const auto refusal = static_cast<Refusal>(i);
+    out->labelled("reason", refusal_name(refusal), door.refusals(refusal));
+  }
+}
+
+void write_http(const http::Server::Stats& stats, PromText* out) {
+  out->gauge("weir_http_connections", "Open connections.", static_cast<double>(stats.connections));
+  out->counter("weir_http_accepted_total", "Connections accepted.", stats.accepted);
+  out->counter("weir_http_refused_connections_total", "Connections refused for want of a slot.", stats.refused_connections);
+  out->counter("weir_http_requests_total", "Requests read.", stats.requests);
+  out->counter("weir_http_bad_requests_total", "Requests that were no valid HTTP or over a limit.", stats.bad_requests);
+  out->counter("weir_http_timeouts_total", "Connections that ran into a deadline.", stats.timeouts);
+  out->counter("weir_http_client_gone_total", "Clients that left before their answer was complete.", stats.client_gone);
+  out->counter("weir_http_slow_readers_total", "Clients cut off because they did not read.", stats.slow_readers);
+  out->counter("weir_http_bytes_in_total", "Bytes read from clients.", stats.bytes_in);
+  out->counter("weir_http_bytes_out_total", "Bytes written to clients.", stats.bytes_out);
+}
+
+void write_memory(const MemoryNow& memory, PromText* out) {
+  out->gauge("weir_memory_rss_bytes", "Resident memory of the process.", static_cast<double>(memory.rss_bytes));
+  out->gauge("weir_memory_peak_bytes", "Highest resident memory so far.", static_cast<double>(memory.peak_bytes));
+  out->gauge("weir_memory_plan_bytes", "What the plan promises not to exceed.", static_cast<double>(memory.plan_bytes));
+  out->gauge("weir_memory_limit_bytes", "What the machine, its cgroups and --memory-limit allow.",
+             static_cast<double>(memory.limit_bytes));
+}
+
+void write_own(const ApiMetrics& metrics, PromText* out) {
+  out->family("weir_requests_abandoned_total", "counter", "Admitted requests whose client went before the last byte.");
+  for (size_t i = 1; i < std::size(metrics.gone); ++i) {
+    out->labelled("why", http::gone_name(static_cast<http::Gone>(i)), read(metrics.gone[i]));
+  }
+  out->histogram("weir_queue_seconds", "From the request's arrival to its running place, per sequence.", metrics.queue);
+  out->histogram("weir_time_to_first_token_seconds", "From the request's arrival to its first token, queue included.",
+                 metrics.first_token);
+  out->histogram("weir_time_per_output_token_seconds", "Mean time between the tokens of a sequence after its first.",
+                 metrics.token_gap);
+  out->histogram("weir_request_seconds", "From the request's arrival to its last byte, admitted requests.",
+                 metrics.request);
+}
+
+// The names that routers and gateways read from vLLM.
+void write_aliases(const ApiContext& context, PromText* out) {
+  const LoadGauges& load = context.gateway->load();
+  std::string labels = "{model_name=";
+  append_json_string(context.model_name, &labels);
+  labels.push_back('}');
+  out->family("vllm:num_requests_running", "gauge", "Alias of weir_requests_running.");
+  out->sample(static_cast<double>(read(load.running)), labels);
+  out->family("vllm:num_requests_waiting", "gauge", "Alias of weir_requests_waiting.");
+  out->sample(static_cast<double>(read(load.waiting)), labels);
+  const int64_t total = read(load.blocks_total);
+  out->family("vllm:kv_cache_usage_perc", "gauge", "Live blocks over all blocks, 0 to 1.");
+  out->sample(total > 0 ? static_cast<double>(read(load.blocks_live)) / static_cast<double>(total) : 0.0, labels);
+}
+
+}  // namespace
+
+std::string metrics_text(const ApiContext& context, const ApiMetrics& metrics) {
+  PromText out;
+  write_engine(context.gateway->load(), &out);
+  write_door(*context.door, &out);
+  if (context.http_stats) write_http(context.http_stats(), &out);
+  if (context.memory_now) write_memory(context.memory_now(), &out);
+  write_own(metrics, &out);
+  write_aliases(context, &out);
+  return out.take();
+}
+
+}  // namespace weir::api

@@ -1,0 +1,103 @@
+#include "api/prompts.h"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "text/chat_template.h"
+#include "text/tokenizer.h"
+
+namespace weir::api {
+namespace {
+
+// The tokeniser and the template report what they could not do with the client's text; only a bug is our fault.
+ApiError client_error(const Status& status, std::string_view param) {
+  if (status.code() == Code::kInternal) return {.status = status};
+  return bad_param(std::string(param), status.message());
+}
+
+// The highest ids of a tokeniser may have no row in the model.
+bool all_known(const std::vector<int32_t>& ids, int32_t vocab_size) {
+  return std::all_of(ids.begin(), ids.end(), [&](int32_t id) { return id >= 0 && id < vocab_size; });
+}
+
+ApiError over_context(int64_t prompt, int64_t answer, std::string_view name, int64_t session) {
+  return {.status = {Code::kInvalidArgument,
+                     fmt::format("the prompt has {} tokens and {} asks for {}, together {}, but the context length is {}; "
+                                 "shorten the prompt or lower {}",
+                                 prompt, name, answer, prompt + answer, session, name),
+                     refusal_name(Refusal::kPromptTooLong)},
+          .param = std::string(name)};
+}
+
+// Where the prompt alone does not fit, the front door says so; here max_tokens is judged against what is left.
+// An absent max_tokens reserves nothing: it is only the bound at which the engine would stop anyway.
+std::variant<int32_t, ApiError> answer_tokens(const GenerateRequest& r, int64_t prompt, int64_t session) {
+  const int64_t left = std::max<int64_t>(1, session - prompt);
+  const bool fits = prompt < session;
+  if (fits && r.max_tokens && *r.max_tokens > left) return over_context(prompt, *r.max_tokens, "max_tokens", session);
+  if (fits && r.params.min_tokens > left) return over_context(prompt, r.params.min_tokens, "min_tokens", session);
+  if (r.max_tokens) return static_cast<int32_t>(std::min(*r.max_tokens, left));
+  if (r.endpoint == Endpoint::kCompletion) return static_cast<int32_t>(std::min(kCompletionTokensDefault, left));
+  return static_cast<int32_t>(std::min<int64_t>(left, std::numeric_limits<int32_t>::max()));
+}
+
+std::variant<PromptTokens, ApiError> finish_prompt(const ApiContext& context, const GenerateRequest& r,
+                                                   std::vector<int32_t> ids, std::string echo) {
+  const char* param = r.endpoint == Endpoint::kChat ? "messages" : "prompt";
+  if (ids.empty()) return bad_param(param, std::string(param) + " gives no tokens; send at least one character");
+  if (!all_known(ids, context.vocab_size)) {
+    return bad_param(param, std::string(param) + " contains a token that this model has no embedding for");
+  }
+  auto most = answer_tokens(r, static_cast<int64_t>(ids.size()), context.session_tokens);
+  if (auto* error = std::get_if<ApiError>(&most)) return std::move(*error);
+  return PromptTokens{.ids = std::move(ids), .echo = std::move(echo), .max_tokens = std::get<int32_t>(most)};
+}
+
+std::variant<PromptTokens, ApiError> completion_prompt(const ApiContext& context, const GenerateRequest& r,
+                                                       Prompt* prompt) {
+  if (prompt->is_tokens) {
+    std::string echo = r.echo ? context.tokenizer->decode(prompt->tokens, r.skip_special_tokens) : std::string();
+    return finish_prompt(context, r, std::move(prompt->tokens), std::move(echo));
+  }
+  auto ids = context.tokenizer->encode(prompt->text, r.add_special_tokens);
+  if (!ids.ok()) return client_error(ids.status(), "prompt");
+  return finish_prompt(context, r, std::move(*ids), r.echo ? std::move(prompt->text) : std::string());
+}
+
+std::variant<PromptTokens, ApiError> chat_prompt(const ApiContext& context, GenerateRequest* r) {
+  auto ids = encode_chat(context, r->context_json, r->add_special_tokens);
+  r->context_json = {};
+  if (!ids.ok()) return client_error(ids.status(), "messages");
+  return finish_prompt(context, *r, std::move(*ids), {});
+}
+
+}  // namespace
+
+Result<std::vector<int32_t>> encode_chat(const ApiContext& context, const std::string& context_json,
+                                         bool add_special_tokens) {
+  if (context.chat_template == nullptr) {
+    return invalid_argument("this model has no chat template; use /v1/completions or start the server with --chat-template");
+  }
+  WEIR_ASSIGN_OR_RETURN(const std::string text, context.chat_template->render(context_json));
+  return context.tokenizer->encode(text, add_special_tokens);
+}
+
+PromptsOrError make_prompts(const ApiContext& context, GenerateRequest* r) {
+  std::vector<PromptTokens> prompts;
+  const auto add = [&](std::variant<PromptTokens, ApiError> prompt) -> std::optional<ApiError> {
+    if (auto* error = std::get_if<ApiError>(&prompt)) return std::move(*error);
+    prompts.push_back(std::move(std::get<PromptTokens>(prompt)));
+    return {};
+  };
+  if (r->endpoint == Endpoint::kChat) {
+    if (auto error = add(chat_prompt(context, r))) return std::move(*error);
+  }
+  for (Prompt& prompt : r->prompts) {
+    if (auto error = add(completion_prompt(context, *r, &prompt))) return std::move(*error);
+  }
+  r->prompts.clear();
+  return prompts;
+}
+
+}  // namespace weir::api

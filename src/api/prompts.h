@@ -1,0 +1,29 @@
+// From a validated request to token ids: template, tokeniser, length check. Pure; runs on the text pool.
+#pragma once
+
+#include <variant>
+#include <vector>
+
+#include "api/api.h"
+#include "api/error.h"
+#include "api/generate_request.h"
+
+namespace weir::api {
+
+struct PromptTokens {
+  std::vector<int32_t> ids;  // not empty
+  std::string echo;          // text that stands before the answer; empty unless asked for
+  int32_t max_tokens = 1;    // what this prompt's answers may have at most
+};
+
+// Everything a request asks of the engine, or why it cannot be had.
+using PromptsOrError = std::variant<std::vector<PromptTokens>, ApiError>;
+
+// MODIFIES: request; its prompts are moved out, its context is dropped.
+PromptsOrError make_prompts(const ApiContext& context, GenerateRequest* request);
+
+// One chat rendered and tokenised. ERRORS: kInvalidArgument for a chat that the template refuses.
+Result<std::vector<int32_t>> encode_chat(const ApiContext& context, const std::string& context_json,
+                                         bool add_special_tokens);
+
+}  // namespace weir::api

@@ -1,0 +1,67 @@
+#include "api/reply.h"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "http/sse.h"
+
+namespace weir::api {
+namespace {
+
+constexpr const char* kIdHeader = "x-request-id";
+
+// What a client may read back of its own path: short, printable.
+std::string shown(std::string_view text) {
+  std::string out(text.substr(0, 120));
+  std::replace_if(out.begin(), out.end(), [](char c) { return c < ' ' || c > '~'; }, '?');
+  return out;
+}
+
+}  // namespace
+
+void Reply::whole(int status, std::string_view content_type, std::string body) {
+  exchange_->respond(status, content_type, std::move(body), {{kIdHeader, request_id_}});
+}
+
+// Refusals are what a client is told to change or to retry; bugs of ours are not refusals.
+void Reply::count(const ApiError& error) {
+  if (const int status = http_status(error); status < 500 || status == 503) door_->count_refusal(error.status.reason());
+}
+
+void Reply::send_error(const ApiError& error, http::Headers headers) {
+  headers.emplace_back(kIdHeader, request_id_);
+  if (wants_retry_after(error)) headers.emplace_back("Retry-After", std::to_string(door_->retry_after_seconds()));
+  if (http_status(error) == 401) headers.emplace_back("WWW-Authenticate", "Bearer");
+  exchange_->respond(http_status(error), "application/json", error_body(error), std::move(headers));
+}
+
+void Reply::error(const ApiError& error) {
+  count(error);
+  send_error(error, {});
+}
+
+void Reply::wrong_path(std::string_view method, std::string_view path) {
+  send_error({.status = not_found(fmt::format("there is no {} {}; GET / lists what there is", method, shown(path)))}, {});
+}
+
+void Reply::wrong_method(std::string_view method, std::string_view path, std::string_view allow) {
+  ApiError error{.status = invalid_argument(fmt::format("{} takes {}, not {}", shown(path), allow, method)),
+                 .code = "method_not_allowed",
+                 .http = 405};
+  send_error(error, {{"Allow", std::string(allow)}});
+}
+
+void Reply::begin_sse() {
+  http::Headers headers = http::sse_headers();
+  headers.emplace_back(kIdHeader, request_id_);
+  exchange_->begin_stream(200, http::kSseContentType, std::move(headers));
+}
+
+void Reply::sse_error(const ApiError& error) {
+  count(error);
+  exchange_->write("data: " + error_body(error) + "\n\n");
+  exchange_->end_stream();
+}
+
+}  // namespace weir::api

@@ -1,0 +1,43 @@
+// Reply: one exchange with its request id; the only place that writes heads, so that every answer carries
+// x-request-id and every refusal is counted once and says when to come back.
+//
+// A value that shares the exchange. The exchange's io thread only.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "admission/front_door.h"
+#include "api/error.h"
+#include "http/server.h"
+
+namespace weir::api {
+
+class Reply {
+ public:
+  Reply(std::shared_ptr<http::Exchange> exchange, std::string request_id, FrontDoor* door)
+      : exchange_(std::move(exchange)), request_id_(std::move(request_id)), door_(door) {}
+
+  void json(int status, std::string body) { whole(status, "application/json", std::move(body)); }
+  void whole(int status, std::string_view content_type, std::string body);
+  void error(const ApiError& error);                      // counts it as a refusal where it is one
+  void wrong_path(std::string_view method, std::string_view path);
+  void wrong_method(std::string_view method, std::string_view path, std::string_view allow);
+  void begin_sse();
+  // In a stream that has begun. The client sees the error instead of "[DONE]".
+  void sse_error(const ApiError& error);
+
+  http::Exchange& exchange() { return *exchange_; }
+  const std::string& request_id() const { return request_id_; }
+
+ private:
+  void count(const ApiError& error);
+  void send_error(const ApiError& error, http::Headers headers);
+
+  std::shared_ptr<http::Exchange> exchange_;
+  std::string request_id_;
+  FrontDoor* door_;
+};
+
+}  // namespace weir::api

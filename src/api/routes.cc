@@ -1,0 +1,85 @@
+#include "api/routes.h"
+
+#include <algorithm>
+
+namespace weir::api {
+namespace {
+
+constexpr const char* kRead = "GET, HEAD";
+constexpr const char* kSend = "POST";
+
+struct Row {
+  std::string_view path;
+  Route route;
+  const char* allow;
+};
+
+constexpr Row kTable[] = {
+    {"/", Route::kIndex, kRead},
+    {"/v1/chat/completions", Route::kChat, kSend},
+    {"/v1/completions", Route::kCompletion, kSend},
+    {"/v1/models", Route::kModels, kRead},
+    {"/tokenize", Route::kTokenize, kSend},
+    {"/detokenize", Route::kDetokenize, kSend},
+    {"/health/live", Route::kLive, kRead},
+    {"/health/ready", Route::kReady, kRead},
+    {"/health", Route::kHealth, kRead},
+    {"/metrics", Route::kMetrics, kRead},
+    {"/plan", Route::kPlan, kRead},
+};
+
+RouteMatch with_method(const Row& row, std::string_view method) {
+  const bool reads = method == "GET" || method == "HEAD";
+  const bool fits = row.allow == kRead ? reads : method == "POST";
+  return fits ? RouteMatch{row.route} : RouteMatch{Route::kWrongMethod, row.allow};
+}
+
+int hex_digit(char c) {
+  if (c >= '0' && c <= '9') return c - '0';
+  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
+  return -1;
+}
+
+}  // namespace
+
+RouteMatch match_route(std::string_view method, std::string_view path) {
+  for (const Row& row : kTable) {
+    if (row.path == path) return with_method(row, method);
+  }
+  if (path.size() > kModelPrefix.size() && path.substr(0, kModelPrefix.size()) == kModelPrefix) {
+    return with_method({path, Route::kModel, kRead}, method);
+  }
+  return {};
+}
+
+bool needs_key(Route route) {
+  return route != Route::kLive && route != Route::kReady && route != Route::kHealth && route != Route::kMetrics;
+}
+
+std::string percent_decoded(std::string_view text) {
+  std::string out;
+  for (size_t i = 0; i < text.size(); ++i) {
+    const int high = text[i] == '%' && i + 2 < text.size() ? hex_digit(text[i + 1]) : -1;
+    const int low = high >= 0 ? hex_digit(text[i + 2]) : -1;
+    if (low < 0) {
+      out.push_back(text[i]);
+      continue;
+    }
+    out.push_back(static_cast<char>(high * 16 + low));
+    i += 2;
+  }
+  return out;
+}
+
+std::string query_value(std::string_view query, std::string_view name) {
+  while (!query.empty()) {
+    const std::string_view pair = query.substr(0, query.find('&'));
+    query.remove_prefix(std::min(query.size(), pair.size() + 1));
+    const size_t equals = pair.find('=');
+    if (pair.substr(0, equals) == name && equals != std::string_view::npos) return percent_decoded(pair.substr(equals + 1));
+  }
+  return {};
+}
+
+}  // namespace weir::api

@@ -1,0 +1,42 @@
+// Routes: path and method to one name. A pure function over a table; any thread.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace weir::api {
+
+enum class Route : uint8_t {
+  kIndex,
+  kChat,
+  kCompletion,
+  kModels,
+  kModel,  // the id is what follows "/v1/models/"
+  kTokenize,
+  kDetokenize,
+  kLive,
+  kReady,
+  kHealth,
+  kMetrics,
+  kPlan,
+  kUnknownPath,
+  kWrongMethod,
+};
+
+struct RouteMatch {
+  Route route = Route::kUnknownPath;
+  const char* allow = "";  // kWrongMethod: the Allow header
+};
+
+RouteMatch match_route(std::string_view method, std::string_view path);
+
+// Probes and scrapers carry no keys, and what they read names nobody: health and metrics are open.
+bool needs_key(Route route);
+
+inline constexpr std::string_view kModelPrefix = "/v1/models/";
+std::string percent_decoded(std::string_view text);  // a broken escape stays as it is
+// RETURNS: the value of `name` in "a=1&b=2", decoded; empty when absent.
+std::string query_value(std::string_view query, std::string_view name);
+
+}  // namespace weir::api

@@ -1,0 +1,104 @@
+#include "api/routes.h"
+
+#include <gtest/gtest.h>
+
+#include "api/auth.h"
+#include "api/error.h"
+#include "api/request_id.h"
+#include "api/text_pool.h"
+
+namespace weir::api {
+namespace {
+
+TEST(Routes, PathAndMethod) {
+  EXPECT_EQ(match_route("POST", "/v1/chat/completions").route, Route::kChat);
+  EXPECT_EQ(match_route("GET", "/v1/chat/completions").route, Route::kWrongMethod);
+  EXPECT_STREQ(match_route("GET", "/v1/chat/completions").allow, "POST");
+  EXPECT_STREQ(match_route("DELETE", "/health").allow, "GET, HEAD");
+  EXPECT_EQ(match_route("HEAD", "/health").route, Route::kHealth);
+  EXPECT_EQ(match_route("GET", "/v1/models/org/name").route, Route::kModel);
+  for (const char* path : {"/v1", "/v1/models/", "/v1/chat/completions/", "//", "*", "/METRICS", ""}) {
+    EXPECT_EQ(match_route("GET", path).route, Route::kUnknownPath) << path;
+  }
+}
+
+TEST(Routes, QueryAndEscapes) {
+  EXPECT_EQ(query_value("a=1&format=te%78t", "format"), "text");
+  EXPECT_EQ(query_value("format&x=1", "format"), "");
+  EXPECT_EQ(query_value("", "format"), "");
+  EXPECT_EQ(percent_decoded("a%2Fb%"), "a/b%");
+  EXPECT_EQ(percent_decoded("%2"), "%2");
+}
+
+TEST(AuthTest, OnlyAKnownBearerPasses) {
+  const Auth auth({"one", "two"});
+  EXPECT_TRUE(auth.check("Bearer one").ok());
+  EXPECT_TRUE(auth.check("bearer  two ").ok());
+  for (const char* wrong : {"", "Bearer", "Bearer ", "Bearer on", "Bearer onee", "Basic one", "one", "Bearer one two"}) {
+    EXPECT_EQ(auth.check(wrong).code(), Code::kUnauthenticated) << wrong;
+  }
+  EXPECT_TRUE(Auth({}).check("").ok());
+}
+
+TEST(RequestId, SaneOnesAreKept) {
+  RequestIds ids;
+  EXPECT_EQ(ids.choose("abc-1"), "abc-1");
+  for (const std::string& bad : {std::string(), std::string("a b"), std::string("a\r\nx: y"), std::string("\"q\""),
+                                 std::string(129, 'a'), std::string("\xC3\xA4")}) {
+    EXPECT_EQ(ids.choose(bad).substr(0, 4), "req-") << bad;
+  }
+  EXPECT_NE(ids.choose(""), ids.choose(""));
+}
+
+TEST(Errors, TheTable) {
+  struct Want {
+    Status status;
+    int http;
+    const char* code;
+  };
+  const Want table[] = {
+      {{Code::kInvalidArgument, "m"}, 400, "null"},
+      {{Code::kInvalidArgument, "m", "prompt_too_long"}, 400, "\"context_length_exceeded\""},
+      {{Code::kInvalidArgument, "m", "prompt_over_pool"}, 400, "\"context_length_exceeded\""},
+      {{Code::kUnauthenticated, "m", "unauthenticated"}, 401, "\"invalid_api_key\""},
+      {{Code::kNotFound, "m"}, 404, "null"},
+      {{Code::kTooLarge, "m"}, 413, "\"request_too_large\""},
+      {{Code::kResourceExhausted, "m", "queue_full"}, 429, "\"slow_down\""},
+      {{Code::kUnavailable, "m", "draining"}, 503, "\"server_is_overloaded\""},
+      {{Code::kDeadlineExceeded, "m"}, 504, "\"timeout\""},
+      {{Code::kUnimplemented, "m"}, 501, "\"unsupported\""},
+      {{Code::kInternal, "m"}, 500, "\"internal_error\""},
+      {{Code::kDataLoss, "m"}, 500, "\"internal_error\""},
+  };
+  for (const Want& want : table) {
+    const ApiError error{.status = want.status, .param = "p\""};
+    EXPECT_EQ(http_status(error), want.http);
+    const std::string body = error_body(error);
+    EXPECT_NE(body.find(std::string("\"code\":") + want.code), std::string::npos) << body;
+    EXPECT_NE(body.find(R"("param":"p\"")"), std::string::npos) << body;
+    EXPECT_EQ(body.find("\"reason\"") != std::string::npos, !want.status.reason().empty()) << body;
+  }
+}
+
+TEST(TextPoolTest, FullIsAnAnswerAndStopRunsWhatIsQueued) {
+  std::mutex gate;
+  gate.lock();
+  std::atomic<int> ran{0};
+  TextPool pool(1);
+  std::atomic<bool> started{false};
+  ASSERT_TRUE(pool.try_run([&] {
+    started = true;
+    std::lock_guard wait(gate);
+    ++ran;
+  }));
+  while (!started) std::this_thread::yield();
+  for (size_t i = 0; i < TextPool::kQueuedPerThread; ++i) ASSERT_TRUE(pool.try_run([&] { ++ran; }));
+  EXPECT_FALSE(pool.try_run([&] { ++ran; }));
+  gate.unlock();
+  pool.stop();
+  EXPECT_EQ(ran.load(), 1 + static_cast<int>(TextPool::kQueuedPerThread));
+  EXPECT_FALSE(pool.try_run([&] { ++ran; }));
+}
+
+}  // namespace
+}  // namespace weir::api

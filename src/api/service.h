@@ -1,0 +1,45 @@
+// Service: what all requests of the room share. Not part of the public API.
+//
+// Owner: Api. Immutable but for members that say which thread may touch them.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <vector>
+
+#include "api/api.h"
+#include "api/auth.h"
+#include "api/metrics.h"
+#include "api/params.h"
+#include "api/request_id.h"
+#include "api/text_pool.h"
+
+namespace weir::api {
+
+class Generation;
+
+class Service {
+ public:
+  explicit Service(ApiContext ctx)
+      : context(std::move(ctx)),
+        auth(context.api_keys),
+        by_slot(static_cast<size_t>(context.gateway->slots())),
+        text_pool(context.text_threads) {}
+
+  Micros now_us() const { return context.clock->now_us(); }
+  ParamLimits limits() const {
+    return {.vocab_size = context.vocab_size, .running_max = context.door->options().running_max};
+  }
+
+  const ApiContext context;
+  const Auth auth;
+  RequestIds ids;                // any thread
+  ApiMetrics metrics;            // any thread
+  std::atomic<int> live{0};      // Generations; any thread
+  // Keeps a Generation alive while it holds that slot. An entry is touched only by the io thread that holds the
+  // slot's Place; the FrontDoor's mutex orders one holder after the other.
+  std::vector<std::shared_ptr<Generation>> by_slot;
+  TextPool text_pool;            // last, so that its threads end before anything they use
+};
+
+}  // namespace weir::api

@@ -1,0 +1,165 @@
+// Two io threads, an engine thread and the text pool; clients that leave at every moment. Every exchange must be
+// answered exactly once or be gone, and every place must come back. Meant for TSan as much as for its checks.
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <random>
+#include <thread>
+
+#include "api/world_test.h"
+
+namespace weir::api {
+namespace {
+
+constexpr int kRequests = 4000;  // per io thread
+
+constexpr const char* kBodies[] = {
+    R"({"prompt":"abc","max_tokens":5})",
+    R"({"prompt":"abc","max_tokens":40,"stream":true})",
+    R"({"prompt":["a","b"],"n":2,"max_tokens":6,"stream":true,"stop":["qq","z"]})",
+    R"({"prompt":[97,98],"max_tokens":9,"stop":"hgf","logprobs":2,"echo":false})",
+    R"({"prompt":"abc","n":3,"max_tokens":3})",
+    R"({"messages":[{"role":"user","content":"hi"}],"stream":true,"max_tokens":12})",
+    R"({"messages":[{"role":"user","content":"hi"}],"logprobs":true})",
+    R"({"messages":[{"role":"tool","content":"hi"}]})",
+    R"({"prompt":"abc","max_tokens":0})",
+    R"({"prompt":)",
+    R"({"tokens":[1,2,3],"prompt":"abc"})",
+};
+constexpr const char* kPaths[] = {"/v1/completions", "/v1/chat/completions", "/tokenize", "/detokenize", "/metrics"};
+
+const char* path_for(std::string_view body, std::mt19937* random) {
+  if ((*random)() % 16 == 0) return kPaths[(*random)() % 5];
+  return body.find("messages") != std::string_view::npos ? kPaths[1] : kPaths[0];
+}
+
+struct Client {
+  std::shared_ptr<FakeExchange> exchange;
+  bool holds;
+  int patience;  // turns until it leaves; negative: never
+};
+
+// One io thread's event loop and all of its clients.
+class ClientThread {
+ public:
+  ClientThread(World* world, int io, int requests, unsigned seed)
+      : world_(world), io_(io), left_(requests), random_(seed) {}
+
+  void run() {
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(60);
+    while (left_ > 0 || !clients_.empty()) {
+      if (left_ > 0 && clients_.size() < 24 && random_() % 2 == 0) start_one();
+      for (Client& client : clients_) act(&client);
+      if (world_->loops[static_cast<size_t>(io_)]->run() == 0) std::this_thread::yield();
+      std::erase_if(clients_, [this](const Client& client) { return client.exchange->done && judge(client); });
+      if (std::chrono::steady_clock::now() > deadline) {
+        ADD_FAILURE() << clients_.size() << " exchanges never ended";
+        return;
+      }
+    }
+  }
+  int answered = 0, gone = 0, streamed = 0;
+
+ private:
+  void start_one() {
+    --left_;
+    const char* body = kBodies[random_() % std::size(kBodies)];
+    const bool holds = random_() % 4 == 0;
+    auto exchange = world_->send(make_request("POST", path_for(body, &random_), body), holds, io_);
+    const int patience = random_() % 2 == 0 ? -1 : static_cast<int>(random_() % 60);
+    if (patience == 0) exchange->leave();
+    clients_.push_back({std::move(exchange), holds, patience});
+  }
+  void act(Client* client) {
+    if (client->patience > 0 && --client->patience == 0) {
+      client->exchange->leave(random_() % 2 ? http::Gone::kClientClosed : http::Gone::kSlowReader);
+    }
+    if (client->holds && client->exchange->ended && random_() % 8 == 0) client->exchange->send_last_byte();
+  }
+  bool judge(const Client& client) {
+    const FakeExchange& e = *client.exchange;
+    if (e.gone() != http::Gone::kNo) {
+      ++gone;
+      return true;
+    }
+    EXPECT_EQ(e.answers, 1);
+    EXPECT_TRUE(e.ended);
+    ++answered;
+    if (e.content_type == "text/event-stream") {
+      ++streamed;
+      EXPECT_FALSE(e.events().empty());
+    } else if (e.content_type == "application/json") {
+      boost::json::error_code error;
+      boost::json::parse(e.body, error);
+      EXPECT_FALSE(error) << e.body;
+    }
+    return true;
+  }
+
+  World* const world_;
+  const int io_;
+  int left_;
+  std::mt19937 random_;
+  std::vector<Client> clients_;
+};
+
+FakeEngine::Script noise() {
+  auto random = std::make_shared<std::mt19937>(99);
+  return [random](const RequestSpec& spec, int, int k) -> std::optional<TokenEvent> {
+    if ((*random)() % 3 == 0) return {};
+    TokenEvent event{.token = k > 30 ? kEos : static_cast<int32_t>('a' + (*random)() % 26), .logprob = -1};
+    if (spec.params.wants_logprobs()) {
+      event.top_count = std::min(spec.params.top_logprobs, 2);
+      for (int i = 0; i < event.top_count; ++i) event.top[static_cast<size_t>(i)] = {'a' + i, -2};
+    }
+    return event;
+  };
+}
+
+TEST(Storm, EveryPlaceComesBackAndEveryExchangeEndsOnce) {
+  WorldOptions options;
+  options.running_max = 6;
+  options.queued_max = 10;
+  options.io_threads = 2;
+  options.queue_timeout_us = 70;  // ten steps
+  World world(options);
+  world.engine.keep_specs = false;
+  world.engine.set_script(noise());
+  world.engine.fail_after = {{3, 4}, {7, 0}};
+  std::atomic<bool> stop{false};
+  std::thread engine([&] {
+    while (!stop) {
+      world.engine.step();
+      world.clock.advance_us(7);
+      std::this_thread::yield();
+    }
+  });
+  ClientThread first(&world, 0, kRequests, 1), second(&world, 1, kRequests, 2);
+  std::thread other([&] { second.run(); });
+  first.run();
+  other.join();
+  // Clients that left while the engine still had their sequences: their places come back a moment later.
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+  while (world.api->live_requests() > 0 && std::chrono::steady_clock::now() < deadline) {
+    world.loops[0]->run();
+    world.loops[1]->run();
+    std::this_thread::yield();
+  }
+  stop = true;
+  engine.join();
+  world.engine.step();
+  EXPECT_EQ(world.api->live_requests(), 0);
+  EXPECT_EQ(world.door.admitted(), 0);
+  EXPECT_EQ(world.engine.submits, world.engine.finishes);
+  EXPECT_EQ(world.engine.submits, world.engine.releases);
+  EXPECT_EQ(first.answered + first.gone + second.answered + second.gone, 2 * kRequests);
+  EXPECT_GT(first.gone + second.gone, 300) << "the storm must be one";
+  EXPECT_GT(first.streamed + second.streamed, 100);
+  for (const FinishReason reason : {FinishReason::kStop, FinishReason::kLength, FinishReason::kCancelled,
+                                    FinishReason::kQueueTimeout, FinishReason::kError}) {
+    EXPECT_GT(world.gateway.load().finished_by_reason[static_cast<int>(reason)].load(), 0u) << finish_reason_name(reason);
+  }
+}
+
+}  // namespace
+}  // namespace weir::api

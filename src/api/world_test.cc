@@ -1,0 +1,168 @@
+#include "api/world_test.h"
+
+#include <chrono>
+#include <thread>
+
+#include "api/json_out.h"
+
+namespace weir::api {
+namespace {
+
+// The printable stand-ins of byte-level vocabularies: printable Latin-1 for itself, the others from U+0100 on.
+std::string stand_in(int byte) {
+  const auto printable = [](int b) { return (b >= 33 && b <= 126) || (b >= 161 && b <= 172) || (b >= 174 && b <= 255); };
+  int code = byte;
+  if (!printable(byte)) {
+    code = 256;
+    for (int b = 0; b < byte; ++b) code += !printable(b);
+  }
+  if (code < 0x80) return std::string(1, static_cast<char>(code));
+  return {static_cast<char>(0xC0 | (code >> 6)), static_cast<char>(0x80 | (code & 0x3F))};
+}
+
+std::string added_token(int32_t id, std::string_view text) {
+  return R"({"id":)" + std::to_string(id) + R"(,"content":")" + std::string(text) +
+         R"(","single_word":false,"lstrip":false,"rstrip":false,"normalized":false,"special":true})";
+}
+
+}  // namespace
+
+std::unique_ptr<Tokenizer> byte_tokenizer() {
+  std::string json = R"({"version":"1.0","truncation":null,"padding":null,"added_tokens":[)" +
+                     added_token(kEos, "<eos>") + "," + added_token(kBos, "<bos>") +
+                     R"(],"normalizer":null,"pre_tokenizer":{"type":"ByteLevel","add_prefix_space":false,)"
+                     R"("trim_offsets":true,"use_regex":true},"post_processor":null,)"
+                     R"("decoder":{"type":"ByteLevel","add_prefix_space":false,"trim_offsets":true,"use_regex":true},)"
+                     R"("model":{"type":"BPE","dropout":null,"unk_token":null,"continuing_subword_prefix":null,)"
+                     R"("end_of_word_suffix":null,"fuse_unk":false,"byte_fallback":false,"merges":[],"vocab":{)";
+  for (int byte = 0; byte < 256; ++byte) {
+    if (byte > 0) json.push_back(',');
+    append_json_string(stand_in(byte), &json);
+    json.append(":" + std::to_string(byte));
+  }
+  json.append("}}}");
+  auto tokenizer = Tokenizer::parse(json);
+  EXPECT_TRUE(tokenizer.ok()) << tokenizer.status().message();
+  return std::move(*tokenizer);
+}
+
+std::unique_ptr<ChatTemplate> plain_template() {
+  auto parsed = ChatTemplate::parse(
+      "{%- for m in messages %}{% if m.role == 'tool' %}{{ raise_exception('no tools here') }}{% endif %}"
+      "[{{ m.role }}]{{ m.content }}\n{% endfor %}{% if add_generation_prompt %}[assistant]{% endif %}");
+  EXPECT_TRUE(parsed.ok()) << parsed.status().message();
+  return std::move(*parsed);
+}
+
+World::World(WorldOptions options)
+    : tokenizer(byte_tokenizer()),
+      chat_template(options.with_template ? plain_template() : nullptr),
+      gateway(options.running_max + options.queued_max, options.running_max, options.io_threads, 64),
+      door({.running_max = options.running_max,
+            .queued_max = options.queued_max,
+            .queued_tokens_max = 100'000,
+            .session_tokens = options.session_tokens,
+            .pool_tokens = 100'000},
+           &gateway),
+      engine(&gateway, &clock, options.running_max) {
+  for (int i = 0; i < options.io_threads; ++i) loops.push_back(std::make_unique<FakeLoop>());
+  ApiContext context{.tokenizer = tokenizer.get(),
+                     .chat_template = chat_template.get(),
+                     .bos_token = "<bos>",
+                     .eos_token = "<eos>",
+                     .door = &door,
+                     .gateway = &gateway,
+                     .clock = &clock,
+                     .model_name = "tiny",
+                     .model_created = 1'700'000'000,
+                     .session_tokens = options.session_tokens,
+                     .vocab_size = kVocab,
+                     .eos_ids = {kEos},
+                     .default_params = options.defaults,
+                     .api_keys = options.api_keys,
+                     .queue_timeout_us = options.queue_timeout_us,
+                     .plan_json = R"({"total_bytes":1})",
+                     .plan_text = "total 1 B\n",
+                     .http_stats = [] { return http::Server::Stats{.accepted = 7, .slow_readers = 3}; },
+                     .memory_now = [] { return MemoryNow{1, 2, 4, 3}; },
+                     .engine_alive = [this] { return engine_alive.load(); },
+                     .text_threads = 1};
+  api = std::make_unique<Api>(std::move(context));
+  gateway.set_io_waker([this](int io) { loops[static_cast<size_t>(io)]->post([this, io] { api->drain(io); }); });
+  door.set_ready();
+}
+
+World::~World() {
+  EXPECT_EQ(door.admitted(), 0) << "a place was not returned";
+  EXPECT_EQ(engine.submits, engine.finishes);
+  api->stop_text_pool();
+  while (turn()) {
+  }
+  EXPECT_EQ(api->live_requests(), 0);
+}
+
+std::shared_ptr<FakeExchange> World::send(http::Request request, bool hold_last_byte, int io) {
+  auto exchange = std::make_shared<FakeExchange>(loops[static_cast<size_t>(io)].get(), io, hold_last_byte);
+  api->handle(std::move(request), exchange);
+  return exchange;
+}
+
+http::Request make_request(std::string method, std::string path, std::string body) {
+  http::Request request;
+  request.method = std::move(method);
+  request.path = request.target = std::move(path);
+  request.body = std::move(body);
+  return request;
+}
+
+std::shared_ptr<FakeExchange> World::post(std::string path, std::string body, bool hold_last_byte) {
+  return send(make_request("POST", std::move(path), std::move(body)), hold_last_byte);
+}
+
+std::shared_ptr<FakeExchange> World::get(std::string path, std::string query) {
+  http::Request request = make_request("GET", std::move(path));
+  request.query = std::move(query);
+  return send(std::move(request));
+}
+
+bool World::turn() {
+  int ran = 0;
+  for (auto& loop : loops) ran += loop->run();
+  return ran > 0;
+}
+
+void World::run_until(const std::function<bool()>& condition) {
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+  while (!condition()) {
+    engine.step();
+    if (!turn()) std::this_thread::sleep_for(std::chrono::microseconds(50));
+    if (std::chrono::steady_clock::now() > deadline) {
+      ADD_FAILURE() << "nothing more happened";
+      return;
+    }
+  }
+}
+
+void World::settle(int turns) {
+  for (int i = 0; i < turns; ++i) {
+    while (turn()) {
+    }
+    std::this_thread::sleep_for(std::chrono::microseconds(200));
+  }
+}
+
+void World::finish(const std::shared_ptr<FakeExchange>& exchange) {
+  run_until([&] { return exchange->done; });
+  for (int i = 0; i < 3; ++i) {  // the engine learns of the release
+    engine.step();
+    turn();
+  }
+}
+
+std::shared_ptr<FakeExchange> World::ask(std::string path, std::string body) {
+  auto exchange = post(std::move(path), std::move(body));
+  finish(exchange);
+  return exchange;
+}
+
+}  // namespace weir::api

@@ -1,0 +1,68 @@
+// A whole small server without sockets and without a model, for this room's tests: a real Api, FrontDoor, Gateway,
+// Tokenizer and ChatTemplate between a fake http side and a scripted engine.
+//
+// Tokens are bytes (id = byte value), so that a test reads its texts as they are. Above them stand kEos and kBos.
+#pragma once
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "api/api.h"
+#include "api/fake_engine_test.h"
+#include "api/fake_http_test.h"
+#include "text/chat_template.h"
+#include "text/tokenizer.h"
+
+namespace weir::api {
+
+std::unique_ptr<Tokenizer> byte_tokenizer();
+std::unique_ptr<ChatTemplate> plain_template();  // "[role]content\n" per message, then "[assistant]"
+
+struct WorldOptions {
+  int running_max = 2;
+  int queued_max = 2;
+  int64_t session_tokens = 256;
+  int io_threads = 1;
+  std::vector<std::string> api_keys;
+  int64_t queue_timeout_us = 0;
+  bool with_template = true;
+  SamplingParams defaults;
+};
+
+class World {
+ public:
+  explicit World(WorldOptions options = {});
+  ~World();  // checks that all places returned
+
+  std::shared_ptr<FakeExchange> send(http::Request request, bool hold_last_byte = false, int io = 0);
+  std::shared_ptr<FakeExchange> post(std::string path, std::string body, bool hold_last_byte = false);
+  std::shared_ptr<FakeExchange> get(std::string path, std::string query = "");
+  // Turns loops and the engine until the condition holds; a test failure after ten seconds.
+  void run_until(const std::function<bool()>& condition);
+  void settle(int turns = 50);  // without the engine: what is posted and tokenised
+  void finish(const std::shared_ptr<FakeExchange>& exchange);  // run until it is done
+  std::shared_ptr<FakeExchange> ask(std::string path, std::string body);  // post and finish
+
+  FakeClock clock;
+  std::unique_ptr<Tokenizer> tokenizer;
+  std::unique_ptr<ChatTemplate> chat_template;
+  Gateway gateway;
+  FrontDoor door;
+  FakeEngine engine;
+  std::vector<std::unique_ptr<FakeLoop>> loops;
+  std::atomic<bool> engine_alive{true};
+  std::unique_ptr<Api> api;
+
+ private:
+  bool turn();
+};
+
+http::Request make_request(std::string method, std::string path, std::string body = "");
+
+}  // namespace weir::api

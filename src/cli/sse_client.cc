@@ -1,0 +1,168 @@
+#include "cli/sse_client.h"
+
+#include <fcntl.h>
+#include <netdb.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+#include "base/clock.h"
+#include "cli/http_wire.h"
+
+namespace weir {
+namespace {
+
+constexpr int64_t kConnectMs = 10'000;
+constexpr int kSliceMs = 100;  // how often `stop` is looked at
+constexpr size_t kBodyBytesMax = 4 << 20;
+
+class Socket {
+ public:
+  explicit Socket(int fd) : fd_(fd) {}
+  Socket(Socket&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
+  Socket& operator=(Socket&&) = delete;
+  ~Socket() {
+    if (fd_ >= 0) ::close(fd_);
+  }
+  int fd() const { return fd_; }
+
+ private:
+  int fd_;
+};
+
+struct AddressList {
+  addrinfo* first = nullptr;
+  ~AddressList() {
+    if (first != nullptr) freeaddrinfo(first);
+  }
+};
+
+// Waits until the socket is readable or writable. ERRORS: kCancelled, kDeadlineExceeded.
+Status wait_for(int fd, short events, int64_t timeout_ms, const std::atomic<bool>* stop) {
+  const SteadyClock clock;
+  const Micros deadline_us = clock.now_us() + timeout_ms * 1000;
+  for (;;) {
+    if (stop != nullptr && stop->load(std::memory_order_relaxed)) return Status(Code::kCancelled, "stopped");
+    const int64_t left_ms = (deadline_us - clock.now_us() + 999) / 1000;
+    if (left_ms <= 0) {
+      return Status(Code::kDeadlineExceeded, "the server was silent for " + std::to_string(timeout_ms / 1000) + " s");
+    }
+    pollfd watched{fd, events, 0};
+    if (::poll(&watched, 1, static_cast<int>(std::min<int64_t>(left_ms, kSliceMs))) > 0) return ok_status();
+  }
+}
+
+Status connect_one(int fd, const addrinfo& address, const std::atomic<bool>* stop) {
+  if (::connect(fd, address.ai_addr, address.ai_addrlen) == 0) return ok_status();
+  if (errno != EINPROGRESS) return Status(Code::kUnavailable, std::strerror(errno));
+  WEIR_RETURN_IF_ERROR(wait_for(fd, POLLOUT, kConnectMs, stop));
+  int error = 0;
+  socklen_t size = sizeof error;
+  ::getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size);
+  return error == 0 ? ok_status() : Status(Code::kUnavailable, std::strerror(error));
+}
+
+Result<Socket> connect_to(const ServerAddress& server, const std::atomic<bool>* stop) {
+  addrinfo wanted{};
+  wanted.ai_socktype = SOCK_STREAM;
+  AddressList addresses;
+  const int error = getaddrinfo(server.host.c_str(), server.port.c_str(), &wanted, &addresses.first);
+  if (error != 0) return Status(Code::kUnavailable, server.host + ": " + gai_strerror(error));
+  Status last(Code::kUnavailable, "no address");
+  for (const addrinfo* address = addresses.first; address != nullptr; address = address->ai_next) {
+    Socket socket(::socket(address->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+    if (socket.fd() < 0) continue;
+    last = connect_one(socket.fd(), *address, stop);
+    if (last.ok()) return socket;
+    if (last.code() == Code::kCancelled) return last;
+  }
+  return Status(Code::kUnavailable, "no connection to " + server.text() + ": " + last.message());
+}
+
+Status send_all(int fd, std::string_view bytes, const HttpCall& call) {
+  while (!bytes.empty()) {
+    const ssize_t sent = ::send(fd, bytes.data(), bytes.size(), MSG_NOSIGNAL);
+    if (sent > 0) {
+      bytes.remove_prefix(static_cast<size_t>(sent));
+    } else if (errno == EAGAIN || errno == EINTR) {
+      WEIR_RETURN_IF_ERROR(wait_for(fd, POLLOUT, call.silence_ms, call.stop));
+    } else {
+      return ok_status();  // the server may have answered and closed early; what it said is still to be read
+    }
+  }
+  return ok_status();
+}
+
+std::string request_text(const ServerAddress& server, const HttpCall& call) {
+  const bool v6 = server.host.find(':') != std::string::npos;
+  std::string text = call.method + " " + server.path + call.path + " HTTP/1.1\r\n";
+  text += "Host: " + (v6 ? "[" + server.host + "]" : server.host) + ":" + server.port + "\r\n";
+  text += "Connection: close\r\nAccept: text/event-stream, application/json\r\nUser-Agent: weir/" WEIR_VERSION "\r\n";
+  if (!call.api_key.empty()) text += "Authorization: Bearer " + call.api_key + "\r\n";
+  if (!call.json.empty()) {
+    text += "Content-Type: application/json\r\nContent-Length: " + std::to_string(call.json.size()) + "\r\n";
+  }
+  return text + "\r\n" + call.json;
+}
+
+// What arrives, on its way to the caller.
+struct Receiver {
+  explicit Receiver(const std::function<bool(std::string_view)>& event)
+      : splitter([this, &event](std::string_view data) {
+          if (!enough) enough = !event(data);
+        }),
+        parser([this](std::string_view bytes) { take(bytes); }) {}
+  Receiver(const Receiver&) = delete;
+  Receiver& operator=(const Receiver&) = delete;
+
+  void take(std::string_view bytes) {
+    const bool stream = parser.head().status == 200 &&
+                        parser.head().field("content-type").rfind("text/event-stream", 0) == 0;
+    if (!status.ok()) return;
+    if (stream) {
+      status = splitter.feed(bytes);
+    } else if (body.size() + bytes.size() > kBodyBytesMax) {
+      status = Status(Code::kTooLarge, "the server's answer is larger than 4 MiB");
+    } else {
+      body.append(bytes);
+    }
+  }
+
+  bool enough = false;
+  Status status;
+  std::string body;
+  EventSplitter splitter;
+  ReplyParser parser;
+};
+
+Status receive(int fd, const HttpCall& call, Receiver* receiver) {
+  char chunk[16384];
+  while (!receiver->parser.done() && !receiver->enough) {
+    WEIR_RETURN_IF_ERROR(wait_for(fd, POLLIN, call.silence_ms, call.stop));
+    const ssize_t count = ::recv(fd, chunk, sizeof chunk, 0);
+    if (count < 0 && (errno == EAGAIN || errno == EINTR)) continue;
+    if (count < 0) return Status(Code::kUnavailable, std::string("the connection broke: ") + std::strerror(errno));
+    if (count == 0) return receiver->parser.end();
+    WEIR_RETURN_IF_ERROR(receiver->parser.feed({chunk, static_cast<size_t>(count)}));
+    WEIR_RETURN_IF_ERROR(receiver->status);
+  }
+  return ok_status();
+}
+
+}  // namespace
+
+Result<HttpReply> http_call(const ServerAddress& server, const HttpCall& call,
+                            const std::function<bool(std::string_view data)>& event) {
+  WEIR_ASSIGN_OR_RETURN(const Socket socket, connect_to(server, call.stop));
+  WEIR_RETURN_IF_ERROR(send_all(socket.fd(), request_text(server, call), call));
+  Receiver receiver(event);
+  WEIR_RETURN_IF_ERROR(receive(socket.fd(), call, &receiver));
+  const ReplyHead& head = receiver.parser.head();
+  return HttpReply{head.status, head.field("retry-after"), std::move(receiver.body)};
+}
+
+}  // namespace weir

@@ -1,0 +1,289 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+
+#include "config/foreign.h"
+#include "config/nearest.h"
+#include "config/options.h"
+#include "config/parse.h"
+#include "config/toml_file.h"
+#include "config/values.h"
+
+namespace weir {
+namespace {
+
+using ::testing::Contains;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::Not;
+
+// A folder of its own for each test, with a model directory in it.
+class ConfigTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    std::string name = (std::filesystem::temp_directory_path() / "weir_config_XXXXXX").string();
+    ASSERT_NE(mkdtemp(name.data()), nullptr);
+    folder_ = name;
+    model_ = folder_ + "/model";
+    std::filesystem::create_directory(model_);
+  }
+  void TearDown() override { std::filesystem::remove_all(folder_); }
+
+  std::string file(const std::string& name, const std::string& text, mode_t mode = 0600) {
+    const std::string path = folder_ + "/" + name;
+    std::ofstream(path) << text;
+    ::chmod(path.c_str(), mode);
+    return path;
+  }
+  Result<Settings> parse(std::vector<std::string> words, const Environment& environment = {}) {
+    words.insert(words.begin(), model_);
+    warnings_.clear();
+    return parse_settings(words, environment, &warnings_);
+  }
+  std::string error(std::vector<std::string> words, const Environment& environment = {}) {
+    const Result<Settings> result = parse(std::move(words), environment);
+    return result.ok() ? "(no error)" : result.status().message();
+  }
+
+  std::string folder_, model_;
+  std::vector<std::string> warnings_;
+};
+
+TEST_F(ConfigTest, DefaultsAreThoseOfSettings) {
+  Settings expected;
+  expected.model = model_;
+  expected.max_batch_size = expected.max_concurrent_requests = 32;
+  ASSERT_TRUE(parse({}).ok()) << error({});
+  EXPECT_TRUE(*parse({}) == expected);
+  EXPECT_THAT(warnings_, IsEmpty());
+}
+
+// The defaults that the help shows are texts; each must mean what Settings holds.
+TEST_F(ConfigTest, DefaultsShownInTheHelpAreTrue) {
+  for (const SettingOption& option : setting_options()) {
+    if (option.spec.standard.empty()) continue;
+    Settings settings;
+    std::vector<std::string> warnings;
+    const Status status = option.set({option.spec.standard}, &settings, &warnings);
+    EXPECT_TRUE(status.ok()) << option.spec.name << ": " << status.message();
+    EXPECT_TRUE(settings == Settings{}) << option.spec.name;
+  }
+}
+
+TEST_F(ConfigTest, FlagsBeatEnvironmentBeatsFileBeatsDefault) {
+  const std::string toml = file("weir.toml", "max_queued_requests = 1\nserver-port = 1001\nio-threads = 2\n");
+  const Environment environment = {{"WEIR_SERVER_PORT", "1002"}, {"WEIR_MAX_QUEUED_REQUESTS", "2"}};
+  const Result<Settings> settings = parse({"--config", toml, "--server-port", "1003"}, environment);
+  ASSERT_TRUE(settings.ok()) << settings.status().message();
+  EXPECT_EQ(settings->server_port, 1003);
+  EXPECT_EQ(settings->max_queued_requests, 2);
+  EXPECT_EQ(settings->io_threads, 2);
+  EXPECT_EQ(settings->max_connections, 4096);
+}
+
+TEST_F(ConfigTest, EveryFlagReachesItsMember) {
+  const Result<Settings> parsed = parse(
+      {"--model-name=m", "--chat-template", "t.jinja", "--model-format", "int8", "--dtype", "bfloat16", "--session-len",
+       "2048", "--max-batch-size", "8", "--max-concurrent-requests", "4", "--max-queued-requests", "0",
+       "--max-queued-tokens", "99", "--queue-timeout", "500ms", "--max-prefill-token-num", "256",
+       "--cache-max-entry-count", "8GiB", "--cache-block-seq-len", "32", "--memory-limit", "2GiB", "--device", "cpu",
+       "--threads", "3", "--pin-threads", "off", "--server-name", "::1", "--server-port", "0", "--io-threads", "2",
+       "--max-connections", "7", "--max-body-bytes", "1MiB", "--drain-timeout", "2m", "--log-level", "debug"});
+  ASSERT_TRUE(parsed.ok()) << parsed.status().message();
+  Settings expected;
+  expected.model = model_;
+  expected.model_name = "m";
+  expected.chat_template = "t.jinja";
+  expected.model_format = "int8";
+  expected.dtype = "bfloat16";
+  expected.session_len = 2048;
+  expected.max_batch_size = 8;
+  expected.max_concurrent_requests = 4;
+  expected.max_queued_requests = 0;
+  expected.max_queued_tokens = 99;
+  expected.queue_timeout_ms = 500;
+  expected.max_prefill_token_num = 256;
+  expected.cache_max_entry_count = "8GiB";
+  expected.cache_block_seq_len = 32;
+  expected.memory_limit = uint64_t{2} << 30;
+  expected.threads = 3;
+  expected.pin_threads = false;
+  expected.server_name = "::1";
+  expected.server_port = 0;
+  expected.io_threads = 2;
+  expected.max_connections = 7;
+  expected.max_body_bytes = 1 << 20;
+  expected.drain_timeout_ms = 120'000;
+  expected.log_level = LogLevel::kDebug;
+  EXPECT_TRUE(*parsed == expected);
+}
+
+TEST_F(ConfigTest, FileMayUseTheServeTableAndUnderscores) {
+  const std::string toml = file("a.toml", "session_len = 100\n[serve]\ncache_max_entry_count = 0.5\n"
+                                          "pin-threads = false\nqueue-timeout = \"5s\"\n");
+  const Result<Settings> settings = parse({"--config", toml});
+  ASSERT_TRUE(settings.ok()) << settings.status().message();
+  EXPECT_EQ(settings->session_len, 100);
+  EXPECT_EQ(settings->cache_max_entry_count, "0.5");
+  EXPECT_FALSE(settings->pin_threads);
+  EXPECT_EQ(settings->queue_timeout_ms, 5000);
+}
+
+TEST_F(ConfigTest, FileErrorsNameTheLineAndTheNearestKey) {
+  EXPECT_THAT(error({"--config", file("a.toml", "io-threads = 1\nmax-batchsize = 4\n")}),
+              HasSubstr("a.toml:2: unknown setting max-batchsize; did you mean max-batch-size?"));
+  EXPECT_THAT(error({"--config", file("b.toml", "io-threads = = 1\n")}), HasSubstr("b.toml:1: "));
+  EXPECT_THAT(error({"--config", file("c.toml", "io-threads = 1\n[serve]\nio_threads = 2\n")}),
+              HasSubstr("c.toml:3: io-threads is given twice"));
+  EXPECT_THAT(error({"--config", file("d.toml", "[server]\nio_threads = 2\n")}), HasSubstr("unknown setting server"));
+  EXPECT_THAT(error({"--config", file("e.toml", "io-threads = [1, 2]\n")}), HasSubstr("takes one value"));
+  EXPECT_THAT(error({"--config", file("f.toml", "io-threads = 0\n")}), HasSubstr("f.toml: io-threads: '0' is out of"));
+  EXPECT_THAT(error({"--config", file("g.toml", "port = 1\n")}), HasSubstr("weir calls this --server-port"));
+  EXPECT_THAT(error({"--config", file("h.toml", "[serve.serve]\nio-threads = 1\n")}), HasSubstr("unknown setting"));
+  EXPECT_THAT(error({"--config", file("i.toml", "io-threads = {a = 1}\n")}), HasSubstr("write a string, a number"));
+  EXPECT_THAT(error({"--config", file("j.toml", std::string(100'000, '['))}), HasSubstr("j.toml:1: "));
+  EXPECT_THAT(error({"--config", folder_ + "/none.toml"}), HasSubstr("there is no such file"));
+  EXPECT_THAT(error({"--config", folder_}), HasSubstr("is not a regular file"));
+  EXPECT_THAT(error({"--config", file("k.toml", std::string(2 << 20, '#'))}), HasSubstr("is larger than"));
+}
+
+TEST_F(ConfigTest, ConfigPathAndModelMayComeFromTheEnvironment) {
+  const std::string toml = file("a.toml", "model = \"" + model_ + "\"\nthreads = 5\n");
+  const Result<Settings> settings = parse_settings({}, {{"WEIR_CONFIG", toml}}, &warnings_);
+  ASSERT_TRUE(settings.ok()) << settings.status().message();
+  EXPECT_EQ(settings->model, model_);
+  EXPECT_EQ(settings->threads, 5);
+  EXPECT_EQ(parse_settings({}, {{"WEIR_MODEL", model_}}, &warnings_)->model, model_);
+}
+
+TEST_F(ConfigTest, ConcurrencyAndBatchFollowEachOther) {
+  EXPECT_EQ(parse({"--max-batch-size", "5"})->max_concurrent_requests, 5);
+  EXPECT_EQ(parse({"--max-concurrent-requests", "6"})->max_batch_size, 6);
+  EXPECT_EQ(parse({"--max-batch-size", "9", "--max-concurrent-requests", "6"})->max_batch_size, 9);
+  EXPECT_THAT(error({"--max-batch-size", "5", "--max-concurrent-requests", "6"}),
+              HasSubstr("--max-concurrent-requests 6 is above --max-batch-size 5"));
+  EXPECT_THAT(error({"--max-batch-size", "64", "--max-prefill-token-num", "63"}), HasSubstr("at least 64"));
+}
+
+TEST_F(ConfigTest, RangesAreErrorsThatNameTheirSource) {
+  EXPECT_EQ(error({"--server-port", "70000"}), "--server-port: '70000' is out of range; choose 0 to 65535");
+  EXPECT_EQ(error({}, {{"WEIR_SERVER_PORT", "x"}}),
+            "WEIR_SERVER_PORT: 'x' is not a whole number; choose 0 to 65535");
+  EXPECT_THAT(error({"--threads", "-1"}), HasSubstr("--threads: '-1' is out of range"));
+  EXPECT_THAT(error({"--threads", "99999999999999999999"}), HasSubstr("out of range"));
+  EXPECT_THAT(error({"--threads", "1.5"}), HasSubstr("not a whole number"));
+  EXPECT_THAT(error({"--cache-block-seq-len", "48"}), HasSubstr("power of two"));
+  EXPECT_THAT(error({"--memory-limit", "1MiB"}), HasSubstr("out of range"));
+  EXPECT_THAT(error({"--memory-limit", "lots"}), HasSubstr("is not a size"));
+  EXPECT_THAT(error({"--max-body-bytes", "0"}), HasSubstr("out of range"));
+  EXPECT_THAT(error({"--dtype", "float64"}), HasSubstr("choose auto, float32, bfloat16, float16"));
+  EXPECT_THAT(error({"--model-format", "awq"}), HasSubstr("'awq' is not supported; choose auto, int8"));
+  EXPECT_THAT(error({"--device", "cuda"}), HasSubstr("'cuda' is not supported; choose cpu"));
+  EXPECT_THAT(error({"--server-name", "http://x"}), HasSubstr("without port or scheme"));
+  EXPECT_THAT(error({"--model-name", "a b"}), HasSubstr("without spaces"));
+  EXPECT_THAT(error({"--log-level", "loud"}), HasSubstr("log level 'loud'"));
+  EXPECT_THAT(error({"--pin-threads", "maybe"}), HasSubstr("write on or off"));
+}
+
+TEST_F(ConfigTest, WordsThatAreNotOptions) {
+  EXPECT_EQ(error({"--max-batchsize", "4"}), "unknown option --max-batchsize; did you mean --max-batch-size?");
+  EXPECT_EQ(error({"--qqqqqqqqqqqqqqq=4"}), "unknown option --qqqqqqqqqqqqqqq; see weir serve --help");
+  EXPECT_EQ(error({"other-model"}), "unexpected argument 'other-model'; one MODEL is taken");
+  EXPECT_EQ(error({"--server-port"}), "--server-port needs a value: --server-port PORT");
+  EXPECT_EQ(parse({"--server_port=80", "--server-port", "81"})->server_port, 81);
+  EXPECT_THAT(parse_settings({}, {}, &warnings_).status().message(), HasSubstr("no model given"));
+  EXPECT_THAT(parse_settings({"no/such"}, {}, &warnings_).status().message(), HasSubstr("no/such: is not a directory"));
+}
+
+TEST_F(ConfigTest, FlagsOfOtherServersGetAnAnswer) {
+  EXPECT_TRUE(parse({"--tp", "1", "--quant-policy", "0"}).ok());
+  EXPECT_THAT(error({"--tp", "2"}), HasSubstr("--tp: weir runs a model in one process"));
+  EXPECT_THAT(error({"--quant-policy", "8"}), HasSubstr("does not quantise the KV cache yet"));
+  EXPECT_THAT(error({"--enable-prefix-caching"}), HasSubstr("no prefix cache yet"));
+  EXPECT_THAT(error({"--backend", "turbomind"}), HasSubstr("--backend: weir has one backend"));
+  EXPECT_THAT(error({"--port", "80"}), HasSubstr("weir calls this --server-port"));
+  for (const OptionSpec& option : settings_flags()) EXPECT_EQ(foreign_flag_hint(option.name), "") << option.name;
+}
+
+TEST_F(ConfigTest, ApiKeysComeAsWordsListsAndFiles) {
+  EXPECT_THAT(parse({"--api-keys", "k1", "k2", "--threads", "1"})->api_keys, ElementsAre("k1", "k2"));
+  EXPECT_THAT(warnings_, ElementsAre(HasSubstr("visible to every user")));
+  EXPECT_THAT(parse({}, {{"WEIR_API_KEYS", "k1,k2 k3"}})->api_keys, ElementsAre("k1", "k2", "k3"));
+  EXPECT_THAT(warnings_, IsEmpty());
+  EXPECT_THAT(parse({"--config", file("k.toml", "api-keys = ['a', 'b']\n")})->api_keys, ElementsAre("a", "b"));
+  EXPECT_THAT(warnings_, IsEmpty());
+  EXPECT_TRUE(parse({"--config", file("k.toml", "api-keys = ['a', 'b']\n", 0644)}).ok());
+  EXPECT_THAT(warnings_, ElementsAre(HasSubstr("chmod o-r")));
+  EXPECT_THAT(parse({"--api-keys", "@" + file("keys", "# staff\nk1\r\n\n  k2  \n")})->api_keys, ElementsAre("k1", "k2"));
+  EXPECT_THAT(warnings_, IsEmpty());
+  EXPECT_TRUE(parse({"--api-keys", "@" + file("open", "k1\n", 0644)}).ok());
+  EXPECT_THAT(warnings_, Contains(HasSubstr("chmod o-r")));
+  EXPECT_THAT(error({"--api-keys", "@" + file("none", "#\n")}), HasSubstr("holds no key"));
+  EXPECT_THAT(error({"--api-keys", "@" + file("two", "a b\n")}), HasSubstr("one key per line"));
+  EXPECT_THAT(error({"--api-keys", "a\tb"}), HasSubstr("printable ASCII"));
+  EXPECT_THAT(error({"--api-keys", std::string(257, 'k')}), HasSubstr("longer than 256"));
+}
+
+TEST_F(ConfigTest, OpenDoorsAndNearMissesAreWarnedAbout) {
+  ASSERT_TRUE(parse({"--server-name", "0.0.0.0"}).ok());
+  EXPECT_THAT(warnings_, ElementsAre(HasSubstr("anyone who can reach 0.0.0.0")));
+  ASSERT_TRUE(parse({}, {{"WEIR_SERVER_PRT", "1"}, {"WEIR_DATA", "x"}, {"WEIR_LOG_LEVEL", ""}}).ok());
+  EXPECT_THAT(warnings_, ElementsAre(HasSubstr("WEIR_SERVER_PRT")));
+}
+
+TEST(Values, Durations) {
+  const auto ms = [](const char* text) {
+    const Result<int64_t> result = parse_duration_ms(text);
+    return result.ok() ? *result : -1;
+  };
+  EXPECT_EQ(ms("30s"), 30'000);
+  EXPECT_EQ(ms("500ms"), 500);
+  EXPECT_EQ(ms("2m"), 120'000);
+  EXPECT_EQ(ms("1h"), 3'600'000);
+  EXPECT_EQ(ms("7"), 7000);
+  EXPECT_EQ(ms("1.5s"), 1500);
+  EXPECT_EQ(ms("0"), 0);
+  EXPECT_EQ(ms("168h"), 604'800'000);
+  for (const char* bad : {"", "s", "-1s", "5 s", "1d", "nan", "inf", "169h", "1e3", "99999999999999999999h", "1s1"}) {
+    EXPECT_EQ(ms(bad), -1) << bad;
+  }
+}
+
+TEST(Values, CacheShare) {
+  for (const char* good : {"0.8", "1", "1.0", "0.01", "2", "4096", "8GiB", "512MiB", "2g"}) {
+    EXPECT_TRUE(check_cache_share(good).ok()) << good;
+  }
+  for (const char* bad : {"", "0", "0.0", "-1", "1.5", "nan", "inf", "x", "8Gib/s", "0GiB", "0.8 "}) {
+    EXPECT_FALSE(check_cache_share(bad).ok()) << bad;
+  }
+}
+
+TEST(Nearest, FindsTypingSlipsAndNothingElse) {
+  EXPECT_EQ(edit_distance("serve", "serve"), 0u);
+  EXPECT_EQ(edit_distance("sevre", "serve"), 1u);
+  EXPECT_EQ(edit_distance("kitten", "sitting"), 3u);
+  EXPECT_EQ(edit_distance("a_b", "A-B"), 0u);
+  EXPECT_EQ(nearest_word("srve", {"serve", "plan", "chat"}), "serve");
+  EXPECT_EQ(nearest_word("quux", {"serve", "plan", "chat"}), "");
+  EXPECT_EQ(nearest_word(std::string(100'000, 'a'), {"serve"}), "");
+}
+
+TEST(CommandHelp, FitsAScreenAndNamesEverySetting) {
+  const CommandSpec spec{.name = "serve", .about = "x", .positional = "MODEL", .options = settings_flags()};
+  const std::string page = command_help(spec);
+  EXPECT_LE(std::count(page.begin(), page.end(), '\n'), 50);
+  size_t widest = 0;
+  for (const std::string& line : split_words(page, "\n")) widest = std::max(widest, line.size());
+  EXPECT_LE(widest, 100u) << page;
+  EXPECT_THAT(page, HasSubstr("--max-concurrent-requests N"));
+  EXPECT_THAT(page, Not(HasSubstr("--tp")));
+  EXPECT_TRUE(parse_command(spec, {"--nonsense", "--help"})->help);
+}
+
+}  // namespace
+}  // namespace weir

@@ -1,0 +1,221 @@
+#include "config/options.h"
+
+#include <algorithm>
+
+#include "base/units.h"
+#include "config/values.h"
+
+namespace weir {
+namespace {
+
+using Values = std::vector<std::string>;
+using Warnings = std::vector<std::string>;
+using Setter = std::function<Status(const Values&, Settings*, Warnings*)>;
+
+constexpr int64_t kSequencesMax = 4096;
+constexpr int64_t kTokensMax = int64_t{1} << 30;
+
+Setter text(std::string Settings::*member) {
+  return [member](const Values& values, Settings* settings, Warnings*) {
+    settings->*member = values.back();
+    return ok_status();
+  };
+}
+
+Setter word(std::string Settings::*member, std::vector<std::string> allowed) {
+  return [member, allowed](const Values& values, Settings* settings, Warnings*) -> Status {
+    if (std::find(allowed.begin(), allowed.end(), values.back()) == allowed.end()) {
+      std::string list;
+      for (const std::string& one : allowed) list += (list.empty() ? "" : ", ") + one;
+      return invalid_argument("'" + values.back() + "' is not supported; choose " + list);
+    }
+    settings->*member = values.back();
+    return ok_status();
+  };
+}
+
+template <class Number>
+Setter integer(Number Settings::*member, int64_t min, int64_t max) {
+  return [=](const Values& values, Settings* settings, Warnings*) -> Status {
+    WEIR_ASSIGN_OR_RETURN(const int64_t number, parse_integer(values.back(), min, max));
+    settings->*member = static_cast<Number>(number);
+    return ok_status();
+  };
+}
+
+Setter boolean(bool Settings::*member) {
+  return [member](const Values& values, Settings* settings, Warnings*) -> Status {
+    WEIR_ASSIGN_OR_RETURN(settings->*member, parse_bool(values.back()));
+    return ok_status();
+  };
+}
+
+Setter duration(int64_t Settings::*member) {
+  return [member](const Values& values, Settings* settings, Warnings*) -> Status {
+    WEIR_ASSIGN_OR_RETURN(settings->*member, parse_duration_ms(values.back()));
+    return ok_status();
+  };
+}
+
+Setter bytes(uint64_t Settings::*member, uint64_t min, uint64_t max, bool zero_allowed) {
+  return [=](const Values& values, Settings* settings, Warnings*) -> Status {
+    WEIR_ASSIGN_OR_RETURN(const uint64_t number, parse_bytes(values.back()));
+    if (!(zero_allowed && number == 0) && (number < min || number > max)) {
+      return invalid_argument("'" + values.back() + "' is out of range; choose " + format_bytes(min) + " to " +
+                              format_bytes(max));
+    }
+    settings->*member = number;
+    return ok_status();
+  };
+}
+
+// A flag of LMDeploy that weir takes with the one value that asks for nothing.
+Setter only(std::string accepted, std::string why) {
+  return [accepted, why](const Values& values, Settings*, Warnings*) {
+    return values.back() == accepted ? ok_status() : invalid_argument(why);
+  };
+}
+
+Status set_model_name(const Values& values, Settings* settings, Warnings*) {
+  const std::string& name = values.back();
+  const bool printable = std::all_of(name.begin(), name.end(), [](char c) { return c > ' ' && c <= '~'; });
+  if (name.size() > 256 || !printable) {
+    return invalid_argument("write up to 256 printable ASCII characters without spaces");
+  }
+  settings->model_name = name;
+  return ok_status();
+}
+
+Status set_cache_share(const Values& values, Settings* settings, Warnings*) {
+  WEIR_RETURN_IF_ERROR(check_cache_share(values.back()));
+  settings->cache_max_entry_count = values.back();
+  return ok_status();
+}
+
+Status set_block(const Values& values, Settings* settings, Warnings*) {
+  WEIR_ASSIGN_OR_RETURN(const int64_t tokens, parse_integer(values.back(), 4, 1024));
+  if ((tokens & (tokens - 1)) != 0) {
+    return invalid_argument("'" + values.back() + "' is no power of two; choose 16, 32, 64 or 128");
+  }
+  settings->cache_block_seq_len = static_cast<int>(tokens);
+  return ok_status();
+}
+
+Status set_server_name(const Values& values, Settings* settings, Warnings*) {
+  const std::string& name = values.back();
+  const auto allowed = [](char c) {
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '.' || c == ':' || c == '-';
+  };
+  if (name.empty() || name.size() > 253 || !std::all_of(name.begin(), name.end(), allowed)) {
+    return invalid_argument("write an address or host name without port or scheme, such as 127.0.0.1 or 0.0.0.0");
+  }
+  settings->server_name = name;
+  return ok_status();
+}
+
+Status set_api_keys(const Values& values, Settings* settings, Warnings* warnings) {
+  std::vector<std::string> keys;
+  for (const std::string& value : values) {
+    if (!value.empty() && value[0] == '@') {
+      WEIR_ASSIGN_OR_RETURN(const std::vector<std::string> read, read_api_keys_file(value.substr(1), warnings));
+      keys.insert(keys.end(), read.begin(), read.end());
+    } else {
+      WEIR_RETURN_IF_ERROR(check_api_key(value));
+      keys.push_back(value);
+    }
+  }
+  if (keys.size() > kApiKeysMax) return invalid_argument("more than 1024 keys");
+  settings->api_keys = std::move(keys);
+  return ok_status();
+}
+
+Status set_log_level(const Values& values, Settings* settings, Warnings*) {
+  WEIR_ASSIGN_OR_RETURN(settings->log_level, parse_log_level(values.back()));
+  return ok_status();
+}
+
+constexpr char kModel[] = "model";
+constexpr char kRunning[] = "running and waiting";
+constexpr char kMemory[] = "memory";
+constexpr char kCpu[] = "cpu";
+constexpr char kDoor[] = "front door";
+
+using S = Settings;
+
+std::vector<SettingOption> make_options() {
+  return {
+      {{"model", "DIR", "", "a local Hugging Face directory", ""}, text(&S::model)},
+      {{"model-name", "NAME", kModel, "as clients call it; empty: the directory's name", ""}, set_model_name},
+      {{"chat-template", "FILE", kModel, "a Jinja file that replaces the model's own", ""}, text(&S::chat_template)},
+      {{"model-format", "FORMAT", kModel, "auto: as the checkpoint; int8: quantised at load", "auto"},
+       word(&S::model_format, {"auto", "int8"})},
+      {{"dtype", "TYPE", kModel, "auto, float32, bfloat16 or float16", "auto"},
+       word(&S::dtype, {"auto", "float32", "bfloat16", "float16"})},
+      {{"session-len", "TOKENS", kModel, "prompt + answer; 0: the model's context, or what fits", "0"},
+       integer(&S::session_len, 0, 1 << 24)},
+
+      {{"max-batch-size", "N", kRunning, "sequences in one step; 0: as the next, or 32", "0"},
+       integer(&S::max_batch_size, 0, kSequencesMax)},
+      {{"max-concurrent-requests", "N", kRunning, "sequences that run at once; 0: as the one above", "0"},
+       integer(&S::max_concurrent_requests, 0, kSequencesMax)},
+      {{"max-queued-requests", "N", kRunning, "sequences that may wait; 0: refuse when full", "128"},
+       integer(&S::max_queued_requests, 0, 100'000)},
+      {{"max-queued-tokens", "N", kRunning, "prompt tokens that may wait; 0: 4 x the session", "0"},
+       integer(&S::max_queued_tokens, 0, kTokensMax)},
+      {{"queue-timeout", "TIME", kRunning, "longest wait for a place; 0: no limit", "60s"},
+       duration(&S::queue_timeout_ms)},
+      {{"max-prefill-token-num", "N", kRunning, "tokens of one step, decodes and prefill", "512"},
+       integer(&S::max_prefill_token_num, 1, 1 << 20)},
+
+      {{"cache-max-entry-count", "SHARE", kMemory, "KV cache: ratio of the rest, blocks, or 8GiB", "0.8"},
+       set_cache_share},
+      {{"cache-block-seq-len", "TOKENS", kMemory, "tokens of a KV block, a power of two", "64"}, set_block},
+      {{"memory-limit", "BYTES", kMemory, "for the whole process; 0: what machine and cgroup allow", "0"},
+       bytes(&S::memory_limit, 16 * kMiB, uint64_t{1} << 50, true)},
+
+      {{"device", "NAME", kCpu, "where the model runs", "cpu"}, word(&S::device, {"cpu"})},
+      {{"threads", "N", kCpu, "workers of the forward; 0: every CPU this process may use", "0"},
+       integer(&S::threads, 0, 1024)},
+      {{"pin-threads", "on|off", kCpu, "keep each worker on one CPU", "on"}, boolean(&S::pin_threads)},
+
+      {{"server-name", "ADDRESS", kDoor, "where to listen; 0.0.0.0: every interface", "127.0.0.1"},
+       set_server_name},
+      {{"server-port", "PORT", kDoor, "0: choose a free one and print it", "23333"},
+       integer(&S::server_port, 0, 65535)},
+      {{"io-threads", "N", kDoor, "threads for sockets and text", "1"}, integer(&S::io_threads, 1, 64)},
+      {{"api-keys", "KEY... | @FILE", kDoor, "clients must send one; none: no keys asked", "", true}, set_api_keys},
+      {{"max-connections", "N", kDoor, "open connections", "4096"}, integer(&S::max_connections, 1, 1'000'000)},
+      {{"max-body-bytes", "BYTES", kDoor, "largest request body", "8MiB"},
+       bytes(&S::max_body_bytes, kKiB, kGiB, false)},
+      {{"drain-timeout", "TIME", kDoor, "how long a stop waits for running answers", "30s"},
+       duration(&S::drain_timeout_ms)},
+      {{"log-level", "LEVEL", kDoor, "debug, info, warning, error or off", "info"}, set_log_level},
+
+      {{"tp", "N", "", "", "1"}, only("1", "weir runs a model in one process on one device; leave it out")},
+      {{"quant-policy", "N", "", "", "0"}, only("0", "weir does not quantise the KV cache yet; leave it out")},
+  };
+}
+
+}  // namespace
+
+const std::vector<SettingOption>& setting_options() {
+  static const std::vector<SettingOption> options = make_options();
+  return options;
+}
+
+std::vector<OptionSpec> settings_flags() {
+  std::vector<OptionSpec> flags;
+  for (const SettingOption& option : setting_options()) {
+    if (option.spec.name != "model") flags.push_back(option.spec);
+  }
+  flags.push_back({"config", "FILE", "sources", "a TOML file with the names above, under [serve] or at the top", ""});
+  return flags;
+}
+
+std::string environment_name(const std::string& option) {
+  std::string name = "WEIR_";
+  for (char c : option) name += c == '-' ? '_' : static_cast<char>(c >= 'a' && c <= 'z' ? c - 32 : c);
+  return name;
+}
+
+}  // namespace weir

@@ -1,0 +1,283 @@
+#include "http/connection.h"
+
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <cerrno>
+
+#include "base/log.h"
+#include "http/exchange.h"
+#include "http/response.h"
+
+namespace weir::http {
+namespace {
+
+constexpr int64_t kLingerMs = 1000;  // for the peer to read our last answer before a reset could
+constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
+
+void release(std::string* text) { std::string().swap(*text); }
+
+}  // namespace
+
+Connection::Connection(Loop* loop, int fd, std::optional<ConnectionSlot> slot, std::string peer)
+    : loop_(*loop),
+      descriptor_(loop->context(), fd),
+      slot_(std::move(slot)),
+      in_charge_(loop->shared().budget),
+      peer_(std::move(peer)) {}
+
+// ---- Life -------------------------------------------------------------------------------------------------------
+
+void Connection::start(Loop::Connections::iterator place) {
+  place_ = place;
+  guarded([&] {
+    deadline_ms_ = loop_.now_ms() + loop_.shared().options.head_timeout_ms;
+    read_request();  // the request is usually there already
+  });
+}
+
+void Connection::start_refused(Loop::Connections::iterator place) {
+  place_ = place;
+  Counters::add(&loop_.mutable_counters().refused_connections);
+  guarded([&] {
+    refuse(Fault{503, "server_is_overloaded", "connections", "all connection slots are taken: try again soon"});
+  });
+}
+
+void Connection::drain() {
+  const bool idle = state_ == State::kReading && !parser_ && in_.empty();
+  if (idle) cut(Gone::kNo);
+}
+
+void Connection::cut(Gone why) {
+  if (state_ == State::kClosed) return;
+  if (state_ == State::kLingering) loop_.end_linger();
+  state_ = State::kClosed;
+  if (why == Gone::kSlowReader || why == Gone::kWriteTimeout) {
+    const struct ::linger drop {
+      .l_onoff = 1, .l_linger = 0
+    };  // what the kernel still holds for this reader goes too
+    ::setsockopt(descriptor_.native_handle(), SOL_SOCKET, SO_LINGER, &drop, sizeof drop);
+  }
+  ErrorCode ignored;
+  descriptor_.close(ignored);  // pending waits end with an error and let go of this object
+  parser_.reset();
+  drop_unparsed();
+  release(&out_);
+  release(&body_);
+  out_sent_ = body_sent_ = 0;
+  slot_.reset();
+  const std::shared_ptr<Connection> self = shared_from_this();
+  loop_.remove(place_);
+  if (why == Gone::kClientClosed && exchange_) Counters::add(&loop_.mutable_counters().client_gone);
+  if (why == Gone::kSlowReader) Counters::add(&loop_.mutable_counters().slow_readers);
+  if (why == Gone::kWriteTimeout) Counters::add(&loop_.mutable_counters().timeouts);
+  if (exchange_) std::exchange(exchange_, nullptr)->finish(why);
+}
+
+// Half-closes and reads the peer's last bytes away: closing with unread bytes would send a reset, and a reset makes
+// the peer's kernel throw away the answer we just sent.
+void Connection::linger() {
+  slot_.reset();
+  parser_.reset();
+  drop_unparsed();
+  release(&out_);
+  out_sent_ = 0;
+  if (!loop_.begin_linger()) return cut(Gone::kNo);
+  state_ = State::kLingering;
+  ::shutdown(descriptor_.native_handle(), SHUT_WR);
+  deadline_ms_ = loop_.now_ms() + kLingerMs;
+  arm_read();
+}
+
+void Connection::tick(int64_t now_ms) {
+  if (dirty_) flush();  // only left over when there was no memory for the wake-up
+  guarded([&] {
+    if (state_ == State::kAnswering) {
+      if (watch_by_state_ && client_left_by_state()) return cut(Gone::kClientClosed);
+      if (doom_ == Gone::kNo && !exchange_->answered() && exchange_.use_count() == 1) {
+        log_error("http", "a handler dropped a request without an answer");
+        exchange_->respond(500, "application/json",
+                           R"({"error":{"message":"the request was dropped","type":"server_error","code":)"
+                           R"("internal_error","param":null}})",
+                           {});
+      }
+    }
+    if (deadline_ms_ != 0 && now_ms >= deadline_ms_) expire();
+  });
+}
+
+void Connection::expire() {
+  deadline_ms_ = 0;
+  switch (state_) {
+    case State::kReading:
+      if (!parser_) return cut(Gone::kNo);  // idle: nobody waits for an answer
+      Counters::add(&loop_.mutable_counters().timeouts);
+      return refuse(Fault{408, "request_timeout", "", "the request did not arrive in time: send it faster"});
+    case State::kAnswering:
+      return cut(Gone::kWriteTimeout);
+    case State::kRefusing:
+    case State::kLingering:
+      return cut(Gone::kNo);
+    case State::kClosed:
+      return;
+  }
+}
+
+// ---- Reading ----------------------------------------------------------------------------------------------------
+
+void Connection::arm_read() {
+  if (read_armed_ || state_ == State::kClosed) return;
+  descriptor_.async_wait(Descriptor::wait_read, [self = shared_from_this()](const ErrorCode& error) {
+    self->read_armed_ = false;
+    if (!error) self->guarded([&] { self->on_readable(); });
+  });
+  read_armed_ = true;
+}
+
+void Connection::on_readable() {
+  switch (state_) {
+    case State::kReading:
+      return read_request();
+    case State::kAnswering:
+      return watch_client();
+    case State::kLingering:
+      return discard();
+    case State::kRefusing:
+    case State::kClosed:
+      return;
+  }
+}
+
+// Never more than a head beyond what is parsed: pipelined requests wait in the kernel, not here.
+size_t Connection::bytes_to_read() const {
+  if (parser_ && parser_->phase() == RequestParser::Phase::kBody)
+    return std::min(parser_->body_bytes_wanted(), kScratchBytes);
+  const size_t head_bytes_max = loop_.shared().options.head_bytes_max;
+  return std::clamp<size_t>(head_bytes_max - std::min(in_.size(), head_bytes_max), 1, kScratchBytes);
+}
+
+void Connection::read_request() {
+  const ssize_t n = ::recv(descriptor_.native_handle(), loop_.scratch(), bytes_to_read(), 0);
+  if (n < 0 && (errno == EAGAIN || errno == EINTR)) return arm_read();
+  if (n <= 0) return cut(Gone::kClientClosed);
+  Counters::add(&loop_.mutable_counters().bytes_in, static_cast<uint64_t>(n));
+  on_bytes({loop_.scratch(), static_cast<size_t>(n)});
+}
+
+// Between requests: the next one may have been read already, or half of it.
+void Connection::begin_request() {
+  state_ = State::kReading;
+  watch_by_state_ = false;
+  deadline_ms_ = loop_.now_ms() + loop_.shared().options.idle_timeout_ms;
+  if (in_.empty()) return arm_read();
+  on_bytes({});
+}
+
+void Connection::on_bytes(std::string_view bytes) {
+  using Phase = RequestParser::Phase;
+  if (!in_.empty()) bytes = in_.append(bytes);
+  if (!parser_) {
+    parser_ = std::make_unique<RequestParser>(loop_.shared().limits, loop_.shared().budget);
+    if (!first_request_) deadline_ms_ = loop_.now_ms() + loop_.shared().options.head_timeout_ms;
+  }
+  const bool in_head = parser_->phase() == Phase::kHead;
+  size_t used = parser_->feed(bytes);
+  if (in_head && parser_->phase() == Phase::kBody) {
+    if (used == bytes.size() && parser_->expects_continue()) {  // a body that is here needs no invitation
+      out_ += kContinue;
+      mark_dirty();
+    }
+    deadline_ms_ = loop_.now_ms() + loop_.shared().options.body_timeout_ms;
+    used += parser_->feed(bytes.substr(used));
+  }
+  if (!hold_unparsed(bytes.substr(used))) return refuse(no_body_memory());
+  act_on_parsed();
+}
+
+// rest: may be a part of in_. RETURNS: false when the budget has no room for it.
+bool Connection::hold_unparsed(std::string_view rest) {
+  if (rest.empty() || !in_charge_.try_add(rest.size())) {
+    drop_unparsed();
+    return rest.empty();
+  }
+  std::string copy(rest);
+  in_.swap(copy);
+  in_charge_.give_back(in_charge_.bytes() - rest.size());
+  return true;
+}
+
+void Connection::drop_unparsed() {
+  release(&in_);
+  in_charge_.give_back(in_charge_.bytes());
+}
+
+void Connection::act_on_parsed() {
+  switch (parser_->phase()) {
+    case RequestParser::Phase::kHead:
+    case RequestParser::Phase::kBody:
+      return arm_read();
+    case RequestParser::Phase::kFailed:
+      return refuse(Fault(parser_->fault()));
+    case RequestParser::Phase::kDone:
+      return hand_over();
+  }
+}
+
+void Connection::hand_over() {
+  head_only_ = parser_->head_only();
+  http10_ = parser_->http10();
+  keep_alive_ = parser_->keep_alive() && !loop_.draining();
+  Request request = parser_->take();
+  parser_.reset();
+  request.peer = peer_;
+  first_request_ = false;
+  deadline_ms_ = 0;
+  answer_ended_ = false;
+  exchange_ = std::make_shared<ExchangeImpl>(loop_.shared_from_this(), this);
+  state_ = State::kAnswering;
+  Counters::add(&loop_.mutable_counters().requests);
+  arm_read();  // to see the client leave
+  loop_.shared().handler(std::move(request), exchange_);
+}
+
+void Connection::refuse(const Fault& fault) {
+  if (fault.status != 503 && fault.status != 408) Counters::add(&loop_.mutable_counters().bad_requests);
+  const bool head_only = parser_ && parser_->head_only();
+  parser_.reset();
+  drop_unparsed();
+  state_ = State::kRefusing;
+  out_ += format_fault(fault, head_only, loop_.date());
+  deadline_ms_ = loop_.now_ms() + std::min(kLingerMs, loop_.shared().options.write_timeout_ms);
+  mark_dirty();
+}
+
+// The end of the stream means that the client left, even if it only closed its sending half: nobody who still wants
+// tokens does that.
+void Connection::watch_client() {
+  char byte;
+  const ssize_t n = ::recv(descriptor_.native_handle(), &byte, 1, MSG_PEEK);
+  if (n > 0) {
+    watch_by_state_ = true;  // a pipelined request: waiting again would spin
+    return;
+  }
+  if (n < 0 && (errno == EAGAIN || errno == EINTR)) return arm_read();
+  cut(Gone::kClientClosed);
+}
+
+bool Connection::client_left_by_state() {
+  tcp_info info{};
+  socklen_t length = sizeof info;
+  if (::getsockopt(descriptor_.native_handle(), IPPROTO_TCP, TCP_INFO, &info, &length) != 0) return true;
+  return info.tcpi_state != TCP_ESTABLISHED;
+}
+
+void Connection::discard() {
+  const ssize_t n = ::recv(descriptor_.native_handle(), loop_.scratch(), kScratchBytes, 0);
+  if (n > 0 || (n < 0 && (errno == EAGAIN || errno == EINTR))) return arm_read();
+  cut(Gone::kNo);
+}
+
+}  // namespace weir::http

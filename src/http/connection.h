@@ -1,0 +1,109 @@
+// Connection: one socket and the request on it. Internal.
+//
+// Owner: its Loop's list and the pending waits. Thread: the loop's. A state machine of completion handlers over
+// non-blocking recv and send: a parked stream holds no coroutine frame, no parser and no read buffer, which is what
+// keeps it near a kilobyte. The read side always waits for readability: for a request, or to see the client leave.
+// Limits: Options. Deadlines are checked by the loop's tick, so no wait is without one while the client owes us
+// bytes or owes us reading; while an answer is being computed, whoever computes it owns the deadline.
+#pragma once
+
+#include <exception>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "base/log.h"
+#include "http/asio.h"
+#include "http/loop.h"
+#include "http/parser.h"
+#include "http/server.h"
+
+namespace weir::http {
+
+class ExchangeImpl;
+
+class Connection : public std::enable_shared_from_this<Connection> {
+ public:
+  // slot: none for a connection that is refused. Takes the descriptor.
+  Connection(Loop* loop, int fd, std::optional<ConnectionSlot> slot, std::string peer);
+
+  // For the loop. None of these throws: without memory the connection is dropped and nothing else.
+  void start(Loop::Connections::iterator place);
+  void start_refused(Loop::Connections::iterator place);  // no slot left: 503, then close
+  void tick(int64_t now_ms);
+  void drain();        // no further request on this connection
+  void flush();        // sends what is there
+  void cut(Gone why);  // closes now; tells the exchange
+
+  // For its exchange; only between hand-over and the end of the answer.
+  void answer_whole(int status, std::string_view content_type, std::string body, const Headers& headers);
+  void answer_stream(int status, std::string_view content_type, const Headers& headers);
+  void append(std::string_view bytes);
+  void end_answer();
+  void doom(Gone why) noexcept;  // cut, but not inside the caller's call
+  Gone doomed() const { return doom_; }
+  size_t unsent_bytes() const { return out_.size() - out_sent_ + body_.size() - body_sent_; }
+
+ private:
+  enum class State : uint8_t { kReading, kAnswering, kRefusing, kLingering, kClosed };
+  enum class Sent { kAll, kBlocked, kMore, kBroken };
+
+  // Every turn of the event loop goes through here: without memory this connection pays, and nobody else.
+  template <class F>
+  void guarded(F&& body) noexcept {
+    try {
+      body();
+    } catch (const std::exception& error) {
+      log_error("http", error.what());
+      cut(Gone::kShutdown);
+    }
+  }
+  void arm_read();
+  void arm_write();
+  void on_readable();
+  void read_request();
+  void watch_client();
+  void discard();
+  void begin_request();
+  void on_bytes(std::string_view bytes);
+  size_t bytes_to_read() const;
+  bool hold_unparsed(std::string_view rest);
+  void drop_unparsed();
+  void on_head();
+  void act_on_parsed();
+  void hand_over();
+  void refuse(const Fault& fault);
+  void expire();
+  Sent send_some();
+  void on_blocked();
+  void on_flushed();
+  void finish_answer();
+  void linger();
+  void mark_dirty() noexcept;
+  bool client_left_by_state();
+
+  Loop& loop_;
+  Descriptor descriptor_;
+  std::optional<ConnectionSlot> slot_;
+  Loop::Connections::iterator place_;
+  std::unique_ptr<RequestParser> parser_;   // only while a request is being read
+  std::shared_ptr<ExchangeImpl> exchange_;  // only while one is being answered
+  std::string in_;                          // read but not parsed: part of a head, or a pipelined request
+  BodyCharge in_charge_;                    // for in_, so that many half heads are bounded too
+  std::string out_;                         // to be sent first
+  std::string body_;                        // then this
+  size_t out_sent_ = 0, body_sent_ = 0;
+  size_t sent_since_deadline_bytes_ = 0;  // since the write deadline was set
+  int64_t deadline_ms_ = 0;               // 0: none
+  const std::string peer_;
+  State state_ = State::kReading;
+  Gone doom_ = Gone::kNo;
+  bool read_armed_ = false, write_armed_ = false, dirty_ = false;
+  bool watch_by_state_ = false;  // pipelined bytes hide the end of the stream: look at the TCP state instead
+  bool head_only_ = false, http10_ = false, keep_alive_ = false, chunked_ = false, answer_ended_ = false;
+  bool mute_body_ = false;  // HEAD, 204, 304
+  bool first_request_ = true;
+};
+
+}  // namespace weir::http

@@ -1,0 +1,172 @@
+// The writing half of Connection: answers into the out-buffer, the out-buffer into the socket.
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+#include <algorithm>
+#include <cerrno>
+
+#include "http/connection.h"
+#include "http/exchange.h"
+#include "http/response.h"
+
+namespace weir::http {
+namespace {
+
+constexpr size_t kWriteProgressBytes = 64 * 1024;  // so much sent earns a new write deadline
+constexpr size_t kWriteTurnBytes = 1024 * 1024;    // then other connections get a turn
+constexpr size_t kOutKeepBytes = 1024;             // larger buffers go back to the heap once they are empty
+
+void release(std::string* text) { std::string().swap(*text); }
+
+}  // namespace
+
+void Connection::answer_whole(int status, std::string_view content_type, std::string body, const Headers& headers) {
+  if (loop_.draining() || asks_to_close(headers)) keep_alive_ = false;
+  ResponseHead head{.status = status,
+                    .content_type = content_type,
+                    .close = !keep_alive_,
+                    .http10 = http10_,
+                    .date = loop_.date()};
+  if (status_has_body(status)) head.length_bytes = body.size();
+  out_ += format_head(head, headers);
+  if (status_has_body(status) && !head_only_) body_ = std::move(body);
+  end_answer();
+}
+
+void Connection::answer_stream(int status, std::string_view content_type, const Headers& headers) {
+  chunked_ = !http10_;
+  mute_body_ = head_only_ || !status_has_body(status);
+  if (loop_.draining() || asks_to_close(headers) || (http10_ && !mute_body_)) keep_alive_ = false;
+  const ResponseHead head{.status = status,
+                          .content_type = content_type,
+                          .chunked = chunked_ && status_has_body(status),
+                          .close = !keep_alive_,
+                          .http10 = http10_,
+                          .date = loop_.date()};
+  out_ += format_head(head, headers);
+  if (mute_body_) chunked_ = false;
+  mark_dirty();
+}
+
+void Connection::append(std::string_view bytes) {
+  if (mute_body_) return;
+  if (chunked_) {
+    append_chunk(&out_, bytes);
+  } else {
+    out_ += bytes;
+  }
+  const size_t limit = loop_.shared().options.out_bytes_max;
+  if (unsent_bytes() > limit && (write_armed_ || send_some() == Sent::kBlocked) && unsent_bytes() > limit)
+    return doom(Gone::kSlowReader);
+  mark_dirty();
+}
+
+void Connection::end_answer() {
+  if (chunked_) out_ += kLastChunk;
+  chunked_ = false;
+  answer_ended_ = true;
+  mark_dirty();
+}
+
+void Connection::doom(Gone why) noexcept {
+  if (doom_ != Gone::kNo || state_ == State::kClosed) return;
+  doom_ = why;
+  release(&out_);
+  release(&body_);
+  out_sent_ = body_sent_ = 0;
+  if (!dirty_) {
+    dirty_ = true;
+    loop_.add_dirty(shared_from_this());
+  }
+}
+
+void Connection::mark_dirty() noexcept {
+  if (dirty_ || write_armed_ || state_ == State::kClosed) return;
+  dirty_ = true;
+  loop_.add_dirty(shared_from_this());
+}
+
+void Connection::flush() {
+  dirty_ = false;
+  if (state_ == State::kClosed || state_ == State::kLingering) return;
+  if (doom_ != Gone::kNo) return cut(doom_);
+  guarded([&] {
+    switch (send_some()) {
+      case Sent::kAll:
+        return on_flushed();
+      case Sent::kBlocked:
+        return on_blocked();
+      case Sent::kMore:
+        return mark_dirty();
+      case Sent::kBroken:
+        return cut(Gone::kClientClosed);
+    }
+  });
+}
+
+Connection::Sent Connection::send_some() {
+  size_t turn_bytes = 0;
+  while (unsent_bytes() > 0) {
+    if (turn_bytes >= kWriteTurnBytes) return Sent::kMore;
+    iovec parts[2] = {{out_.data() + out_sent_, out_.size() - out_sent_},
+                      {body_.data() + body_sent_, std::min(body_.size() - body_sent_, kWriteTurnBytes)}};
+    msghdr message{};
+    message.msg_iov = parts;
+    message.msg_iovlen = 2;
+    const ssize_t n = ::sendmsg(descriptor_.native_handle(), &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return errno == EAGAIN || errno == ENOBUFS ? Sent::kBlocked : Sent::kBroken;
+    const size_t sent = static_cast<size_t>(n);
+    const size_t from_out = std::min(sent, out_.size() - out_sent_);
+    out_sent_ += from_out;
+    body_sent_ += sent - from_out;
+    turn_bytes += sent;
+    sent_since_deadline_bytes_ += sent;
+    Counters::add(&loop_.mutable_counters().bytes_out, sent);
+  }
+  return Sent::kAll;
+}
+
+void Connection::arm_write() {
+  if (write_armed_) return;
+  descriptor_.async_wait(Descriptor::wait_write, [self = shared_from_this()](const ErrorCode& error) {
+    self->write_armed_ = false;
+    if (!error) self->flush();
+  });
+  write_armed_ = true;
+}
+
+void Connection::on_blocked() {
+  if (out_sent_ >
+      0) {  // what is sent makes room at once, so the cap holds for memory and not only for the difference
+    out_.erase(0, out_sent_);
+    out_sent_ = 0;
+  }
+  if (state_ == State::kAnswering && (deadline_ms_ == 0 || sent_since_deadline_bytes_ >= kWriteProgressBytes)) {
+    deadline_ms_ = loop_.now_ms() + loop_.shared().options.write_timeout_ms;
+    sent_since_deadline_bytes_ = 0;
+  }
+  arm_write();
+}
+
+void Connection::on_flushed() {
+  out_sent_ = body_sent_ = 0;
+  out_.clear();
+  if (out_.capacity() > kOutKeepBytes) release(&out_);
+  if (body_.capacity() > 0) release(&body_);
+  if (state_ == State::kRefusing) return linger();
+  if (state_ != State::kAnswering) return;
+  deadline_ms_ = 0;
+  if (answer_ended_) finish_answer();
+}
+
+void Connection::finish_answer() {
+  release(&out_);
+  const std::shared_ptr<ExchangeImpl> exchange = std::exchange(exchange_, nullptr);
+  state_ = State::kReading;
+  exchange->finish(Gone::kNo);
+  if (!keep_alive_ || loop_.draining()) return linger();
+  begin_request();
+}
+
+}  // namespace weir::http

@@ -1,0 +1,80 @@
+// RequestParser: bytes to one Request under limits.
+//
+// Owner: a Connection, from the first byte of a request until it was handed over. Thread: the connection's.
+// Limits: ParseLimits, kHeadersMax, those of chunk_decoder.h. It never looks at a socket, so the fuzzer drives the
+// same code, and the outcome never depends on how the bytes were cut into packets: the end of the head is found
+// here, the whole head goes through head_parser.h, a chunked body through chunk_decoder.h. Refused besides what is
+// malformed: heads over the limit in total, line feeds without carriage return, more than one Content-Length or
+// Host, any Transfer-Encoding but "chunked", Transfer-Encoding in HTTP/1.0, targets with bytes outside RFC 3986,
+// unknown methods and expectations.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "http/server.h"
+
+namespace weir::http {
+
+inline constexpr size_t kHeadersMax = 100;
+
+struct ParseLimits {
+  size_t head_bytes_max;
+  size_t body_bytes_max;
+};
+
+// An answer of the http layer itself. `reason` names a refusal for metrics and retries; static storage all.
+struct Fault {
+  int status = 0;  // 0: none
+  const char* code = "";
+  const char* reason = "";
+  std::string message;
+};
+
+class RequestParser {
+ public:
+  enum class Phase { kHead, kBody, kDone, kFailed };
+
+  RequestParser(const ParseLimits& limits, std::shared_ptr<BodyBudget> budget);
+  ~RequestParser();
+
+  // Takes a prefix of `bytes` and returns its length; the caller keeps the rest and passes it again, with more
+  // behind it. Returns after the head even when body bytes follow, so that the caller can look at the head first.
+  size_t feed(std::string_view bytes);
+
+  Phase phase() const;
+  const Fault& fault() const;  // REQUIRES: kFailed
+  // REQUIRES: kBody. How much more of the body may be read without touching the next request; chunked: a guess.
+  size_t body_bytes_wanted() const;
+
+  // Facts of the head; before it is complete they are the defaults.
+  bool keep_alive() const;
+  bool head_only() const;
+  bool http10() const;
+  bool expects_continue() const;
+
+  // REQUIRES: kDone; once, and nothing else is asked of the parser afterwards.
+  Request take();
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+Fault no_body_memory();  // 503, reason body_memory
+
+// Parses one request that is there in full or in part, for tests and the fuzzer.
+struct ParsedBytes {
+  RequestParser::Phase phase;
+  size_t consumed;
+  Fault fault;
+  Request request;  // when kDone
+};
+// step: at most so many new bytes at a time, as if they came in small packets.
+ParsedBytes parse_request_bytes(std::string_view bytes, const ParseLimits& limits, size_t step,
+                                std::shared_ptr<BodyBudget> budget = nullptr);
+
+}  // namespace weir::http

@@ -1,0 +1,139 @@
+// The HTTP/1.1 server: sockets to requests, answers to sockets. Bytes only; it knows no JSON schema and no model.
+//
+// Owner: the composition root holds the Server; a connection and whoever answers hold the Exchange jointly.
+// Threads: Options::io_threads io threads, each with its own listener (SO_REUSEPORT) and its own connections; a
+// connection never changes its thread. Limits: every number in Options, all bounded by default. It never waits for
+// a handler, never reads ahead of an unanswered request by more than one read, and never keeps a request's bytes
+// after the handler returned.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "base/status.h"
+#include "http/body_budget.h"
+#include "http/callback.h"
+
+namespace weir::http {
+
+struct Options {
+  std::string address = "127.0.0.1";  // name or number, IPv4 or IPv6
+  uint16_t port = 0;                  // 0: the kernel chooses, see Server::port()
+  int io_threads = 1;                 // 1..64
+  size_t connections_max = 4096;      // slots; one more gets a ready-made 503 with Retry-After
+  size_t head_bytes_max = 16 * 1024;  // request line and headers (431); 512 B .. 1 MiB
+  size_t body_bytes_max = 8u << 20;   // one body (413)
+  // All bodies being read or held in a Request, half-read heads too (503, reason body_memory); at least twice
+  // body_bytes_max.
+  size_t body_bytes_total_max = 64u << 20;
+  // Deadlines are totals, not per read: a client that drips bytes gains nothing by it. 1 ms .. 1 day.
+  int64_t head_timeout_ms =
+      10'000;  // from accept, or from the first byte of a later request, to the end of the head
+  int64_t body_timeout_ms = 30'000;   // from the end of the head to the end of the body
+  int64_t idle_timeout_ms = 75'000;   // between two requests of a connection
+  int64_t write_timeout_ms = 30'000;  // for every 64 KiB of an answer, or its rest
+  size_t out_bytes_max = 256 * 1024;  // unsent bytes of a stream beyond the kernel's; a slower reader is cut off
+};
+
+// The most user memory this room takes, for the memory plan. streams_max: how many exchanges the callers let stream
+// at once. Answers given to respond() belong to whoever counts them; kernel memory (at most 512 KiB a connection)
+// is extra.
+uint64_t planned_bytes(const Options& options, uint64_t streams_max);
+
+// One parsed request. Moves with its charge against body_bytes_total_max, so the body is counted wherever it goes.
+struct Request {
+  std::string method;  // GET HEAD POST PUT PATCH DELETE OPTIONS
+  std::string target;  // as sent
+  std::string path;    // begins with '/', or is "*"; percent escapes are valid but not decoded
+  std::string query;   // without the '?', not decoded
+  std::vector<std::pair<std::string, std::string>> headers;  // names in lower case, at most 100
+  std::string body;
+  std::string peer;  // numeric address without the port
+  BodyCharge charge;
+
+  // RETURNS: the first value of that name, or "".
+  std::string_view header(std::string_view lower_name) const;
+};
+
+// Why an exchange ended early. kShutdown also stands for "this server had no memory left for it".
+enum class Gone { kNo, kClientClosed, kSlowReader, kWriteTimeout, kShutdown };
+const char* gone_name(Gone gone);  // "client_closed"; static storage
+
+using GoneCallback = UniqueFunction<void(Gone)>;
+using Headers = std::vector<std::pair<std::string, std::string>>;
+
+// One request's answer.
+//
+// Whoever is going to answer holds a shared_ptr to it; when the connection is the only holder left and nothing was
+// answered, the client gets a 500 within a quarter of a second. Every method is for the exchange's io thread only;
+// post() alone is for any thread. No callback ever runs inside one of these methods: they run from the event loop,
+// in the order gone, done. Once the client is gone every answering method does nothing.
+class Exchange {
+ public:
+  virtual ~Exchange();
+
+  // Exactly once, either a whole answer or a stream. `headers` must not name Content-Length or Transfer-Encoding
+  // (they are dropped); "Connection: close" is obeyed. Line breaks inside values become spaces.
+  // REQUIRES: 200 <= status <= 599.
+  virtual void respond(int status, std::string_view content_type, std::string body, Headers headers = {}) = 0;
+  virtual void begin_stream(int status, std::string_view content_type, Headers headers = {}) = 0;
+
+  // Appends to the stream. Everything written in one turn of the event loop leaves in one send. More than
+  // Options::out_bytes_max that the kernel does not take cuts the client off with kSlowReader.
+  virtual void write(std::string_view bytes) = 0;
+  virtual void end_stream() = 0;
+
+  virtual size_t unsent_bytes() const = 0;
+  virtual Gone gone() const = 0;
+
+  // At most once, as soon as the client left or was cut off, before or during the answer; never after on_done.
+  virtual void on_gone(GoneCallback callback) = 0;
+  // Exactly once: the last byte was handed to the kernel, or the connection is dead. The place may be freed.
+  virtual void on_done(Callback callback) = 0;
+
+  // Runs it on the exchange's io thread and keeps the exchange alive until then. After the server has stopped the
+  // callback is destroyed without being run.
+  virtual void post(Callback callback) = 0;
+  virtual int io_index() const = 0;  // 0 .. io_threads - 1
+};
+
+// Called on the io thread, once per request. Must not block; may answer at once or later. The request is valid
+// until it returns, unless moved from.
+using Handler = std::function<void(Request&&, std::shared_ptr<Exchange>)>;
+
+class Server {
+ public:
+  // Raises the descriptor limit to the hard limit, lowers connections_max to what that allows (with a log line),
+  // ignores SIGPIPE, binds and listens. Nothing is accepted before start().
+  // ERRORS: kInvalidArgument for options out of range or an address that is none; kFailedPrecondition when the
+  // address cannot be bound; both name the address and what to do.
+  static Result<std::unique_ptr<Server>> create(Options options, Handler handler);
+  virtual ~Server() = default;  // stops first
+
+  virtual void start() = 0;  // once
+  virtual uint16_t port() const = 0;
+  virtual int io_threads() const = 0;
+
+  // Any thread: runs the callback on that io thread; writes made by it are flushed together afterwards.
+  // RETURNS: false after stop(); the callback was not run and never will be.
+  virtual bool post(int io_index, Callback callback) = 0;
+
+  // Drain, any thread: closes the listeners and idle connections; the rest end with "Connection: close".
+  virtual void stop_accepting() = 0;
+  // Cuts every connection with kShutdown, runs what was posted, joins. Idempotent. Not from an io thread.
+  virtual void stop() = 0;
+
+  struct Stats {
+    uint64_t accepted, connections, requests, bytes_in, bytes_out;
+    uint64_t refused_connections, bad_requests, timeouts, client_gone, slow_readers;
+  };
+  virtual Stats stats() const = 0;  // any thread; relaxed, so the numbers may be a moment apart
+};
+
+}  // namespace weir::http

@@ -1,0 +1,90 @@
+#include "kernels/cpu/worker_pool.h"
+
+#include <gtest/gtest.h>
+#include <sys/resource.h>
+#include <time.h>
+
+#include <numeric>
+#include <set>
+
+namespace weir::cpu {
+namespace {
+
+double process_cpu_seconds() {
+  timespec now;
+  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
+  return static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) * 1e-9;
+}
+
+TEST(WorkerPool, EveryItemExactlyOnceForManyShapes) {
+  for (int threads : {1, 2, 3, 8}) {
+    WorkerPool pool({.threads = threads, .pin = false});
+    ASSERT_EQ(pool.threads(), threads);
+    for (int64_t count : {0, 1, 2, 7, 64, 1000}) {
+      for (int64_t chunk : {1, 3, 64, 5000}) {
+        std::vector<std::atomic<int>> hits(static_cast<size_t>(count));
+        pool.parallel_for(count, chunk, [&](int64_t begin, int64_t end) {
+          EXPECT_TRUE(threads == 1 || end - begin <= chunk);
+          for (int64_t i = begin; i < end; ++i) hits[static_cast<size_t>(i)].fetch_add(1);
+        });
+        for (const auto& hit : hits) ASSERT_EQ(hit.load(), 1);
+      }
+    }
+  }
+}
+
+// Far more threads than CPUs, and jobs so short that workers are always late: nothing is lost, run twice, or waited
+// for that never began. What the job wrote is visible without atomics (tsan watches).
+TEST(WorkerPool, SurvivesOversubscriptionAndRaces) {
+  WorkerPool pool({.threads = 16, .pin = true});
+  std::vector<int64_t> cells(257);
+  for (int64_t round = 1; round <= 3000; ++round) {
+    const int64_t count = 1 + round % 257;
+    pool.parallel_for(count, 1 + round % 5, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) cells[static_cast<size_t>(i)] = round;
+    });
+    for (int64_t i = 0; i < count; ++i) ASSERT_EQ(cells[static_cast<size_t>(i)], round);
+  }
+}
+
+TEST(WorkerPool, WakesSleepersAndIdleCostsNothing) {
+  WorkerPool pool({.threads = 4, .pin = false});
+  std::atomic<int> ran{0};
+  const auto job = [&] {
+    pool.parallel_for(64, 1, [&](int64_t, int64_t) { ran.fetch_add(1); });
+  };
+  job();
+  timespec pause{0, 20'000'000};
+  nanosleep(&pause, nullptr);  // workers stop spinning
+  const double before = process_cpu_seconds();
+  pause.tv_nsec = 300'000'000;
+  nanosleep(&pause, nullptr);
+  EXPECT_LT(process_cpu_seconds() - before, 0.003);
+  job();
+  EXPECT_EQ(ran.load(), 128);
+}
+
+TEST(WorkerPool, SleepingWorkersTakePartAgain) {
+  WorkerPool pool({.threads = 2, .pin = false});
+  std::atomic<int> helped{0};
+  const std::thread::id caller = std::this_thread::get_id();
+  for (int round = 0; round < 20 && helped.load() == 0; ++round) {
+    timespec pause{0, 2'000'000};
+    nanosleep(&pause, nullptr);
+    pool.parallel_for(8, 1, [&](int64_t, int64_t) {
+      timespec work{0, 5'000'000};
+      nanosleep(&work, nullptr);
+      if (std::this_thread::get_id() != caller) helped.fetch_add(1);
+    });
+  }
+  EXPECT_GT(helped.load(), 0);
+}
+
+TEST(WorkerPool, AllowedCpusAreDistinct) {
+  const std::vector<int> cpus = allowed_cpus();
+  ASSERT_FALSE(cpus.empty());
+  EXPECT_EQ(std::set<int>(cpus.begin(), cpus.end()).size(), cpus.size());
+}
+
+}  // namespace
+}  // namespace weir::cpu

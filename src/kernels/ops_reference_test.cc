@@ -1,0 +1,282 @@
+// The scalar backend against plain double-precision mathematics, with bounds derived from the formats: u = 2^-24 is
+// the unit roundoff of f32. Each failure prints the worst element. Other instruction sets equal the scalar bits.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <numeric>
+
+#include "kernels/test_rig.h"
+#include "tensor/convert.h"
+
+namespace weir {
+namespace {
+
+constexpr double kU = 0x1p-24;
+
+// |got - want| <= bound, element by element; reports the element that uses most of its bound.
+void expect_within(const std::vector<float>& got, const std::vector<double>& want, const std::vector<double>& bound,
+                   const std::string& what) {
+  ASSERT_EQ(got.size(), want.size());
+  size_t worst = 0;
+  double worst_ratio = -1;
+  for (size_t i = 0; i < got.size(); ++i) {
+    const double error = std::fabs(got[i] - want[i]);
+    const double ratio = error <= bound[i] && bound[i] == 0 ? 0 : error / bound[i];
+    if (!(ratio <= worst_ratio)) worst = i, worst_ratio = ratio;
+  }
+  EXPECT_LE(worst_ratio, 1.0) << what << ": worst element " << worst << ": got " << got[worst] << ", want "
+                              << want[worst] << ", bound " << bound[worst];
+}
+
+OpsRig scalar_rig(uint64_t seed) { return OpsRig({.threads = 1, .isa = "scalar"}, seed); }
+
+double stored(WeightFormat format, float w) {
+  return format == WeightFormat::kBF16 ? f32_from_bf16(bf16_from_f32(w))
+         : format == WeightFormat::kF16 ? f32_from_f16(f16_from_f32(w)) : w;
+}
+
+// Float formats: k roundings of partial sums, each at most u * sum|x w|: bound (k + 2) u sum|x w| (+ bias).
+TEST(OpsReference, LinearFloat) {
+  auto rig = scalar_rig(3);
+  constexpr int64_t kN = 40, kK = 129, kRows = 5;
+  auto source = rig.random(kN, kK, 0.1f), x = rig.random(kRows, kK), bias = rig.random(1, kN);
+  for (WeightFormat format : {WeightFormat::kF32, WeightFormat::kF16, WeightFormat::kBF16}) {
+    const auto weight = rig.pack(format, source);
+    std::vector<double> want, bound;
+    for (int64_t r = 0; r < kRows; ++r) {
+      for (int64_t c = 0; c < kN; ++c) {
+        double sum = bias.data()[c], size = std::fabs(sum);
+        for (int64_t k = 0; k < kK; ++k) {
+          const double term = x.data()[r * kK + k] * stored(format, source.data()[c * kK + k]);
+          sum += term;
+          size += std::fabs(term);
+        }
+        want.push_back(sum);
+        bound.push_back((kK + 2) * kU * size);
+      }
+    }
+    expect_within(rig.linear(weight, x.mat(), &bias), want, bound, std::string(weight_format_name(format)));
+  }
+}
+
+// Int8: x is off by at most amax_x/254 and w by at most half its stored scale, itself within 2^-11 of amax_w/127 (or
+// 2^-25 where f16 is subnormal); the clamp at 127 can add 127 * that. The bound sums the three products.
+TEST(OpsReference, LinearInt8) {
+  auto rig = scalar_rig(4);
+  constexpr int64_t kN = 33, kK = 150, kRows = 4;
+  auto source = rig.random(kN, kK, 0.05f), x = rig.random(kRows, kK);
+  const auto weight = rig.pack(WeightFormat::kInt8G32, source);
+  std::vector<double> want, bound;
+  for (int64_t r = 0; r < kRows; ++r) {
+    for (int64_t c = 0; c < kN; ++c) {
+      double sum = 0, allowed = 0, size = 0;
+      for (int64_t g = 0; g < kK; g += 32) {
+        const int64_t end = std::min(g + 32, kK);
+        double xmax = 0, wmax = 0;
+        for (int64_t k = g; k < end; ++k) {
+          xmax = std::max(xmax, std::fabs(double{x.data()[r * kK + k]}));
+          wmax = std::max(wmax, std::fabs(double{source.data()[c * kK + k]}));
+        }
+        const double ex = xmax / 254 * 1.0001;
+        const double ew = wmax / 254 * 1.001 + std::max(wmax * 0x1p-11, 127 * 0x1p-25);
+        for (int64_t k = g; k < end; ++k) {
+          const double a = x.data()[r * kK + k], b = source.data()[c * kK + k];
+          sum += a * b;
+          size += std::fabs(a * b);
+          allowed += std::fabs(a) * ew + std::fabs(b) * ex + ex * ew;
+        }
+      }
+      want.push_back(sum);
+      bound.push_back(allowed + 20 * kU * size);
+    }
+  }
+  expect_within(rig.linear(weight, x.mat()), want, bound, "int8");
+}
+
+TEST(OpsReference, LinearAccumulatesIntoTheResidual) {
+  auto rig = scalar_rig(5);
+  auto source = rig.random(20, 30), x = rig.random(3, 30), out = rig.random(3, 20, 100.0f);
+  const auto weight = rig.pack(WeightFormat::kF32, source);
+  const auto before = out.copy(), product = rig.linear(weight, x.mat());
+  Region scratch = rig.workspace(3, 30);
+  rig.ops().linear(rig.stream(), {.x = x.mat(), .weight = &weight.packed, .out = out.mat(), .accumulate = true,
+                                  .workspace = scratch.span()});
+  for (size_t i = 0; i < before.size(); ++i) ASSERT_EQ(out.data()[i], before[i] + product[i]);
+}
+
+// The sum of squares: n/16 + 5 roundings, halved by the root; r, two products: 5 more. Bound (n/16 + 10) u |want|.
+TEST(OpsReference, RmsNormPerRowAndPerHead) {
+  auto rig = scalar_rig(6);
+  for (int64_t groups : {1, 4}) {
+    const int64_t n = 100;
+    auto x = rig.random(3, groups * n, 3.0f), weight = rig.random(1, n), out = rig.make<float>(3, groups * n);
+    rig.ops().rms_norm(rig.stream(), {x.mat(), weight.vec(), groups, 1e-5f, out.mat()});
+    std::vector<double> want, bound;
+    for (int64_t row = 0; row < 3 * groups; ++row) {
+      double sum = 0;
+      for (int64_t i = 0; i < n; ++i) sum += double{x.data()[row * n + i]} * x.data()[row * n + i];
+      const double r = 1 / std::sqrt(sum / n + double{1e-5f});
+      for (int64_t i = 0; i < n; ++i) {
+        want.push_back(x.data()[row * n + i] * r * weight.data()[i]);
+        bound.push_back((n / 16.0 + 10) * kU * std::fabs(want.back()));
+      }
+    }
+    expect_within(out.copy(), want, bound, "rms_norm");
+  }
+}
+
+// exp is within 2 u of itself plus u * |x| / 2^7 for the reduction (n ln2 in two parts), then a sum, a quotient and a
+// product: 8 u relative while nothing leaves the normal range.
+TEST(OpsReference, SwigluOverItsWholeRange) {
+  auto rig = scalar_rig(7);
+  constexpr int64_t kN = 4001;
+  auto gate = rig.make<float>(1, kN), up = rig.random(1, kN), out = rig.make<float>(1, kN);
+  std::vector<double> want, bound;
+  for (int64_t i = 0; i < kN; ++i) {
+    const float g = static_cast<float>(i - 2000) * 0.0429f;
+    gate.data()[i] = g;
+    want.push_back(g / (1 + std::exp(-double{g})) * up.data()[i]);
+    bound.push_back(8 * kU * std::fabs(want.back()) + (1 + std::fabs(up.data()[i])) * 0x1p-149);  // subnormals
+  }
+  rig.ops().swiglu(rig.stream(), {gate.mat(), up.mat(), out.mat()});
+  expect_within(out.copy(), want, bound, "swiglu");
+  const float extremes[] = {-89.0f, -1e4f, -1e38f, 1e4f, 0.0f};
+  for (float g : extremes) {
+    gate.data()[0] = g;
+    up.data()[0] = 1.0f;
+    rig.ops().swiglu(rig.stream(), {gate.mat().col_part(0, 1), up.mat().col_part(0, 1), out.mat().col_part(0, 1)});
+    EXPECT_EQ(out.data()[0], g > 0 ? g : 0.0f) << g;
+  }
+}
+
+TEST(OpsReference, RopeRotatesHalvesAndLeavesTheRest) {
+  auto rig = scalar_rig(8);
+  constexpr int64_t kHeadDim = 10, kHalf = 4, kTokens = 6;
+  auto q = rig.random(kTokens, 3 * kHeadDim), k = rig.random(kTokens, kHeadDim);
+  auto cos = rig.make<float>(20, kHalf), sin = rig.make<float>(20, kHalf);
+  for (int64_t p = 0; p < 20; ++p) {
+    for (int64_t i = 0; i < kHalf; ++i) {
+      cos.data()[p * kHalf + i] = std::cos(static_cast<float>(p) / static_cast<float>(i + 1));
+      sin.data()[p * kHalf + i] = std::sin(static_cast<float>(p) / static_cast<float>(i + 1));
+    }
+  }
+  auto positions = rig.ints({0, 19, 3, 3, 7, 11});
+  const auto before = q.copy();
+  std::vector<double> want(before.begin(), before.end()), bound(before.size(), 0.0);
+  for (int64_t t = 0; t < kTokens; ++t) {
+    for (int64_t h = 0; h < 3; ++h) {
+      for (int64_t i = 0; i < kHalf; ++i) {
+        const size_t a = static_cast<size_t>(t * 30 + h * kHeadDim + i), b = a + kHalf;
+        const double c = cos.data()[positions.data()[t] * kHalf + i], s = sin.data()[positions.data()[t] * kHalf + i];
+        want[a] = before[a] * c - before[b] * s;
+        want[b] = before[b] * c + before[a] * s;
+        bound[a] = bound[b] = 3 * kU * (std::fabs(before[a]) + std::fabs(before[b]));
+      }
+    }
+  }
+  rig.ops().rope(rig.stream(), {q.mat(), k.mat(), positions.vec(), cos.mat(), sin.mat(), kHeadDim});
+  expect_within(q.copy(), want, bound, "rope");
+}
+
+// Scores carry (d + 3) u |q||k| scale, which exp turns into a relative error of the same size in p; sums over t
+// positions add (t + 8) u; so |o - want| <= 2 (score error + (t + 12) u) max|v|.
+TEST(OpsReference, AttentionIsSoftmaxOfAllEarlierPositions) {
+  auto rig = scalar_rig(9);
+  constexpr int64_t kTokens = 100, kHeads = 4, kDim = 24, kBlock = 32;
+  const KvGeometry geometry{DType::kF32, 1, 2, kDim, kBlock};
+  auto q = rig.random(kTokens, kHeads * kDim), k = rig.random(kTokens, 2 * kDim), v = rig.random(kTokens, 2 * kDim);
+  auto out = rig.make<float>(kTokens, kHeads * kDim);
+  Region pool = std::move(rig.backend().device().reserve(4 * geometry.block_bytes())).value();
+  std::vector<int32_t> position(kTokens), sequence(kTokens, 0), slot(kTokens);
+  std::iota(position.begin(), position.end(), 0);
+  const int32_t blocks[] = {2, 0, 3, 1};
+  for (int32_t t = 0; t < kTokens; ++t) slot[static_cast<size_t>(t)] = blocks[t / kBlock] * kBlock + t % kBlock;
+  auto positions = rig.ints(position), sequences = rig.ints(sequence), slots = rig.ints(slot);
+  auto tables = rig.ints({2, 0, 3, 1});
+  const KvLayer layer = geometry.layer(pool.span(), 4, 0);
+  rig.ops().kv_write(rig.stream(), {k.mat(), v.mat(), slots.vec(), layer});
+  rig.ops().attention(rig.stream(), {q.mat(), layer, tables.mat(), sequences.vec(), positions.vec(), kHeads, 0.3f,
+                                     out.mat(), {}});
+  std::vector<double> want, bound;
+  for (int64_t t = 0; t < kTokens; ++t) {
+    for (int64_t h = 0; h < kHeads; ++h) {
+      std::vector<double> p;
+      double sum = 0, score_size = 0;
+      for (int64_t j = 0; j <= t; ++j) {
+        double dot = 0, size = 0;
+        for (int64_t d = 0; d < kDim; ++d) {
+          const double term = double{q.data()[t * q.cols + h * kDim + d]} * k.data()[j * k.cols + h / 2 * kDim + d];
+          dot += term;
+          size += std::fabs(term);
+        }
+        p.push_back(std::exp(dot * double{0.3f}));
+        sum += p.back();
+        score_size = std::max(score_size, size * 0.3);
+      }
+      for (int64_t d = 0; d < kDim; ++d) {
+        double o = 0, vmax = 0;
+        for (int64_t j = 0; j <= t; ++j) {
+          o += p[static_cast<size_t>(j)] / sum * v.data()[j * v.cols + h / 2 * kDim + d];
+          vmax = std::max(vmax, std::fabs(double{v.data()[j * v.cols + h / 2 * kDim + d]}));
+        }
+        want.push_back(o);
+        bound.push_back(2 * kU * ((kDim + 3) * score_size + static_cast<double>(t) + 12) * vmax);
+      }
+    }
+  }
+  expect_within(out.copy(), want, bound, "attention");
+}
+
+// Tied embeddings: rows come out of the packed lm_head as out of the row-major table.
+TEST(OpsReference, EmbedFromPackedAndFromRows) {
+  auto rig = scalar_rig(10);
+  constexpr int64_t kVocab = 50, kHidden = 70;
+  auto source = rig.random(kVocab, kHidden, 0.1f), out = rig.make<float>(4, kHidden), rows_out = rig.make<float>(4, kHidden);
+  auto ids = rig.ints({0, 49, 17, 17});
+  for (WeightFormat format : kAllFormats) {
+    const auto weight = rig.pack(format, source);
+    rig.ops().embed(rig.stream(), {ids.vec(), {.packed = &weight.packed}, out.mat()});
+    for (int64_t t = 0; t < 4; ++t) {
+      for (int64_t c = 0; c < kHidden; ++c) {
+        const float w = source.data()[ids.data()[t] * kHidden + c];
+        if (format == WeightFormat::kInt8G32) {
+          ASSERT_NEAR(out.data()[t * kHidden + c], w, 0.5 / 254 + 0.001);
+        } else {
+          ASSERT_EQ(out.data()[t * kHidden + c], stored(format, w));
+        }
+      }
+    }
+  }
+  rig.ops().embed(rig.stream(), {ids.vec(), {.rows = source.region.span().data, .vocab = kVocab, .hidden = kHidden}, rows_out.mat()});
+  for (int64_t c = 0; c < kHidden; ++c) ASSERT_EQ(rows_out.data()[kHidden + c], source.data()[49 * kHidden + c]);
+  auto bad = rig.ints({0, 1, 2, 50});
+  EXPECT_DEATH(rig.ops().embed(rig.stream(), {bad.vec(), {.rows = source.region.span().data, .vocab = kVocab, .hidden = kHidden}, rows_out.mat()}), "vocab");
+}
+
+TEST(OpsReference, AddAndGatherRows) {
+  auto rig = scalar_rig(12);
+  auto x = rig.random(5, 33), y = rig.random(5, 33), out = rig.make<float>(3, 33);
+  const auto before = x.copy();
+  rig.ops().add(rig.stream(), {x.mat(), y.mat()});
+  for (size_t i = 0; i < before.size(); ++i) ASSERT_EQ(x.data()[i], before[i] + y.data()[i]);
+  auto indices = rig.ints({4, 0, 4});
+  rig.ops().gather_rows(rig.stream(), {x.mat(), indices.vec(), out.mat()});
+  for (int64_t c = 0; c < 33; ++c) {
+    ASSERT_EQ(out.data()[c], x.data()[4 * 33 + c]);
+    ASSERT_EQ(out.data()[33 + c], x.data()[c]);
+  }
+}
+
+TEST(Backend, OptionsAreCheckedWithWordsThatHelp) {
+  EXPECT_NE(make_backend("tpu", {}).status().message().find("cpu"), std::string::npos);
+  EXPECT_EQ(make_backend("cpu", {.threads = -1}).status().code(), Code::kInvalidArgument);
+  EXPECT_EQ(make_backend("cpu", {.threads = 100000}).status().code(), Code::kInvalidArgument);
+  if (std::getenv("WEIR_ISA") == nullptr) {
+    EXPECT_NE(make_backend("cpu", {.isa = "mmx"}).status().message().find("scalar"), std::string::npos);
+    EXPECT_NE(OpsRig({.threads = 1, .isa = "scalar"}).backend().description().find("scalar"), std::string::npos);
+  }
+  EXPECT_EQ(backend_names(), "cpu");
+}
+
+}  // namespace
+}  // namespace weir

@@ -1,0 +1,92 @@
+// Added tokens: strings such as <|im_start|> that are found in the text before (or after) normalisation and never
+// reach the model's merges.
+//
+// Owner: text room. Immutable after construction; any thread. Leftmost match first, and of those the longest.
+// Time is the text times the longest shared beginning, which kAddedTokenBytesMax bounds.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "text/tokenizer_spec.h"
+
+namespace weir {
+
+// A stretch of text: an added token, or (id -1) text between them.
+struct Segment {
+  uint32_t begin;
+  uint32_t end;
+  int32_t id;
+};
+
+// A trie over the contents of one set of added tokens.
+class TokenTrie {
+ public:
+  struct Entry {
+    std::string content;
+    uint32_t value;
+  };
+  TokenTrie() = default;
+  explicit TokenTrie(std::vector<Entry> entries);
+
+  bool empty() const { return nodes_.empty(); }
+  // The longest entry that starts at `from`. RETURNS: its length in bytes, 0 if none; *value is set if found.
+  size_t longest_at(std::string_view text, size_t from, uint32_t* value) const;
+  // First position at or after `from` where an entry could start; text.size() if none.
+  size_t next_candidate(std::string_view text, size_t from) const;
+  uint64_t memory_bytes() const;
+
+ private:
+  static constexpr uint32_t kNoValue = UINT32_MAX;
+  struct Node {
+    uint32_t edges_begin = 0;
+    uint32_t edges_count = 0;
+    uint32_t value = kNoValue;
+  };
+  struct Edge {
+    uint8_t byte;
+    uint32_t node;
+  };
+  uint32_t build(const std::vector<Entry>& entries, size_t begin, size_t end, size_t depth);
+
+  std::vector<Node> nodes_;
+  std::vector<Edge> edges_;
+  std::array<bool, 256> starts_{};
+};
+
+class AddedTokens {
+ public:
+  AddedTokens() = default;
+  // normalized_contents: for each token, its content after the file's normaliser (used where normalized is set).
+  AddedTokens(std::vector<AddedTokenSpec> tokens, const std::vector<std::string>& normalized_contents);
+
+  const AddedTokenSpec* find(int32_t id) const;             // null if no added token has this id
+  const AddedTokenSpec* find(std::string_view content) const;
+  const std::vector<AddedTokenSpec>& tokens() const { return tokens_; }
+
+  // Cuts raw text at the tokens that are matched before normalisation.
+  // parse_special: false leaves special tokens alone, as text.
+  void cut_raw(std::string_view text, bool parse_special, std::vector<Segment>* segments) const {
+    cut(raw_, text, parse_special, segments);
+  }
+  // The same for normalised text and the tokens that are matched after it.
+  void cut_normalized(std::string_view text, bool parse_special, std::vector<Segment>* segments) const {
+    cut(normalized_, text, parse_special, segments);
+  }
+  uint64_t memory_bytes() const;
+
+ private:
+  void cut(const TokenTrie& trie, std::string_view text, bool parse_special, std::vector<Segment>* segments) const;
+
+  std::vector<AddedTokenSpec> tokens_;
+  std::unordered_map<int32_t, uint32_t> by_id_;
+  std::unordered_map<std::string_view, uint32_t> by_content_;  // views into tokens_, which is never resized
+  TokenTrie raw_;
+  TokenTrie normalized_;
+};
+
+}  // namespace weir

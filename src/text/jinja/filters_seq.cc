@@ -1,0 +1,336 @@
+// Filters over sequences and mappings.
+#include <algorithm>
+
+#include "text/jinja/compare.h"
+#include "text/jinja/filters.h"
+#include "text/jinja/methods.h"
+#include "text/jinja/print.h"
+#include "text/jinja/unicode.h"
+
+namespace weir::jinja {
+namespace {
+
+Value seq_of(Interp& in, SeqKind flavour, const std::vector<Value>& items) {
+  Value out = make_seq(in.heap, flavour);
+  if (!out.seq()->reserve(items.size())) return {};
+  for (const Value& v : items) out.seq()->push(v);
+  return out;
+}
+
+Value list(Interp& in, const Value& v, const Args& args) {
+  std::vector<Value> items;
+  if (!Bound(in.heap, "list", args, {}).ok() || !iterate(in.heap, v, items)) return {};
+  return seq_of(in, SeqKind::kList, items);
+}
+
+Value length(Interp& in, const Value& v, const Args& args) {
+  if (!Bound(in.heap, "length", args, {}).ok()) return {};
+  const int64_t n = length_of(in.heap, v);
+  return n < 0 ? Value() : Value::integer(n);
+}
+
+Value first(Interp& in, const Value& v, const Args& args) {
+  if (!Bound(in.heap, "first", args, {}).ok()) return {};
+  static const std::string kName = "the first item";
+  if (v.is(Kind::kString) && !v.text().empty()) return in.get_item(v, Value::integer(0));
+  if (v.is(Kind::kSeq)) {
+    Seq* s = v.seq();
+    const size_t at = s->flavour == SeqKind::kIterator ? s->taken++ : 0;
+    return at < s->items.size() ? s->items[at] : Value::undefined(&kName);
+  }
+  std::vector<Value> items;
+  if (!iterate(in.heap, v, items)) return {};
+  return items.empty() ? Value::undefined(&kName) : items[0];
+}
+
+bool reversible(const Value& v) {
+  return v.is(Kind::kString) || v.is(Kind::kDict) || v.is_undefined() ||
+         (v.is(Kind::kSeq) && v.seq()->flavour != SeqKind::kIterator);
+}
+
+Value last(Interp& in, const Value& v, const Args& args) {
+  if (!Bound(in.heap, "last", args, {}).ok()) return {};
+  static const std::string kName = "the last item";
+  if (v.is_undefined()) return Value::undefined(&kName);
+  if (!reversible(v)) return in.fail("'" + std::string(type_name(v)) + "' object is not reversible");
+  if (v.is(Kind::kSeq)) return v.seq()->items.empty() ? Value::undefined(&kName) : v.seq()->items.back();
+  if (v.is(Kind::kString) && !v.text().empty()) return in.get_item(v, Value::integer(-1));
+  std::vector<Value> items;
+  if (!iterate(in.heap, v, items)) return {};
+  return items.empty() ? Value::undefined(&kName) : items.back();
+}
+
+Value reverse(Interp& in, const Value& v, const Args& args) {
+  std::vector<Value> items;
+  if (!Bound(in.heap, "reverse", args, {}).ok()) return {};
+  if (v.is(Kind::kString)) {
+    std::string out;
+    const std::string_view s = v.text();
+    in.heap.step_bytes(s.size());
+    for (size_t end = s.size(); end > 0;) {
+      size_t from = end - 1;
+      while (from > 0 && (static_cast<unsigned char>(s[from]) & 0xC0) == 0x80) --from;
+      out += s.substr(from, end - from);
+      end = from;
+    }
+    return make_string(in.heap, std::move(out), v.str()->markup);
+  }
+  if (!iterate(in.heap, v, items)) return {};
+  std::reverse(items.begin(), items.end());
+  return seq_of(in, reversible(v) ? SeqKind::kIterator : SeqKind::kList, items);
+}
+
+Value join(Interp& in, const Value& v, const Args& args) {
+  Bound b(in.heap, "join", args, {"d", "attribute"});
+  std::vector<Value> items;
+  if (!b.ok() || !iterate(in.heap, v, items)) return {};
+  const std::string glue = b.get(0) != nullptr ? to_str(in.heap, *b.get(0)) : "";
+  const AttrPath path(in, b.given(1) ? *b.get(1) : Value::none());
+  std::string out;
+  for (size_t i = 0; i < items.size() && in.heap.step(); ++i) {
+    if (i > 0) out += glue;
+    append_str(in.heap, path.get(items[i]), out);
+    if (out.size() > in.heap.limits().heap_bytes) in.heap.fail("a joined string is larger than the heap limit");
+  }
+  return in.heap.failed() ? Value() : in.string(std::move(out));
+}
+
+Value items_filter(Interp& in, const Value& v, const Args& args) {
+  if (!Bound(in.heap, "items", args, {}).ok()) return {};
+  if (v.is_undefined()) return make_seq(in.heap, SeqKind::kIterator);
+  if (!v.is(Kind::kDict)) return in.fail("items needs a mapping");
+  Value out = find_dict_method("items")->fn(in, v, args);
+  if (!in.heap.failed()) out.seq()->flavour = SeqKind::kIterator;
+  return out;
+}
+
+struct Keyed {
+  Value key, item;
+};
+
+// Stable, and safe whatever the keys compare like: an order that contradicts itself cannot lead a merge astray.
+bool sort_keyed(Heap& heap, std::vector<Keyed>& items, bool reverse) {
+  std::vector<Keyed> scratch(items.size());
+  for (size_t width = 1; width < items.size(); width *= 2) {
+    for (size_t from = 0; from < items.size(); from += 2 * width) {
+      const size_t middle = std::min(from + width, items.size());
+      const size_t end = std::min(from + 2 * width, items.size());
+      size_t a = from, b = middle;
+      for (size_t out = from; out < end; ++out) {
+        bool take_b = a == middle;
+        if (!take_b && b < end) {
+          take_b = reverse ? compare(heap, Compare::kLt, items[a].key, items[b].key)
+                           : compare(heap, Compare::kLt, items[b].key, items[a].key);
+        }
+        if (heap.failed()) return false;
+        scratch[out] = items[take_b ? b++ : a++];
+      }
+    }
+    items.swap(scratch);
+  }
+  return true;
+}
+
+// The key of |sort: one attribute, or several separated by commas.
+Value sort_key(Interp& in, const std::vector<AttrPath>& paths, bool case_sensitive, const Value& item) {
+  Value many = paths.size() > 1 ? make_seq(in.heap, SeqKind::kList) : Value();
+  for (const AttrPath& path : paths) {
+    Value v = path.get(item);
+    if (!case_sensitive) v = ignore_case(in, v);
+    if (paths.size() == 1) return v;
+    many.seq()->push(std::move(v));
+  }
+  return many;
+}
+
+std::vector<AttrPath> sort_paths(Interp& in, const Value& attribute) {
+  std::vector<AttrPath> out;
+  if (!attribute.is(Kind::kString)) {
+    out.emplace_back(in, attribute);
+    return out;
+  }
+  std::string_view rest = attribute.text();
+  while (in.heap.step(16)) {
+    const size_t comma = std::min(rest.find(','), rest.size());
+    out.emplace_back(in, in.string(std::string(rest.substr(0, comma))));
+    if (comma == rest.size()) break;
+    rest.remove_prefix(comma + 1);
+  }
+  return out;
+}
+
+Value sort(Interp& in, const Value& v, const Args& args) {
+  Bound b(in.heap, "sort", args, {"reverse", "case_sensitive", "attribute"});
+  std::vector<Value> items;
+  if (!b.ok() || !iterate(in.heap, v, items)) return {};
+  const std::vector<AttrPath> paths = sort_paths(in, b.given(2) ? *b.get(2) : Value::none());
+  if (!in.heap.can_make(items.size() * 4 * sizeof(Value))) return {};
+  std::vector<Keyed> keyed;
+  for (const Value& item : items) {
+    keyed.push_back({sort_key(in, paths, b.flag(1, false), item), item});
+    if (in.heap.failed()) return {};
+  }
+  if (!sort_keyed(in.heap, keyed, b.flag(0, false))) return {};
+  Value out = make_seq(in.heap, SeqKind::kList);
+  for (Keyed& k : keyed) out.seq()->push(std::move(k.item));
+  return out;
+}
+
+Value dictsort(Interp& in, const Value& v, const Args& args) {
+  Bound b(in.heap, "dictsort", args, {"case_sensitive", "by", "reverse"});
+  if (!b.ok()) return {};
+  const std::string_view by = b.text(1, "key");
+  if (by != "key" && by != "value") return in.fail("dictsort sorts by key or value");
+  if (!v.is(Kind::kDict)) return in.fail(v.is_undefined() ? v.undefined_message() : "dictsort needs a mapping");
+  std::vector<Keyed> keyed;
+  for (const auto& [key, value] : v.dict()->items) {
+    const Value& chosen = by == "key" ? key : value;
+    keyed.push_back({b.flag(0, false) ? chosen : ignore_case(in, chosen), make_pair(in.heap, key, value)});
+    if (!in.heap.step()) return {};
+  }
+  if (!sort_keyed(in.heap, keyed, b.flag(2, false))) return {};
+  Value out = make_seq(in.heap, SeqKind::kList);
+  for (Keyed& k : keyed) out.seq()->push(std::move(k.item));
+  return out;
+}
+
+Value unique(Interp& in, const Value& v, const Args& args) {
+  Bound b(in.heap, "unique", args, {"case_sensitive", "attribute"});
+  std::vector<Value> items;
+  if (!b.ok() || !iterate(in.heap, v, items)) return {};
+  const AttrPath path(in, b.given(1) ? *b.get(1) : Value::none());
+  const Value seen = make_dict(in.heap);
+  Value out = make_seq(in.heap, SeqKind::kIterator);
+  for (const Value& item : items) {
+    Value key = path.get(item);
+    if (!b.flag(0, false)) key = ignore_case(in, key);
+    if (!hashable(key)) return in.fail("unhashable type: '" + std::string(type_name(key)) + "'");
+    if (!in.heap.step()) return {};
+    if (seen.dict()->find(key) != nullptr) continue;
+    seen.dict()->set(key, Value::none());
+    out.seq()->push(item);
+  }
+  return out;
+}
+
+template <bool kMax>
+Value extreme(Interp& in, const Value& v, const Args& args) {
+  Bound b(in.heap, kMax ? "max" : "min", args, {"case_sensitive", "attribute"});
+  std::vector<Value> items;
+  if (!b.ok() || !iterate(in.heap, v, items)) return {};
+  static const std::string kName = kMax ? "the largest item" : "the smallest item";
+  if (items.empty()) return Value::undefined(&kName);
+  const AttrPath path(in, b.given(1) ? *b.get(1) : Value::none());
+  const auto key_of = [&](const Value& item) { return b.flag(0, false) ? path.get(item) : ignore_case(in, path.get(item)); };
+  size_t best = 0;
+  Value best_key = key_of(items[0]);
+  for (size_t i = 1; i < items.size() && !in.heap.failed(); ++i) {
+    Value key = key_of(items[i]);
+    if (!compare(in.heap, kMax ? Compare::kGt : Compare::kLt, key, best_key)) continue;
+    best = i;
+    best_key = std::move(key);
+  }
+  return items[best];
+}
+
+Value sum(Interp& in, const Value& v, const Args& args) {
+  Bound b(in.heap, "sum", args, {"attribute", "start"});
+  std::vector<Value> items;
+  if (!b.ok() || !iterate(in.heap, v, items)) return {};
+  const AttrPath path(in, b.given(0) ? *b.get(0) : Value::none());
+  Value total = b.get(1) != nullptr ? *b.get(1) : Value::integer(0);
+  if (total.is(Kind::kString)) return in.fail("sum cannot add strings; use join");
+  for (const Value& item : items) {
+    total = arithmetic(in.heap, Arith::kAdd, total, path.get(item));
+    if (!in.heap.step()) return {};
+  }
+  return total;
+}
+
+Value batch(Interp& in, const Value& v, const Args& args) {
+  Bound b(in.heap, "batch", args, {"linecount", "fill_with"}, 1);
+  std::vector<Value> items;
+  if (!b.ok() || !iterate(in.heap, v, items)) return {};
+  const int64_t size = b.integer(0, 1);
+  Value out = make_seq(in.heap, SeqKind::kIterator);
+  Value row;
+  for (const Value& item : items) {
+    if (!row.is_undefined() && static_cast<int64_t>(row.seq()->items.size()) == size) out.seq()->push(std::move(row));
+    if (row.is_undefined()) row = make_seq(in.heap, SeqKind::kList);
+    row.seq()->push(item);
+    if (!in.heap.step()) return {};
+  }
+  if (size == 0 && !items.empty()) {  // Python starts with an empty row that is full at once
+    out.seq()->items.insert(out.seq()->items.begin(), make_seq(in.heap, SeqKind::kList));
+  }
+  if (row.is_undefined()) return out;
+  const int64_t missing = size - static_cast<int64_t>(row.seq()->items.size());
+  if (b.given(1) && missing > 0) {
+    if (!row.seq()->reserve(static_cast<uint64_t>(missing))) return {};
+    for (int64_t i = 0; i < missing; ++i) row.seq()->push(*b.get(1));
+  }
+  out.seq()->push(std::move(row));
+  return out;
+}
+
+Value slice(Interp& in, const Value& v, const Args& args) {
+  Bound b(in.heap, "slice", args, {"slices", "fill_with"}, 1);
+  std::vector<Value> items;
+  if (!b.ok() || !iterate(in.heap, v, items)) return {};
+  const int64_t slices = b.integer(0, 1);
+  if (slices == 0) return in.fail("slice: division by zero");
+  Value out = make_seq(in.heap, SeqKind::kIterator);
+  const int64_t size = static_cast<int64_t>(items.size());
+  int64_t at = 0;
+  for (int64_t i = 0; i < slices && in.heap.step(); ++i) {
+    Value row = make_seq(in.heap, SeqKind::kList);
+    const bool extra = i < size % slices;
+    for (int64_t n = size / slices + (extra ? 1 : 0); n > 0; --n) row.seq()->push(items[static_cast<size_t>(at++)]);
+    if (b.given(1) && !extra) row.seq()->push(*b.get(1));
+    out.seq()->push(std::move(row));
+  }
+  return out;
+}
+
+Value groupby(Interp& in, const Value& v, const Args& args) {
+  Bound b(in.heap, "groupby", args, {"attribute", "default", "case_sensitive"}, 1);
+  std::vector<Value> items;
+  if (!b.ok() || !iterate(in.heap, v, items)) return {};
+  AttrPath path(in, *b.get(0));
+  if (b.given(1)) path.set_default(b.get(1));
+  const bool sensitive = b.flag(2, false);
+  std::vector<Keyed> keyed;
+  for (const Value& item : items) {
+    const Value key = path.get(item);
+    keyed.push_back({sensitive ? key : ignore_case(in, key), item});
+    if (!in.heap.step()) return {};
+  }
+  if (!sort_keyed(in.heap, keyed, false)) return {};
+  Value out = make_seq(in.heap, SeqKind::kList);
+  for (size_t i = 0; i < keyed.size() && in.heap.step(); ++i) {
+    if (i == 0 || !equals(in.heap, keyed[i - 1].key, keyed[i].key)) {
+      Value group = make_seq(in.heap, SeqKind::kGroup);
+      group.seq()->push(sensitive ? keyed[i].key : path.get(keyed[i].item));
+      group.seq()->push(make_seq(in.heap, SeqKind::kList));
+      out.seq()->push(std::move(group));
+    }
+    out.seq()->items.back().seq()->items[1].seq()->push(keyed[i].item);
+  }
+  return out;
+}
+
+}  // namespace
+
+FilterFn find_sequence_filter(std::string_view name) {
+  static constexpr FilterEntry kFilters[] = {
+      {"length", length},   {"count", length},      {"join", join},     {"list", list},         {"first", first},
+      {"last", last},       {"items", items_filter}, {"sort", sort},    {"dictsort", dictsort}, {"unique", unique},
+      {"reverse", reverse}, {"min", extreme<false>}, {"max", extreme<true>}, {"sum", sum},      {"batch", batch},
+      {"slice", slice},     {"groupby", groupby}};
+  for (const FilterEntry& f : kFilters) {
+    if (f.name == name) return f.fn;
+  }
+  return nullptr;
+}
+
+}  // namespace weir::jinja

@@ -1,0 +1,21 @@
+// The two formatting languages of Python strings: '%s' % x and '{}'.format(x), and HTML escaping for |escape.
+// Widths and precisions are bounded; errors fail the render.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "text/jinja/args.h"
+#include "text/jinja/value.h"
+
+namespace weir::jinja {
+
+Value percent_format(Heap& heap, const Value& format, const Value& values);
+std::string escape_html(std::string_view s);
+// Applies a format spec such as ">8.2f" to one value.
+std::string format_spec(Heap& heap, const Value& v, std::string_view spec);
+
+inline constexpr int64_t kMaxFormatWidth = 100'000;
+inline constexpr int kMaxFormatPrecision = 100;
+
+}  // namespace weir::jinja
