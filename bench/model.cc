@@ -5,22 +5,19 @@
 //
 // Floor of a decode at batch 1: every packed weight is read once, so tokens/s <= bandwidth / weight bytes. The head
 // counts (it is the largest matrix), the embedding does not (one row is read).
-#include <fcntl.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
-#include <cstring>
 #include <filesystem>
-#include <fstream>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include "model/transformer.h"
+#include "support/random_checkpoint.h"
 
 namespace weir {
 namespace {
@@ -37,49 +34,6 @@ struct Options {
   int context = 128;
   int rounds = 5;
 };
-
-constexpr const char* kConfig = R"({"architectures": ["Qwen2ForCausalLM"], "model_type": "qwen2", "hidden_act": "silu",
- "hidden_size": 896, "intermediate_size": 4864, "num_hidden_layers": 24, "num_attention_heads": 14,
- "num_key_value_heads": 2, "max_position_embeddings": 32768, "rms_norm_eps": 1e-06, "rope_theta": 1000000.0,
- "tie_word_embeddings": true, "torch_dtype": "bfloat16", "vocab_size": 151936, "eos_token_id": 151645})";
-
-// A checkpoint of random bf16 weights with a standard deviation near 0.02, about 1 GB, in a directory of its own.
-void write_model(const std::string& dir, const ModelSpec& spec) {
-  std::filesystem::create_directories(dir);
-  std::ofstream(dir + "/config.json") << kConfig;
-  std::string header = "{";
-  uint64_t offset = 0;
-  for (const TensorNeed& need : tensors_of(spec)) {
-    if (need.optional) continue;
-    uint64_t elements = 1;
-    std::string shape;
-    for (const int64_t dim : need.shape) {
-      elements *= static_cast<uint64_t>(dim);
-      shape += (shape.empty() ? "" : ",") + std::to_string(dim);
-    }
-    header += (offset ? ",\"" : "\"") + need.name + "\":{\"dtype\":\"BF16\",\"shape\":[" + shape + "],\"data_offsets\":[" +
-              std::to_string(offset) + "," + std::to_string(offset + 2 * elements) + "]}";
-    offset += 2 * elements;
-  }
-  header += "}";
-  header.resize((header.size() + 7) / 8 * 8, ' ');
-  std::ofstream file(dir + "/model.safetensors", std::ios::binary);
-  const uint64_t length = header.size();
-  file.write(reinterpret_cast<const char*>(&length), 8);
-  file.write(header.data(), static_cast<std::streamsize>(header.size()));
-  std::vector<uint16_t> piece(1 << 20);
-  uint64_t state = 88172645463325252u;
-  for (uint64_t left = offset / 2; left > 0;) {
-    const uint64_t count = std::min<uint64_t>(left, piece.size());
-    for (uint64_t i = 0; i < count; ++i) {
-      state ^= state << 13, state ^= state >> 7, state ^= state << 17;  // xorshift64, Marsaglia 2003
-      // Sign, an exponent of 2^-7 or 2^-6, seven bits of mantissa.
-      piece[i] = static_cast<uint16_t>((state & 0x8000u) | ((120u + ((state >> 16) & 1u)) << 7) | ((state >> 20) & 0x7fu));
-    }
-    file.write(reinterpret_cast<const char*>(piece.data()), static_cast<std::streamsize>(2 * count));
-    left -= count;
-  }
-}
 
 // Bytes per second that `threads` threads read from a buffer far larger than any cache; best of three passes.
 double read_bandwidth(int threads) {
@@ -218,9 +172,12 @@ int run(int argc, char** argv) {
     }
   }
   const std::string dir = (std::filesystem::temp_directory_path() / ("weir-bench-" + std::to_string(getpid()))).string();
-  const ModelSpec spec = parse_config(kConfig, "").value();
   std::fprintf(stderr, "writing random weights to %s\n", dir.c_str());
-  write_model(dir, spec);
+  const Status written = testing::write_random_checkpoint(dir, testing::kQwenHalfBillionConfig);
+  if (!written.ok()) {
+    std::fprintf(stderr, "bench_model: %s\n", written.message().c_str());
+    return 1;
+  }
   Bench bench{.options = options};
   bench.load(dir);
   std::filesystem::remove_all(dir);

@@ -37,15 +37,23 @@ as_root() {
   fi
 }
 
+# apt_get LOG ARGUMENT...: sudo may ask on the terminal, apt's hundreds of lines go to LOG.
+apt_get() {
+  local log=$1
+  shift
+  export DEBIAN_FRONTEND=noninteractive
+  as_root apt-get -q -o Acquire::Retries=3 "$@" </dev/null >>"$log" 2>&1
+}
+
 # apt's own retries do not cover a mirror that is busy for a minute.
 apt_install() {
-  local attempt
-  export DEBIAN_FRONTEND=noninteractive
+  local attempt log=build/apt.log
   for attempt in 1 2 3; do
-    if as_root apt-get install -y -q --no-install-recommends -o Acquire::Retries=3 "$@" </dev/null; then return 0; fi
+    if apt_get $log install -y --no-install-recommends "$@"; then return 0; fi
+    tail -n 5 $log >&2
     say "apt-get install failed (attempt $attempt of 3); refreshing the package lists"
     sleep $((attempt * 2))
-    as_root apt-get update -q -o Acquire::Retries=3 </dev/null || true
+    apt_get $log update || true
   done
   return 1
 }
@@ -59,10 +67,9 @@ install_packages() {
   fi
   mapfile -t missing < <(missing_packages "$@")
   [[ ${#missing[@]} -eq 0 ]] && return 0
-  say "installing ${missing[*]}"
-  if ! compgen -G '/var/lib/apt/lists/*_Packages*' >/dev/null; then
-    as_root apt-get update -q -o Acquire::Retries=3 </dev/null || true
-  fi
+  say "installing ${missing[*]} (log: build/apt.log)"
+  mkdir -p build
+  if ! compgen -G '/var/lib/apt/lists/*_Packages*' >/dev/null; then apt_get build/apt.log update || true; fi
   apt_install "${missing[@]}" || {
     warn "could not install: ${missing[*]}"
     return 1

@@ -107,7 +107,8 @@ std::vector<std::string> cycles_and_strangers(const Table& table) {
 
 // Before ARCHITECTURE.md was written, its table stood in the fixture.
 std::string page_with_table() {
-  const std::string page = std::filesystem::exists("ARCHITECTURE.md") ? "ARCHITECTURE.md" : "tests/fixtures/arrows.md";
+  const std::string page =
+      std::filesystem::exists("ARCHITECTURE.md") ? "ARCHITECTURE.md" : "tests/fixtures/arrows.md";
   return read_text(page);
 }
 

@@ -1,7 +1,7 @@
 // repo_files: the text files of the repository, for tests that read the sources themselves.
 //
-// Thread: any. The working directory is the root of the repository, as CTest sets it. Build output, caches and files
-// above 4 MiB are left out.
+// Thread: any. The working directory is the root of the repository, as CTest sets it. Build output, caches and
+// files above 4 MiB are left out.
 #pragma once
 
 #include <algorithm>

@@ -15,9 +15,15 @@ bool begins_with_comment(const std::string& text) { return text.rfind("//", 0) =
 
 // Spelled in halves, so that this file does not find itself.
 std::vector<std::string> forbidden_strings() {
-  return {std::string("/wo") + "rk/",        std::string("/ro") + "ot/",         std::string("pkg") + ".dev",
-          std::string("pypi") + ".org",      std::string("pythonhosted") + ".org", std::string("deb.deb") + "ian.org",
-          std::string("security.deb") + "ian.org", std::string("npm") + "js.org", std::string("crates") + ".io"};
+  return {std::string("/wo") + "rk/",
+          std::string("/ro") + "ot/",
+          std::string("pkg") + ".dev",
+          std::string("pypi") + ".org",
+          std::string("pythonhosted") + ".org",
+          std::string("deb.deb") + "ian.org",
+          std::string("security.deb") + "ian.org",
+          std::string("npm") + "js.org",
+          std::string("crates") + ".io"};
 }
 
 std::vector<std::string> forbidden_in(const SourceFile& file) {
@@ -35,7 +41,8 @@ std::string bare_code(const std::string& text) {
     if (text.compare(at, 2, "//") == 0) at = std::min(text.find('\n', at), text.size());
     if (text.compare(at, 2, "/*") == 0) at = std::min(text.find("*/", at), text.size() - 2) + 2;
     if (at >= text.size()) break;
-    const bool digit_separator = text[at] == '\'' && at > 0 && std::isalnum(static_cast<unsigned char>(text[at - 1]));
+    const bool digit_separator =
+        text[at] == '\'' && at > 0 && std::isalnum(static_cast<unsigned char>(text[at - 1]));
     if (text[at] == '"' || (text[at] == '\'' && !digit_separator)) {
       const char quote = text[at];
       for (++at; at < text.size() && text[at] != quote && text[at] != '\n'; ++at) {

@@ -36,7 +36,7 @@ first_mirror() {
 unmount_all() {
   local point
   for point in dev/pts dev proc sys; do
-    if mountpoint -q "$root/$point"; then umount "$root/$point" || umount -l "$root/$point"; fi
+    if mountpoint -q "$root/$point"; then umount -R "$root/$point" 2>/dev/null || umount -l "$root/$point"; fi
   done
 }
 
@@ -88,6 +88,7 @@ inside() {
 [[ $(id -u) -eq 0 ]] || fail 'run this as root: it makes and enters a chroot'
 command -v debootstrap >/dev/null || install_packages debootstrap || fail 'debootstrap is needed'
 root=$(mktemp -d "${WEIR_BARE_DIR:-${TMPDIR:-/tmp}}/weir_bare.XXXXXX")
+chmod 755 "$root" # apt drops its rights to download, and must still reach the folders below
 trap clean_up EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM

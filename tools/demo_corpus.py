@@ -273,13 +273,33 @@ def plain_story(rng):
     return [(text, True), (END_OF_TEXT, True)]
 
 
+def drill(rng):
+    """Random words said again and again: nothing but looking back can predict them.
+
+    In stories copying pays too little at first, and a model that starts on them learns their grammar and keeps
+    inventing a new name in every sentence. Forty steps of this teach it to look.
+    """
+    pool = GIRLS + BOYS + PET_NAMES + ANIMALS + OTHERS + TRAITS + OBJECTS + FOODS
+    words = [invented_name(rng) if rng.random() < 0.08 else rng.choice(pool) for _ in range(rng.randint(4, 12))]
+    gap = rng.choice([" ", " ", ", "])
+    once = gap.join(words)
+    return [(" " + once, False), ((gap.rstrip() + " " + once) * rng.randint(2, 5), True), (END_OF_TEXT, False)]
+
+
 def document(rng):
-    return plain_story(rng) if rng.random() < 0.12 else conversation(rng)
+    draw = rng.random()
+    if draw < 0.10:
+        return drill(rng)
+    return plain_story(rng) if draw < 0.20 else conversation(rng)
 
 
 def documents(seed, count):
     """RETURNS: `count` documents; document i depends on (seed, i) alone."""
     return [document(random.Random(f"{seed}/{i}")) for i in range(count)]
+
+
+def drills(seed, count):
+    return [drill(random.Random(f"{seed}/{i}")) for i in range(count)]
 
 
 def main():

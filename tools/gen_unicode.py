@@ -10,7 +10,7 @@ src/text/unicode.h.
 import re
 import sys
 
-LETTER, NUMBER, SPACE, WORD, PUNCTUATION, NONSPACING, NFC_INERT = (1 << i for i in range(7))
+LETTER, NUMBER, SPACE, WORD, PUNCTUATION, MARK, NFC_INERT = (1 << i for i in range(7))
 CODE_POINTS = 0x110000
 PER_LINE = 40
 
@@ -54,7 +54,7 @@ def classes(folder):
     for c in range(CODE_POINTS):
         cat = category[c]
         bits = LETTER * (cat[0] == "L") | NUMBER * (cat[0] == "N") | SPACE * (c in space)
-        bits |= PUNCTUATION * (cat[0] == "P") | NONSPACING * (cat == "Mn")
+        bits |= PUNCTUATION * (cat[0] == "P") | MARK * (cat[0] == "M")
         bits |= WORD * (c in alphabetic or cat[0] == "M" or cat in ("Nd", "Pc") or c in joiners)
         bits |= NFC_INERT * (c not in nfc_no and combining[c] == 0)
         table[c] = bits

@@ -22,7 +22,7 @@ from safetensors.torch import save_file
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from demo_corpus import END_OF_TEXT, TURN_END, TURN_START, documents
+from demo_corpus import END_OF_TEXT, TURN_END, TURN_START, documents, drills
 
 REPO = Path(__file__).resolve().parent.parent
 VOCAB = 2048
@@ -122,15 +122,15 @@ def start_copying(model):
 
     Left to itself it wrote fluent grammar after 200 steps but did not copy one name in 450: a head that looks
     at the right word is of no use before it can write that word down, and the other way round. So layer 0
-    begins by looking 1, 2 and 3 tokens back, and the heads of the last two layers begin by writing down the
-    words they look at. What to look at is learned, and every weight is trained on.
+    begins by looking 1 and 2 tokens back, and the heads of the next two layers begin by writing down the words
+    they look at. What to look at is learned, and every weight is trained on.
     """
     generator = torch.Generator().manual_seed(1)
     hidden = CONFIG["hidden_size"]
     basis = torch.zeros(hidden - 1, hidden)
     basis[:, 1:] = torch.linalg.qr(torch.randn(hidden - 1, hidden - 1, generator=generator))[0]
     look_back(model)
-    for number, layer in enumerate(model.model.layers[-2:]):
+    for number, layer in enumerate(model.model.layers[1:3]):
         width = CONFIG["num_key_value_heads"] * CONFIG["head_dim"]
         write_down(layer.self_attn, basis[number * width // 2 : number * width // 2 + width])
 
@@ -163,7 +163,7 @@ def write_down(attention, directions):
     dim, group = CONFIG["head_dim"], CONFIG["num_attention_heads"] // CONFIG["num_key_value_heads"]
     attention.v_proj.weight[:] = directions
     for head in range(CONFIG["num_attention_heads"]):
-        attention.o_proj.weight[:, head * dim : (head + 1) * dim] = 0.3 * directions[head // group * dim :][:dim].T
+        attention.o_proj.weight[:, head * dim : (head + 1) * dim] = 0.4 * directions[head // group * dim :][:dim].T
 
 
 def row_loss(model, ids, labels):
@@ -274,13 +274,14 @@ def main():
     parser.add_argument("--out", type=Path, default=REPO / "models" / "weir-demo")
     parser.add_argument("--documents", type=int, default=16000)
     parser.add_argument("--long-documents", type=int, default=1400, help="of the last phase, with rows of 1024 tokens")
+    parser.add_argument("--drills", type=int, default=9000, help="of the first phase, with rows of 128 tokens")
     parser.add_argument("--minutes", type=float, default=600)
     parser.add_argument("--seed", type=int, default=7)
     args = parser.parse_args()
     torch.set_num_threads(1)
     args.out.mkdir(parents=True, exist_ok=True)
     log = open_log(args.out / "TRAINING.log")
-    log(f"python tools/train_demo.py --documents {args.documents} --long-documents {args.long_documents} --seed {args.seed}")
+    log(f"python tools/train_demo.py --documents {args.documents} --long-documents {args.long_documents} --drills {args.drills} --seed {args.seed}")
     log(f"torch {torch.__version__}, python {sys.version.split()[0]}, one thread, bf16 autocast, f32 weights")
     rng = random.Random(args.seed)
     train_docs = documents(f"train{args.seed}", args.documents)
@@ -288,7 +289,8 @@ def main():
     save_config(tokenizer, args.out)
     encoded = encode(tokenizer, train_docs)
     short, long = encoded[: -args.long_documents], encoded[-args.long_documents :]
-    phases = [(pack(short, 512, rng), 8), (pack(long, 1024, rng), 4)]
+    warm_up = encode(tokenizer, drills(f"drill{args.seed}", args.drills))
+    phases = [(pack(warm_up, 128, rng), 24), (pack(short, 512, rng), 8), (pack(long, 1024, rng), 4)]
     valid = pack(encode(tokenizer, documents("validation", 200)), 512, rng)
     model = make_model(args.seed)
     log(f"{sum(p.numel() for p in model.parameters())} weights, {sum(p[0][0].numel() for p in phases)} training tokens, {sum(len(d[0]) for d in encoded)} without padding")

@@ -91,18 +91,18 @@ int FrontDoor::waiting_now() const {
   const LoadGauges& load = gateway_->load();
   const bool blocked = load.head_blocked.load(std::memory_order_relaxed);
   const int running = blocked ? load.running.load(std::memory_order_relaxed) : options_.running_max;
-  return std::max(0, admitted() - running);
+  return std::max(0, admitted() + knocks_ - running);
 }
 
 Status FrontDoor::room_for(int sequences, int64_t tokens) const {
   const LoadGauges& load = gateway_->load();
   const int waiting = waiting_now();
   const bool blocked = load.head_blocked.load(std::memory_order_relaxed);
-  const int start_room = blocked ? 0 : std::max(0, options_.running_max - admitted());
-  if (static_cast<size_t>(sequences) > free_slots_.size() || waiting + sequences > options_.queued_max + start_room) {
+  const int start_room = blocked ? 0 : std::max(0, options_.running_max - admitted() - knocks_);
+  if (static_cast<size_t>(sequences + knocks_) > free_slots_.size() || waiting + sequences > options_.queued_max + start_room) {
     return refuse(Code::kResourceExhausted, Refusal::kQueueFull,
-                  fmt::format("{} requests run and {} of {} wait; try again later", admitted() - waiting, waiting,
-                              options_.queued_max));
+                  fmt::format("{} requests run and {} of {} wait; try again later", admitted() + knocks_ - waiting,
+                              waiting, options_.queued_max));
   }
   const int64_t waiting_tokens =
       std::max<int64_t>(0, admitted_tokens_ - load.running_prompt_tokens.load(std::memory_order_relaxed));
@@ -113,18 +113,37 @@ Status FrontDoor::room_for(int sequences, int64_t tokens) const {
   return ok_status();
 }
 
-Status FrontDoor::peek() const {
-  WEIR_RETURN_IF_ERROR(state_status());
-  std::lock_guard lock(mutex_);
-  return room_for(1, 1);
+Knock& Knock::operator=(Knock&& other) noexcept {
+  if (this != &other && door_) door_->forget_knock();
+  door_ = std::exchange(other.door_, nullptr);
+  return *this;
 }
 
-Result<std::vector<Place>> FrontDoor::admit(const Demand& demand) {
+Knock::~Knock() {
+  if (door_) door_->forget_knock();
+}
+
+void FrontDoor::forget_knock() {
+  std::lock_guard lock(mutex_);
+  --knocks_;
+}
+
+Result<Knock> FrontDoor::knock() {
+  WEIR_RETURN_IF_ERROR(state_status());
+  std::lock_guard lock(mutex_);
+  WEIR_RETURN_IF_ERROR(room_for(1, 1));
+  ++knocks_;
+  return Knock(this);
+}
+
+Result<std::vector<Place>> FrontDoor::admit(const Demand& demand, Knock knock) {
   WEIR_RETURN_IF_ERROR(could_ever_fit(demand));
   WEIR_RETURN_IF_ERROR(state_status());
   int64_t total = 0;
   for (const int64_t tokens : demand.prompt_tokens) total += tokens * demand.n;
   std::lock_guard lock(mutex_);
+  if (knock.door_) --knocks_;  // it becomes the places below; refused or not, it is over
+  knock.door_ = nullptr;
   WEIR_RETURN_IF_ERROR(room_for(demand.sequences(), total));
   std::vector<Place> places;
   places.reserve(static_cast<size_t>(demand.sequences()));
@@ -154,7 +173,9 @@ void FrontDoor::count_refusal(std::string_view reason) {
 }
 
 int FrontDoor::retry_after_seconds() const {
+  std::unique_lock lock(mutex_);
   const int64_t ahead = waiting_now() + 1;
+  lock.unlock();
   const int64_t interval_us = gateway_->load().finish_interval_us.load(std::memory_order_relaxed);
   return static_cast<int>(std::clamp<int64_t>((ahead * interval_us + 999'999) / 1'000'000, 1, 60));
 }

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <mutex>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/clock.h"
@@ -53,6 +54,22 @@ const char* refusal_name(Refusal refusal);  // "queue_full", ...
 
 class FrontDoor;
 
+// A request between the first look at the door and its admission, while its text becomes tokens. It counts as one
+// sequence, so that no more requests are tokenised than could be admitted. Move-only; given up when destroyed.
+class [[nodiscard]] Knock {
+ public:
+  Knock() = default;
+  Knock(Knock&& other) noexcept : door_(std::exchange(other.door_, nullptr)) {}
+  Knock& operator=(Knock&& other) noexcept;
+  Knock(const Knock&) = delete;
+  ~Knock();
+
+ private:
+  friend class FrontDoor;
+  explicit Knock(FrontDoor* door) : door_(door) {}
+  FrontDoor* door_ = nullptr;
+};
+
 // One admitted sequence's slot, held until the last byte of its answer is written (or its client is gone) and the
 // engine has been told. Destroying it frees the slot: REQUIRES that the engine has finished with it.
 class [[nodiscard]] Place {
@@ -78,14 +95,14 @@ class FrontDoor {
   FrontDoor(const FrontDoorOptions& options, Gateway* gateway);
   ~FrontDoor();  // REQUIRES: every Place is back
 
-  // Cheap look before a body is tokenised, so that refusing under overload costs no tokenising.
-  // RETURNS: ok, or the refusal that admit() would certainly give for one short sequence.
-  Status peek() const;
+  // The first look, before a body is parsed or tokenised, so that refusing under overload costs neither.
+  // ERRORS: those that admit() would give for one short sequence.
+  Result<Knock> knock();
 
-  // All sequences of a request, or none. ERRORS: kInvalidArgument (can never fit; the numbers are in the message),
+  // All sequences of a request, or none; the knock becomes them. ERRORS: kInvalidArgument (can never fit; the numbers are in the message),
   // kResourceExhausted (full now), kUnavailable (loading or draining); reason() is refusal_name().
   // The caller counts what it sends to a client (count_refusal), so that a second look is not counted twice.
-  Result<std::vector<Place>> admit(const Demand& demand);
+  Result<std::vector<Place>> admit(const Demand& demand, Knock knock = {});
 
   void count_refusal(std::string_view reason);  // by name; an unknown one counts as bad_request
   void count_refusal(Refusal refusal) { refusals_[static_cast<size_t>(refusal)].fetch_add(1, std::memory_order_relaxed); }
@@ -106,18 +123,21 @@ class FrontDoor {
 
  private:
   friend class Place;
+  friend class Knock;
   enum class State : uint8_t { kLoading, kServing, kDraining };
   Status could_ever_fit(const Demand& demand) const;
   Status state_status() const;
-  int waiting_now() const;
+  int waiting_now() const;                               // REQUIRES: mutex_ held
   Status room_for(int sequences, int64_t tokens) const;  // REQUIRES: mutex_ held
   void give_back(SlotIndex slot, int64_t tokens);
+  void forget_knock();
 
   const FrontDoorOptions options_;
   Gateway* const gateway_;
   std::atomic<State> state_{State::kLoading};
   mutable std::mutex mutex_;
   std::vector<SlotIndex> free_slots_;
+  int knocks_ = 0;               // requests whose text is becoming tokens
   int64_t admitted_tokens_ = 0;  // prompt tokens of all places given out
   std::atomic<int> admitted_{0};
   std::atomic<uint64_t> refusals_[static_cast<size_t>(Refusal::kCount)]{};

@@ -62,9 +62,28 @@ TEST_F(FrontDoorTest, QueueIsBoundedInRequestsAndTokens) {
   EXPECT_EQ(tokens.reason(), "queue_tokens_full");
   ASSERT_TRUE(admit(10).ok());
   EXPECT_EQ(admit(1).reason(), "queue_full");
-  EXPECT_FALSE(door.peek().ok());
+  EXPECT_FALSE(door.knock().ok());
   held.pop_back();
-  EXPECT_TRUE(door.peek().ok()) << "a returned place is usable at once";
+  EXPECT_TRUE(door.knock().ok()) << "a returned place is usable at once";
+}
+
+TEST_F(FrontDoorTest, AKnockHoldsRoomUntilItIsAdmittedOrGivenUp) {
+  std::vector<Knock> knocks;
+  for (int i = 0; i < 5; ++i) {
+    auto knock = door.knock();
+    ASSERT_TRUE(knock.ok()) << i;
+    knocks.push_back(std::move(*knock));
+  }
+  EXPECT_EQ(door.knock().status().reason(), "queue_full") << "two places and three that wait are spoken for";
+  EXPECT_EQ(admit(4).reason(), "queue_full");
+  auto places = door.admit({.prompt_tokens = {4}}, std::move(knocks.back()));
+  EXPECT_TRUE(places.ok()) << "a knock takes its own room";
+  knocks.pop_back();
+  EXPECT_FALSE(door.knock().ok());
+  knocks.pop_back();
+  EXPECT_TRUE(door.knock().ok());
+  EXPECT_EQ(door.admit({.prompt_tokens = {99}}, std::move(knocks.back())).status().reason(), "prompt_too_long");
+  knocks.clear();
 }
 
 TEST_F(FrontDoorTest, BlockedHeadClosesTheStartRoom) {

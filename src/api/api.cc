@@ -18,9 +18,7 @@ namespace {
 void check_model(const ApiContext& context, Fields* fields) {
   const auto model = fields->text("model");
   if (!model || *model == context.model_name) return;
-  fields->fail({.status = not_found(fmt::format("this server serves \"{}\" and no other model", context.model_name)),
-                .param = "model",
-                .code = "model_not_found"});
+  fields->fail(unknown_model(*model, context.model_name));
 }
 
 void parse_generation(const Service& service, Endpoint endpoint, Fields* fields, GenerateRequest* request) {
@@ -33,10 +31,11 @@ void parse_generation(const Service& service, Endpoint endpoint, Fields* fields,
   }
 }
 
-// Refuses before any work when the server is full: peek() costs microseconds, parsing and tokenising do not.
+// Refuses before any work when the server is full: knock() costs microseconds, parsing and tokenising do not.
 void generate(Service* service, Endpoint endpoint, http::Request request, Reply reply) {
   const Micros arrival = service->now_us();
-  if (Status status = service->context.door->peek(); !status.ok()) return reply.error({.status = std::move(status)});
+  Result<Knock> knock = service->context.door->knock();
+  if (!knock.ok()) return reply.error({.status = knock.status()});
   if (endpoint == Endpoint::kChat && service->context.chat_template == nullptr) {
     return reply.error({.status = invalid_argument("this model has no chat template; use /v1/completions or start the "
                                                    "server with --chat-template")});
@@ -49,7 +48,9 @@ void generate(Service* service, Endpoint endpoint, http::Request request, Reply 
     parse_generation(*service, endpoint, &fields, &parsed);
     if (!fields.ok()) return reply.error(*fields.error());
   }
-  std::make_shared<Generation>(service, std::move(parsed), std::move(reply), std::move(request.charge), arrival)->start();
+  std::make_shared<Generation>(service, std::move(parsed), std::move(reply), std::move(request.charge),
+                               std::move(*knock), arrival)
+      ->start();
 }
 
 void handle(Service* service, http::Request request, std::shared_ptr<http::Exchange> exchange) {

@@ -42,6 +42,7 @@ struct ApiContext {
   std::string model_name;
   int64_t model_created = 0;   // unix seconds
   int64_t session_tokens = 0;  // prompt and answer together
+  size_t token_bytes_max = 0;  // text bytes of the longest token; 0: unknown, no text is refused by its size
   int32_t vocab_size = 0;      // the tokeniser's and the model's, whichever is smaller
   std::vector<int32_t> eos_ids;
   SamplingParams default_params;  // of generation_config.json

@@ -31,9 +31,7 @@ std::string model_object(const ApiContext& context) {
 void answer_model(const ApiContext& context, std::string_view path, Reply* reply) {
   const std::string id = percent_decoded(path.substr(kModelPrefix.size()));
   if (id == context.model_name) return reply->json(200, model_object(context));
-  reply->error({.status = not_found(fmt::format("this server serves \"{}\" and no other model", context.model_name)),
-                .param = "model",
-                .code = "model_not_found"});
+  reply->error(unknown_model(id, context.model_name));
 }
 
 // status: one word for people; orchestrators read the code.

@@ -50,6 +50,14 @@ ApiError bad_param(std::string param, std::string message) {
   return {.status = invalid_argument(std::move(message)), .param = std::move(param)};
 }
 
+ApiError unknown_model(std::string_view asked, std::string_view served) {
+  std::string name(asked.substr(0, 128));  // an echo of what was asked, not of a megabyte
+  return {.status = not_found("the model \"" + name + "\" does not exist here; this server serves \"" +
+                              std::string(served) + "\""),
+          .param = "model",
+          .code = "model_not_found"};
+}
+
 ApiError unsupported_param(std::string param, std::string message) {
   return {.status = invalid_argument(std::move(message)), .param = std::move(param), .code = "unsupported_parameter"};
 }

@@ -20,6 +20,8 @@ struct ApiError {
 
 // A field of the body that cannot work: 400.
 ApiError bad_param(std::string param, std::string message);
+// 404 model_not_found, with both names.
+ApiError unknown_model(std::string_view asked, std::string_view served);
 // A field that is known and that weir does not serve: 400 with code "unsupported_parameter".
 ApiError unsupported_param(std::string param, std::string message);
 

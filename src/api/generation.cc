@@ -24,11 +24,12 @@ ApiError refusal(Code code, Refusal why, std::string message) {
 }  // namespace
 
 Generation::Generation(Service* service, GenerateRequest request, Reply reply, http::BodyCharge charge,
-                       Micros arrival_us)
+                       Knock knock, Micros arrival_us)
     : service_(service),
       request_(std::move(request)),
       reply_(std::move(reply)),
       charge_(std::move(charge)),
+      knock_(std::move(knock)),
       arrival_us_(arrival_us) {
   service_->live.fetch_add(1, std::memory_order_relaxed);
 }
@@ -67,7 +68,7 @@ void Generation::after_text() {
 void Generation::admit(std::vector<PromptTokens> prompts) {
   Demand demand{.n = request_.n};
   for (const PromptTokens& prompt : prompts) demand.prompt_tokens.push_back(static_cast<int64_t>(prompt.ids.size()));
-  auto places = service_->context.door->admit(demand);
+  auto places = service_->context.door->admit(demand, std::move(knock_));
   if (!places.ok()) {
     const bool about_prompt = places.status().code() == Code::kInvalidArgument;
     const char* param = !about_prompt ? "" : request_.endpoint == Endpoint::kChat ? "messages" : "prompt";
@@ -235,6 +236,7 @@ void Generation::complete_if_all_finished() {
 
 void Generation::fail(const ApiError& error) {
   answered_ = true;
+  knock_ = {};
   cancel_all();
   if (stream_open_) {
     reply_.sse_error(error);
@@ -255,6 +257,7 @@ void Generation::cancel_all() {
 
 void Generation::on_gone(http::Gone why) {
   gone_.store(true, std::memory_order_relaxed);
+  knock_ = {};
   if (!seats_.empty()) service_->metrics.gone[static_cast<size_t>(why)].fetch_add(1, std::memory_order_relaxed);
   cancel_all();
 }

@@ -26,7 +26,8 @@ class Service;
 
 class Generation : public std::enable_shared_from_this<Generation> {
  public:
-  Generation(Service* service, GenerateRequest request, Reply reply, http::BodyCharge charge, Micros arrival_us);
+  Generation(Service* service, GenerateRequest request, Reply reply, http::BodyCharge charge, Knock knock,
+             Micros arrival_us);
   ~Generation();
 
   void start();
@@ -80,6 +81,7 @@ class Generation : public std::enable_shared_from_this<Generation> {
   GenerateRequest request_;
   Reply reply_;
   http::BodyCharge charge_;  // of the body, until the prompt is tokens
+  Knock knock_;              // until it is admitted, refused or its client is gone
   const Micros arrival_us_;
   PromptsOrError prompts_;   // pool thread, then io thread
   std::unique_ptr<ResponseFormat> format_;

@@ -13,6 +13,7 @@ namespace {
 // The tokeniser and the template report what they could not do with the client's text; only a bug is our fault.
 ApiError client_error(const Status& status, std::string_view param) {
   if (status.code() == Code::kInternal) return {.status = status};
+  if (!status.reason().empty()) return {.status = status, .param = std::string(param)};
   return bad_param(std::string(param), status.message());
 }
 
@@ -54,12 +55,25 @@ std::variant<PromptTokens, ApiError> finish_prompt(const ApiContext& context, co
   return PromptTokens{.ids = std::move(ids), .echo = std::move(echo), .max_tokens = std::get<int32_t>(most)};
 }
 
+// No token stands for more than token_bytes_max bytes, so a text this long cannot fit whatever its tokens are: it is
+// refused before it costs the time and memory of tokenising it.
+Status check_text_size(const ApiContext& context, size_t bytes) {
+  if (context.token_bytes_max == 0 || bytes / context.token_bytes_max < static_cast<size_t>(context.session_tokens)) {
+    return ok_status();
+  }
+  return {Code::kInvalidArgument,
+          fmt::format("the prompt of {} bytes has at least {} tokens and the context length is {}; shorten the prompt", bytes,
+                      bytes / context.token_bytes_max, context.session_tokens),
+          refusal_name(Refusal::kPromptTooLong)};
+}
+
 std::variant<PromptTokens, ApiError> completion_prompt(const ApiContext& context, const GenerateRequest& r,
                                                        Prompt* prompt) {
   if (prompt->is_tokens) {
     std::string echo = r.echo ? context.tokenizer->decode(prompt->tokens, r.skip_special_tokens) : std::string();
     return finish_prompt(context, r, std::move(prompt->tokens), std::move(echo));
   }
+  if (Status size = check_text_size(context, prompt->text.size()); !size.ok()) return ApiError{.status = size, .param = "prompt"};
   auto ids = context.tokenizer->encode(prompt->text, r.add_special_tokens);
   if (!ids.ok()) return client_error(ids.status(), "prompt");
   return finish_prompt(context, r, std::move(*ids), r.echo ? std::move(prompt->text) : std::string());
@@ -80,6 +94,7 @@ Result<std::vector<int32_t>> encode_chat(const ApiContext& context, const std::s
     return invalid_argument("this model has no chat template; use /v1/completions or start the server with --chat-template");
   }
   WEIR_ASSIGN_OR_RETURN(const std::string text, context.chat_template->render(context_json));
+  WEIR_RETURN_IF_ERROR(check_text_size(context, text.size()));
   return context.tokenizer->encode(text, add_special_tokens);
 }
 

@@ -24,7 +24,7 @@ class Service {
       : context(std::move(ctx)),
         auth(context.api_keys),
         by_slot(static_cast<size_t>(context.gateway->slots())),
-        text_pool(context.text_threads) {}
+        text_pool(context.text_threads, static_cast<size_t>(context.gateway->slots())) {}
 
   Micros now_us() const { return context.clock->now_us(); }
   ParamLimits limits() const {

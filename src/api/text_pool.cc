@@ -4,7 +4,8 @@
 
 namespace weir::api {
 
-TextPool::TextPool(int threads) : queued_max_(kQueuedPerThread * static_cast<size_t>(std::max(1, threads))) {
+TextPool::TextPool(int threads, size_t extra)
+    : queued_max_(kQueuedPerThread * static_cast<size_t>(std::max(1, threads)) + extra) {
   for (int i = 0; i < std::max(1, threads); ++i) threads_.emplace_back([this] { work(); });
 }
 

@@ -20,7 +20,8 @@ class TextPool {
   // Tokenising takes about a millisecond, so this is a fraction of a second of work at most.
   static constexpr size_t kQueuedPerThread = 64;
 
-  explicit TextPool(int threads);
+  // extra: jobs that may wait beyond those; as many as the front door lets in, so that it alone decides.
+  explicit TextPool(int threads, size_t extra = 0);
   ~TextPool() { stop(); }
 
   // RETURNS: false when full or stopped; the job is then untouched.

@@ -87,7 +87,8 @@ Result<std::string> ask_model_name(const ChatTarget& target) {
   HttpCall call = call_for(target);
   call.path = "/models";
   call.silence_ms = 10'000;
-  WEIR_ASSIGN_OR_RETURN(const HttpReply reply, http_call(target.server, call, [](std::string_view) { return false; }));
+  WEIR_ASSIGN_OR_RETURN(const HttpReply reply,
+                        http_call(target.server, call, [](std::string_view) { return false; }));
   if (reply.status != 200) return Status(Code::kUnavailable, error_text(reply.status, reply.body));
   return first_model(reply.body);
 }
@@ -110,8 +111,8 @@ Result<Answer> ask_server(const ChatTarget& target, const std::vector<ChatMessag
     const bool busy = reply->status == 429 || (reply->status == 503 && !reply->retry_after.empty());
     if (!busy || attempt > 0) return finish(*reply, &incoming);
     const int64_t wait_ms = retry_pause_ms(reply->retry_after);
-    target.notice(error_text(reply->status, reply->body) + "; trying once more in " + std::to_string(wait_ms / 1000) +
-                  " s");
+    target.notice(error_text(reply->status, reply->body) + "; trying once more in " +
+                  std::to_string(wait_ms / 1000) + " s");
     if (!pause_ms(target, wait_ms)) return Status(Code::kCancelled, "stopped");
   }
 }

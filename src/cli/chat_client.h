@@ -15,10 +15,10 @@ namespace weir {
 struct ChatTarget {
   ServerAddress server;
   std::string api_key;
-  std::string model;        // as the server calls it
+  std::string model;  // as the server calls it
   ChatSampling sampling;
-  const std::atomic<bool>* stop = nullptr;             // true: end the answer, keep what came
-  std::function<void(const std::string&)> notice;      // one line for the user, without a newline
+  const std::atomic<bool>* stop = nullptr;         // true: end the answer, keep what came
+  std::function<void(const std::string&)> notice;  // one line for the user, without a newline
 };
 
 // ERRORS: those of http_call(), and the server's own words for an error status.

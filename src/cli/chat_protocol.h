@@ -1,7 +1,7 @@
 // chat_protocol: the JSON of /v1/chat/completions as `weir chat` needs it: a history out, pieces of an answer in.
 //
-// Pure functions, any thread. The server is not trusted: a field that is missing or of another type is an error or is
-// left out, never a crash.
+// Pure functions, any thread. The server is not trusted: a field that is missing or of another type is an error or
+// is left out, never a crash.
 #pragma once
 
 #include <cstdint>
@@ -14,14 +14,14 @@
 namespace weir {
 
 struct ChatMessage {
-  std::string role;     // system | user | assistant
+  std::string role;  // system | user | assistant
   std::string content;
   bool operator==(const ChatMessage&) const = default;
 };
 
 struct ChatSampling {
-  double temperature = -1;   // below 0: the server's default
-  int64_t max_tokens = 0;    // 0: the server's default
+  double temperature = -1;  // below 0: the server's default
+  int64_t max_tokens = 0;   // 0: the server's default
 };
 
 // The body of a streamed request that also asks for token counts. Bytes that are not UTF-8 become U+FFFD.
@@ -34,8 +34,8 @@ struct ChatPiece {
   int64_t output_tokens = -1;  // -1: not told in this piece
 };
 
-// data: of one event, not "[DONE]". ERRORS: kDataLoss for no JSON; kUnavailable with the server's own message for an
-// error object.
+// data: of one event, not "[DONE]". ERRORS: kDataLoss for no JSON; kUnavailable with the server's own message for
+// an error object.
 Result<ChatPiece> parse_chat_piece(std::string_view data);
 
 // RETURNS: error.message of an error body, else a shortened body, one line.

@@ -83,7 +83,8 @@ bool ChatSession::command(const std::string& word, const std::string& rest) {
 void ChatSession::say(const std::string& text) {
   last_input_ = text;
   history_.push_back({"user", text});
-  Result<Answer> answer = ask_(history_, [this](std::string_view piece) { out_ << printable(piece) << std::flush; });
+  Result<Answer> answer =
+      ask_(history_, [this](std::string_view piece) { out_ << printable(piece) << std::flush; });
   if (!answer.ok()) {
     history_.pop_back();  // the server never took it; /retry has it still
     out_ << std::endl;
@@ -97,8 +98,8 @@ void ChatSession::say(const std::string& text) {
 void ChatSession::retry() {
   if (last_input_.empty()) return fail("there is no message to ask again");
   const size_t count = history_.size();
-  const bool answered = count >= 2 && history_[count - 1].role == "assistant" && history_[count - 2].role == "user" &&
-                        history_[count - 2].content == last_input_;
+  const bool answered = count >= 2 && history_[count - 1].role == "assistant" &&
+                        history_[count - 2].role == "user" && history_[count - 2].content == last_input_;
   if (answered) history_.resize(count - 2);
   say(std::string(last_input_));
 }
@@ -117,7 +118,8 @@ void ChatSession::print_summary(const Answer& answer) {
   if (answer.output_tokens >= 0) line += std::to_string(answer.output_tokens) + " tokens, ";
   if (answer.output_tokens > 1 && answer.seconds > 0) {
     char rate[48];  // the first token's time is the prompt's, so the rate counts those after it
-    std::snprintf(rate, sizeof rate, "%.1f tokens/s, ", static_cast<double>(answer.output_tokens - 1) / answer.seconds);
+    std::snprintf(rate, sizeof rate, "%.1f tokens/s, ",
+                  static_cast<double>(answer.output_tokens - 1) / answer.seconds);
     line += rate;
   }
   note(line + (answer.finish_reason.empty() ? "no finish reason" : printable(answer.finish_reason)) + "]");

@@ -54,7 +54,7 @@ class ChatSession {
   std::ostream& notes_;
   const bool dim_;
   bool failed_ = false;
-  std::string last_input_;              // for /retry
+  std::string last_input_;  // for /retry
   std::vector<ChatMessage> history_;
 };
 

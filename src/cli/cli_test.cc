@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <csignal>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
@@ -11,6 +12,7 @@
 #include "cli/command.h"
 #include "cli/line_reader.h"
 #include "cli/progress.h"
+#include "cli/signals.h"
 #include "cli/testing_server.h"
 
 namespace weir {
@@ -42,7 +44,8 @@ TEST(RunWeir, HelpVersionAndUnknownCommands) {
   CaptureStdout();
   EXPECT_EQ(run_weir({"--help"}, commands), kExitOk);
   EXPECT_THAT(GetCapturedStdout(), HasSubstr("weir serve MODEL [options]"));
-  for (const std::vector<std::string>& words : {std::vector<std::string>{"help", "serve"}, {"serve", "x", "--help"}}) {
+  for (const std::vector<std::string>& words :
+       {std::vector<std::string>{"help", "serve"}, {"serve", "x", "--help"}}) {
     CaptureStdout();
     EXPECT_EQ(run_weir(words, commands), kExitOk);
     EXPECT_THAT(GetCapturedStdout(), HasSubstr("--port N"));
@@ -72,6 +75,23 @@ TEST(RunWeir, AnErrorIsOneLine) {
   EXPECT_EQ(GetCapturedStderr(), "weir: error: a b\n");
 }
 
+// In a child process: a signal is waited for, the next one ends it at once.
+TEST(SignalsDeathTest, TheFirstIsTakenTheSecondEndsTheProcess) {
+  for (const int signal : {SIGINT, SIGTERM}) {
+    EXPECT_EXIT(
+        {
+          block_stop_signals();
+          if (take_stop_signal() != 0) _exit(1);
+          kill(getpid(), signal);
+          if (wait_for_stop_signal() != signal || take_stop_signal() != 0) _exit(2);
+          exit_on_next_stop_signal();
+          kill(getpid(), signal);
+          _exit(3);
+        },
+        ::testing::ExitedWithCode(128 + signal), "");
+  }
+}
+
 std::string shown_progress(bool in_place) {
   std::FILE* file = std::tmpfile();
   {
@@ -97,11 +117,14 @@ TEST(ProgressLine, IsSparseInALogAndInPlaceOnATerminal) {
 }
 
 TEST(ChatProtocol, RequestIsStrictJson) {
-  const std::vector<ChatMessage> messages = {{"system", "be \"brief\""}, {"user", std::string("a\n\x01\xff\xC3\xA9\xED\xA0\x80")}};
-  EXPECT_EQ(chat_request_json("m", messages, {0.5, 9}),
-            "{\"model\": \"m\", \"stream\": true, \"stream_options\": {\"include_usage\": true}, \"temperature\": 0.5, "
-            "\"max_tokens\": 9, \"messages\": [{\"role\": \"system\", \"content\": \"be \\\"brief\\\"\"}, "
-            "{\"role\": \"user\", \"content\": \"a\\u000a\\u0001\xEF\xBF\xBD\xC3\xA9\xEF\xBF\xBD\xEF\xBF\xBD\xEF\xBF\xBD\"}]}");
+  const std::vector<ChatMessage> messages = {{"system", "be \"brief\""},
+                                             {"user", std::string("a\n\x01\xff\xC3\xA9\xED\xA0\x80")}};
+  EXPECT_EQ(
+      chat_request_json("m", messages, {0.5, 9}),
+      "{\"model\": \"m\", \"stream\": true, \"stream_options\": {\"include_usage\": true}, \"temperature\": 0.5, "
+      "\"max_tokens\": 9, \"messages\": [{\"role\": \"system\", \"content\": \"be \\\"brief\\\"\"}, "
+      "{\"role\": \"user\", \"content\": "
+      "\"a\\u000a\\u0001\xEF\xBF\xBD\xC3\xA9\xEF\xBF\xBD\xEF\xBF\xBD\xEF\xBF\xBD\"}]}");
   EXPECT_THAT(chat_request_json("m", {}, {}), testing::Not(HasSubstr("temperature")));
 }
 
@@ -117,7 +140,8 @@ TEST(ChatProtocol, ReadsPiecesAndErrorsOfAnyShape) {
     ASSERT_TRUE(parse_chat_piece(odd).ok()) << odd;
     EXPECT_EQ(parse_chat_piece(odd)->text, "");
   }
-  for (const char* broken : {"", "[]", "{", "nonsense", "\"x\""}) EXPECT_FALSE(parse_chat_piece(broken).ok()) << broken;
+  for (const char* broken : {"", "[]", "{", "nonsense", "\"x\""})
+    EXPECT_FALSE(parse_chat_piece(broken).ok()) << broken;
   EXPECT_FALSE(parse_chat_piece(std::string(100'000, '[')).ok());
   EXPECT_EQ(parse_chat_piece(R"({"error":{"message":"over\nload"}})").status().message(), "over load");
   EXPECT_EQ(error_text(400, R"({"error":{"message":"no"}})"), "the server answered 400: no");
@@ -129,7 +153,8 @@ TEST(ChatProtocol, ReadsPiecesAndErrorsOfAnyShape) {
 // A session whose model answers "echo: " and the last message, or fails when told to.
 class SessionTest : public ::testing::Test {
  protected:
-  Result<Answer> answer(const std::vector<ChatMessage>& messages, const std::function<void(std::string_view)>& piece) {
+  Result<Answer> answer(const std::vector<ChatMessage>& messages,
+                        const std::function<void(std::string_view)>& piece) {
     asked_.push_back(messages);
     if (fail_) return Status(Code::kUnavailable, "the server is away");
     const std::string text = "echo: " + messages.back().content;
@@ -137,9 +162,11 @@ class SessionTest : public ::testing::Test {
     return Answer{text, "stop", 11, 2.0};
   }
   ChatSession session(bool dim = false) {
-    return ChatSession([this](const std::vector<ChatMessage>& messages,
-                              const std::function<void(std::string_view)>& piece) { return answer(messages, piece); },
-                       &out_, &notes_, dim);
+    return ChatSession(
+        [this](const std::vector<ChatMessage>& messages, const std::function<void(std::string_view)>& piece) {
+          return answer(messages, piece);
+        },
+        &out_, &notes_, dim);
   }
 
   bool fail_ = false;
@@ -195,19 +222,23 @@ TEST_F(SessionTest, AFailureLeavesTheHistoryAsItWasAndCanBeRetried) {
 TEST_F(SessionTest, SavesJson) {
   ChatSession chat = session();
   chat.take("one");
-  const std::string path = (std::filesystem::temp_directory_path() / ("weir_chat_" + std::to_string(getpid()))).string();
+  const std::string path =
+      (std::filesystem::temp_directory_path() / ("weir_chat_" + std::to_string(getpid()))).string();
   chat.take("/save " + path);
   std::stringstream text;
   text << std::ifstream(path).rdbuf();
   std::filesystem::remove(path);
-  EXPECT_EQ(text.str(), "[\n  {\"role\": \"user\", \"content\": \"one\"},\n"
-                        "  {\"role\": \"assistant\", \"content\": \"echo: one\"}\n]\n");
+  EXPECT_EQ(text.str(),
+            "[\n  {\"role\": \"user\", \"content\": \"one\"},\n"
+            "  {\"role\": \"assistant\", \"content\": \"echo: one\"}\n]\n");
   chat.take("/save /no/such/folder/x");
   EXPECT_THAT(notes_.str(), HasSubstr("cannot write"));
 }
 
 TEST(Printable, DropsWhatDrivesATerminal) {
-  EXPECT_EQ(printable("a\tb\n\033[31mred\x07\x7f\xC2\x9B" "31m\xC3\xA9\xC2\xA0"), "a\tb\n[31mred31m\xC3\xA9\xC2\xA0");
+  EXPECT_EQ(printable("a\tb\n\033[31mred\x07\x7f\xC2\x9B"
+                      "31m\xC3\xA9\xC2\xA0"),
+            "a\tb\n[31mred31m\xC3\xA9\xC2\xA0");
 }
 
 std::vector<std::string> read_all(const std::string& text, bool terminal) {

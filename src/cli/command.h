@@ -14,9 +14,9 @@ namespace weir {
 
 enum ExitCode : int {
   kExitOk = 0,
-  kExitFailed = 1,   // something went wrong while running
-  kExitUsage = 2,    // the command line, environment or settings file is wrong; nothing was started
-  kExitNoFit = 3,    // the plan does not fit this machine and these settings
+  kExitFailed = 1,  // something went wrong while running
+  kExitUsage = 2,   // the command line, environment or settings file is wrong; nothing was started
+  kExitNoFit = 3,   // the plan does not fit this machine and these settings
 };
 
 struct Command {

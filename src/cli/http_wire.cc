@@ -122,14 +122,18 @@ size_t ReplyParser::step_data(std::string_view input) {
 
 Result<size_t> ReplyParser::step(std::string_view input) {
   switch (state_) {
-    case State::kHead: return step_head(input);
+    case State::kHead:
+      return step_head(input);
     case State::kCounted:
     case State::kUntilClose:
-    case State::kChunkData: return step_data(input);
+    case State::kChunkData:
+      return step_data(input);
     case State::kChunkSize:
     case State::kChunkEnd:
-    case State::kTrailers: return step_line(input);
-    case State::kDone: break;
+    case State::kTrailers:
+      return step_line(input);
+    case State::kDone:
+      break;
   }
   return input.size();  // what follows a complete answer is not looked at
 }

@@ -18,8 +18,8 @@ inline constexpr size_t kReplyHeadBytesMax = 64 << 10;
 inline constexpr size_t kEventBytesMax = 1 << 20;
 
 struct ReplyHead {
-  int status = 0;                              // 100..599
-  std::map<std::string, std::string> fields;   // names in lower case; of a repeated field the last counts
+  int status = 0;                             // 100..599
+  std::map<std::string, std::string> fields;  // names in lower case; of a repeated field the last counts
 
   std::string field(const std::string& name) const;  // "" when absent
 };
@@ -54,8 +54,8 @@ class ReplyParser {
   std::function<void(std::string_view)> body_;
   State state_ = State::kHead;
   ReplyHead head_;
-  std::string pending_;   // input that step() could not use yet
-  uint64_t left_ = 0;     // bytes of body or chunk still to come
+  std::string pending_;  // input that step() could not use yet
+  uint64_t left_ = 0;    // bytes of body or chunk still to come
 };
 
 // Splits a text/event-stream body into the `data` of its events; comments and other fields are left out.

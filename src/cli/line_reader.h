@@ -1,7 +1,7 @@
 // LineReader: the user's input from a file descriptor, a line or a pasted block at a time.
 //
-// Thread: one, the caller's; blocks, but looks at `interrupted` five times a second. On a terminal, lines that arrive
-// together (a paste) are one input. An input is at most 1 MiB; what is longer is cut there.
+// Thread: one, the caller's; blocks, but looks at `interrupted` five times a second. On a terminal, lines that
+// arrive together (a paste) are one input. An input is at most 1 MiB; what is longer is cut there.
 #pragma once
 
 #include <atomic>

@@ -31,8 +31,9 @@ int run_plan(const ParsedCommand& command) {
 Command plan_command() {
   CommandSpec spec{
       .name = "plan",
-      .about = "Prints every line of memory that `weir serve` would take, without loading weights.\n"
-               "Exit status 3 when it does not fit, with the nearest settings that do.",
+      .about =
+          "Prints the memory that `weir serve` would take, without loading weights.\n"
+          "Exit status 3 when it does not fit, with the nearest settings that do.",
       .positional = "MODEL",
       .positional_help = "a local Hugging Face directory",
       .options = settings_flags(),

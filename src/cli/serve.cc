@@ -61,7 +61,8 @@ int run_serve(const ParsedCommand& command) {
 
   say("weir " WEIR_VERSION "  model " + settings->model + "\n");
   const Result<MemoryPlan> plan = plan_for(*settings);  // asked first: a refusal costs no loading
-  if (!plan.ok() && plan.status().code() == Code::kFailedPrecondition) return report_error(plan.status(), kExitNoFit);
+  if (!plan.ok() && plan.status().code() == Code::kFailedPrecondition)
+    return report_error(plan.status(), kExitNoFit);
   if (!plan.ok()) return report_error(plan.status(), kExitFailed);
   Result<std::unique_ptr<App>> loaded = load(*settings);
   if (!loaded.ok()) return report_error(loaded.status(), kExitFailed);
@@ -70,8 +71,8 @@ int run_serve(const ParsedCommand& command) {
   say(format_plan(app.plan()) + "\n");
   app.start();
   say("ready: " + app.url() + " (model " + app.model_name() + ", " +
-      std::to_string(settings->max_concurrent_requests) + " places, " + std::to_string(settings->max_queued_requests) +
-      " may wait)\n" + curl_line(app, *settings));
+      std::to_string(settings->max_concurrent_requests) + " places, " +
+      std::to_string(settings->max_queued_requests) + " may wait)\n" + curl_line(app, *settings));
   return drain(&app, *settings, wait_for_stop_signal());
 }
 
@@ -80,7 +81,7 @@ int run_serve(const ParsedCommand& command) {
 Command serve_command() {
   return {{
               .name = "serve",
-              .about = "Serves a model over HTTP with OpenAI's routes, within a memory plan that is printed first.",
+              .about = "Serves a model over HTTP with OpenAI's routes, within a printed memory plan.",
               .positional = "MODEL",
               .positional_help = "a local Hugging Face directory (config.json, *.safetensors, tokenizer.json)",
               .options = settings_flags(),

@@ -5,7 +5,8 @@ namespace weir {
 namespace {
 
 bool is_port(std::string_view port) {
-  if (port.empty() || port.size() > 5 || port.find_first_not_of("0123456789") != std::string_view::npos) return false;
+  if (port.empty() || port.size() > 5 || port.find_first_not_of("0123456789") != std::string_view::npos)
+    return false;
   const int number = std::stoi(std::string(port));
   return number > 0 && number <= 65535;
 }

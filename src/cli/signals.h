@@ -1,7 +1,7 @@
 // signals: SIGINT and SIGTERM as something main waits for, not as something that interrupts a thread.
 //
-// Thread: main alone. block_stop_signals() comes before any other thread is started, so that all inherit the mask and
-// only main ever sees the two signals.
+// Thread: main alone. block_stop_signals() comes before any other thread is started, so that all inherit the mask
+// and only main ever sees the two signals.
 #pragma once
 
 namespace weir {

@@ -49,7 +49,8 @@ Status wait_for(int fd, short events, int64_t timeout_ms, const std::atomic<bool
     if (stop != nullptr && stop->load(std::memory_order_relaxed)) return Status(Code::kCancelled, "stopped");
     const int64_t left_ms = (deadline_us - clock.now_us() + 999) / 1000;
     if (left_ms <= 0) {
-      return Status(Code::kDeadlineExceeded, "the server was silent for " + std::to_string(timeout_ms / 1000) + " s");
+      return Status(Code::kDeadlineExceeded,
+                    "the server was silent for " + std::to_string(timeout_ms / 1000) + " s");
     }
     pollfd watched{fd, events, 0};
     if (::poll(&watched, 1, static_cast<int>(std::min<int64_t>(left_ms, kSliceMs))) > 0) return ok_status();
@@ -101,7 +102,8 @@ std::string request_text(const ServerAddress& server, const HttpCall& call) {
   const bool v6 = server.host.find(':') != std::string::npos;
   std::string text = call.method + " " + server.path + call.path + " HTTP/1.1\r\n";
   text += "Host: " + (v6 ? "[" + server.host + "]" : server.host) + ":" + server.port + "\r\n";
-  text += "Connection: close\r\nAccept: text/event-stream, application/json\r\nUser-Agent: weir/" WEIR_VERSION "\r\n";
+  text +=
+      "Connection: close\r\nAccept: text/event-stream, application/json\r\nUser-Agent: weir/" WEIR_VERSION "\r\n";
   if (!call.api_key.empty()) text += "Authorization: Bearer " + call.api_key + "\r\n";
   if (!call.json.empty()) {
     text += "Content-Type: application/json\r\nContent-Length: " + std::to_string(call.json.size()) + "\r\n";
@@ -120,8 +122,8 @@ struct Receiver {
   Receiver& operator=(const Receiver&) = delete;
 
   void take(std::string_view bytes) {
-    const bool stream = parser.head().status == 200 &&
-                        parser.head().field("content-type").rfind("text/event-stream", 0) == 0;
+    const bool stream =
+        parser.head().status == 200 && parser.head().field("content-type").rfind("text/event-stream", 0) == 0;
     if (!status.ok()) return;
     if (stream) {
       status = splitter.feed(bytes);

@@ -1,7 +1,7 @@
 // sse_client: one HTTP request over plain TCP, its answer read as a body or as server-sent events.
 //
-// Thread: the caller's; blocks. For `weir chat`, so small on purpose: no TLS, no keep-alive, no redirects, no proxy.
-// Every wait has a bound: connect 10 s per address, silence of the server `silence_ms`, a body 4 MiB.
+// Thread: the caller's; blocks. For `weir chat`, so small on purpose: no TLS, no keep-alive, no redirects, no
+// proxy. Every wait has a bound: connect 10 s per address, silence of the server `silence_ms`, a body 4 MiB.
 #pragma once
 
 #include <atomic>
@@ -17,9 +17,9 @@ namespace weir {
 struct ServerAddress {
   std::string host = "127.0.0.1";  // without brackets
   std::string port = "80";
-  std::string path;                // what precedes /chat/completions: "/v1"; never ends in a slash
+  std::string path;  // what precedes /chat/completions: "/v1"; never ends in a slash
 
-  std::string text() const;        // "http://[::1]:23333/v1"
+  std::string text() const;  // "http://[::1]:23333/v1"
 };
 
 // "http://host", "http://host:23333", "http://[::1]:23333/v1/". No path means "/v1".
@@ -28,17 +28,17 @@ Result<ServerAddress> parse_server_url(std::string_view url);
 
 struct HttpCall {
   std::string method = "GET";
-  std::string path;                  // below the address's path: "/models"
-  std::string json;                  // the body; empty: none
-  std::string api_key;               // sent as a bearer token when not empty
-  int64_t silence_ms = 300'000;      // longest wait without a byte from the server
+  std::string path;                         // below the address's path: "/models"
+  std::string json;                         // the body; empty: none
+  std::string api_key;                      // sent as a bearer token when not empty
+  int64_t silence_ms = 300'000;             // longest wait without a byte from the server
   const std::atomic<bool>* stop = nullptr;  // looked at ten times a second; true ends the call with kCancelled
 };
 
 struct HttpReply {
   int status = 0;
-  std::string retry_after;           // as sent; empty when absent
-  std::string body;                  // empty when the answer was an event stream
+  std::string retry_after;  // as sent; empty when absent
+  std::string body;         // empty when the answer was an event stream
 };
 
 // event: data of each event of a text/event-stream answer; false ends the call early, as if the stream had ended.

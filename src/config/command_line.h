@@ -23,18 +23,18 @@ struct OptionSpec {
 };
 
 struct CommandSpec {
-  std::string name;                     // "serve"
-  std::string about;                    // one or two lines
-  std::string positional;               // "MODEL"; empty: none
+  std::string name;        // "serve"
+  std::string about;       // one or two lines
+  std::string positional;  // "MODEL"; empty: none
   std::string positional_help;
-  std::vector<OptionSpec> options;      // --help is added to every command
-  std::vector<std::string> examples;    // whole command lines
+  std::vector<OptionSpec> options;    // --help is added to every command
+  std::vector<std::string> examples;  // whole command lines
 };
 
 struct ParsedCommand {
   bool help = false;
-  std::string positional;                                   // empty when not given
-  std::map<std::string, std::vector<std::string>> values;   // by option name; a switch has an empty list
+  std::string positional;                                  // empty when not given
+  std::map<std::string, std::vector<std::string>> values;  // by option name; a switch has an empty list
 
   bool given(const std::string& name) const { return values.count(name) != 0; }
   // RETURNS: the last value given, or `otherwise`.

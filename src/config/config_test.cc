@@ -87,13 +87,53 @@ TEST_F(ConfigTest, FlagsBeatEnvironmentBeatsFileBeatsDefault) {
 }
 
 TEST_F(ConfigTest, EveryFlagReachesItsMember) {
-  const Result<Settings> parsed = parse(
-      {"--model-name=m", "--chat-template", "t.jinja", "--model-format", "int8", "--dtype", "bfloat16", "--session-len",
-       "2048", "--max-batch-size", "8", "--max-concurrent-requests", "4", "--max-queued-requests", "0",
-       "--max-queued-tokens", "99", "--queue-timeout", "500ms", "--max-prefill-token-num", "256",
-       "--cache-max-entry-count", "8GiB", "--cache-block-seq-len", "32", "--memory-limit", "2GiB", "--device", "cpu",
-       "--threads", "3", "--pin-threads", "off", "--server-name", "::1", "--server-port", "0", "--io-threads", "2",
-       "--max-connections", "7", "--max-body-bytes", "1MiB", "--drain-timeout", "2m", "--log-level", "debug"});
+  const Result<Settings> parsed = parse({"--model-name=m",
+                                         "--chat-template",
+                                         "t.jinja",
+                                         "--model-format",
+                                         "int8",
+                                         "--dtype",
+                                         "bfloat16",
+                                         "--session-len",
+                                         "2048",
+                                         "--max-batch-size",
+                                         "8",
+                                         "--max-concurrent-requests",
+                                         "4",
+                                         "--max-queued-requests",
+                                         "0",
+                                         "--max-queued-tokens",
+                                         "99",
+                                         "--queue-timeout",
+                                         "500ms",
+                                         "--max-prefill-token-num",
+                                         "256",
+                                         "--cache-max-entry-count",
+                                         "8GiB",
+                                         "--cache-block-seq-len",
+                                         "32",
+                                         "--memory-limit",
+                                         "2GiB",
+                                         "--device",
+                                         "cpu",
+                                         "--threads",
+                                         "3",
+                                         "--pin-threads",
+                                         "off",
+                                         "--server-name",
+                                         "::1",
+                                         "--server-port",
+                                         "0",
+                                         "--io-threads",
+                                         "2",
+                                         "--max-connections",
+                                         "7",
+                                         "--max-body-bytes",
+                                         "1MiB",
+                                         "--drain-timeout",
+                                         "2m",
+                                         "--log-level",
+                                         "debug"});
   ASSERT_TRUE(parsed.ok()) << parsed.status().message();
   Settings expected;
   expected.model = model_;
@@ -124,8 +164,9 @@ TEST_F(ConfigTest, EveryFlagReachesItsMember) {
 }
 
 TEST_F(ConfigTest, FileMayUseTheServeTableAndUnderscores) {
-  const std::string toml = file("a.toml", "session_len = 100\n[serve]\ncache_max_entry_count = 0.5\n"
-                                          "pin-threads = false\nqueue-timeout = \"5s\"\n");
+  const std::string toml = file("a.toml",
+                                "session_len = 100\n[serve]\ncache_max_entry_count = 0.5\n"
+                                "pin-threads = false\nqueue-timeout = \"5s\"\n");
   const Result<Settings> settings = parse({"--config", toml});
   ASSERT_TRUE(settings.ok()) << settings.status().message();
   EXPECT_EQ(settings->session_len, 100);
@@ -140,9 +181,11 @@ TEST_F(ConfigTest, FileErrorsNameTheLineAndTheNearestKey) {
   EXPECT_THAT(error({"--config", file("b.toml", "io-threads = = 1\n")}), HasSubstr("b.toml:1: "));
   EXPECT_THAT(error({"--config", file("c.toml", "io-threads = 1\n[serve]\nio_threads = 2\n")}),
               HasSubstr("c.toml:3: io-threads is given twice"));
-  EXPECT_THAT(error({"--config", file("d.toml", "[server]\nio_threads = 2\n")}), HasSubstr("unknown setting server"));
+  EXPECT_THAT(error({"--config", file("d.toml", "[server]\nio_threads = 2\n")}),
+              HasSubstr("unknown setting server"));
   EXPECT_THAT(error({"--config", file("e.toml", "io-threads = [1, 2]\n")}), HasSubstr("takes one value"));
-  EXPECT_THAT(error({"--config", file("f.toml", "io-threads = 0\n")}), HasSubstr("f.toml: io-threads: '0' is out of"));
+  EXPECT_THAT(error({"--config", file("f.toml", "io-threads = 0\n")}),
+              HasSubstr("f.toml: io-threads: '0' is out of"));
   EXPECT_THAT(error({"--config", file("g.toml", "port = 1\n")}), HasSubstr("weir calls this --server-port"));
   EXPECT_THAT(error({"--config", file("h.toml", "[serve.serve]\nio-threads = 1\n")}), HasSubstr("unknown setting"));
   EXPECT_THAT(error({"--config", file("i.toml", "io-threads = {a = 1}\n")}), HasSubstr("write a string, a number"));
@@ -197,7 +240,8 @@ TEST_F(ConfigTest, WordsThatAreNotOptions) {
   EXPECT_EQ(error({"--server-port"}), "--server-port needs a value: --server-port PORT");
   EXPECT_EQ(parse({"--server_port=80", "--server-port", "81"})->server_port, 81);
   EXPECT_THAT(parse_settings({}, {}, &warnings_).status().message(), HasSubstr("no model given"));
-  EXPECT_THAT(parse_settings({"no/such"}, {}, &warnings_).status().message(), HasSubstr("no/such: is not a directory"));
+  EXPECT_THAT(parse_settings({"no/such"}, {}, &warnings_).status().message(),
+              HasSubstr("no/such: is not a directory"));
 }
 
 TEST_F(ConfigTest, FlagsOfOtherServersGetAnAnswer) {
@@ -219,7 +263,8 @@ TEST_F(ConfigTest, ApiKeysComeAsWordsListsAndFiles) {
   EXPECT_THAT(warnings_, IsEmpty());
   EXPECT_TRUE(parse({"--config", file("k.toml", "api-keys = ['a', 'b']\n", 0644)}).ok());
   EXPECT_THAT(warnings_, ElementsAre(HasSubstr("chmod o-r")));
-  EXPECT_THAT(parse({"--api-keys", "@" + file("keys", "# staff\nk1\r\n\n  k2  \n")})->api_keys, ElementsAre("k1", "k2"));
+  EXPECT_THAT(parse({"--api-keys", "@" + file("keys", "# staff\nk1\r\n\n  k2  \n")})->api_keys,
+              ElementsAre("k1", "k2"));
   EXPECT_THAT(warnings_, IsEmpty());
   EXPECT_TRUE(parse({"--api-keys", "@" + file("open", "k1\n", 0644)}).ok());
   EXPECT_THAT(warnings_, Contains(HasSubstr("chmod o-r")));
@@ -249,7 +294,8 @@ TEST(Values, Durations) {
   EXPECT_EQ(ms("1.5s"), 1500);
   EXPECT_EQ(ms("0"), 0);
   EXPECT_EQ(ms("168h"), 604'800'000);
-  for (const char* bad : {"", "s", "-1s", "5 s", "1d", "nan", "inf", "169h", "1e3", "99999999999999999999h", "1s1"}) {
+  for (const char* bad :
+       {"", "s", "-1s", "5 s", "1d", "nan", "inf", "169h", "1e3", "99999999999999999999h", "1s1"}) {
     EXPECT_EQ(ms(bad), -1) << bad;
   }
 }

@@ -22,7 +22,8 @@ Result<std::vector<std::string>> read_api_keys_file(const std::string& path, std
   for (const std::string& line : split_words(text, "\r\n")) {
     const std::vector<std::string> words = split_words(line, " \t");
     if (words.empty() || words[0][0] == '#') continue;
-    if (words.size() > 1) return invalid_argument(path + ": a line holds more than one word; write one key per line");
+    if (words.size() > 1)
+      return invalid_argument(path + ": a line holds more than one word; write one key per line");
     Status good = check_api_key(words[0]);
     if (!good.ok()) return good.with_prefix(path);
     keys.push_back(words[0]);
@@ -30,7 +31,8 @@ Result<std::vector<std::string>> read_api_keys_file(const std::string& path, std
   }
   if (keys.empty()) return invalid_argument(path + ": holds no key; write one key per line");
   if (world_readable(path)) {
-    warnings->push_back(path + " holds API keys and every user of this machine may read it; run: chmod o-r " + path);
+    warnings->push_back(path + " holds API keys and every user of this machine may read it; run: chmod o-r " +
+                        path);
   }
   return keys;
 }

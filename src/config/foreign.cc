@@ -62,10 +62,12 @@ constexpr std::array kForeign = {
     Foreign{"chunked-prefill-size", "weir calls this --max-prefill-token-num"},
     Foreign{"block-size", "weir calls this --cache-block-seq-len"},
     Foreign{"page-size", "weir calls this --cache-block-seq-len"},
-    Foreign{"gpu-memory-utilization", "weir bounds all memory with --memory-limit and the KV cache with "
-                                      "--cache-max-entry-count"},
-    Foreign{"mem-fraction-static", "weir bounds all memory with --memory-limit and the KV cache with "
-                                   "--cache-max-entry-count"},
+    Foreign{"gpu-memory-utilization",
+            "weir bounds all memory with --memory-limit and the KV cache with "
+            "--cache-max-entry-count"},
+    Foreign{"mem-fraction-static",
+            "weir bounds all memory with --memory-limit and the KV cache with "
+            "--cache-max-entry-count"},
     Foreign{"kv-cache-memory-bytes", "write --cache-max-entry-count with a size, for example 8GiB"},
     Foreign{"kv-cache-dtype", "weir keeps the KV cache as float values; leave it out"},
     Foreign{"quantization", "weir quantises at load with --model-format int8"},

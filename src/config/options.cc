@@ -104,7 +104,8 @@ Status set_block(const Values& values, Settings* settings, Warnings*) {
 Status set_server_name(const Values& values, Settings* settings, Warnings*) {
   const std::string& name = values.back();
   const auto allowed = [](char c) {
-    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '.' || c == ':' || c == '-';
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '.' || c == ':' ||
+           c == '-';
   };
   if (name.empty() || name.size() > 253 || !std::all_of(name.begin(), name.end(), allowed)) {
     return invalid_argument("write an address or host name without port or scheme, such as 127.0.0.1 or 0.0.0.0");
@@ -146,7 +147,8 @@ std::vector<SettingOption> make_options() {
   return {
       {{"model", "DIR", "", "a local Hugging Face directory", ""}, text(&S::model)},
       {{"model-name", "NAME", kModel, "as clients call it; empty: the directory's name", ""}, set_model_name},
-      {{"chat-template", "FILE", kModel, "a Jinja file that replaces the model's own", ""}, text(&S::chat_template)},
+      {{"chat-template", "FILE", kModel, "a Jinja file that replaces the model's own", ""},
+       text(&S::chat_template)},
       {{"model-format", "FORMAT", kModel, "auto: as the checkpoint; int8: quantised at load", "auto"},
        word(&S::model_format, {"auto", "int8"})},
       {{"dtype", "TYPE", kModel, "auto, float32, bfloat16 or float16", "auto"},
@@ -208,7 +210,8 @@ std::vector<OptionSpec> settings_flags() {
   for (const SettingOption& option : setting_options()) {
     if (option.spec.name != "model") flags.push_back(option.spec);
   }
-  flags.push_back({"config", "FILE", "sources", "a TOML file with the names above, under [serve] or at the top", ""});
+  flags.push_back(
+      {"config", "FILE", "sources", "a TOML file with the names above, under [serve] or at the top", ""});
   return flags;
 }
 

@@ -1,7 +1,7 @@
 // options: the table of every setting: its name, its help, and how its text becomes a member of Settings.
 //
-// One table serves the flags, the WEIR_* environment and the file, so that the three cannot drift apart. A new knob is
-// one member of Settings and one row here. Thread: main, before any other is started.
+// One table serves the flags, the WEIR_* environment and the file, so that the three cannot drift apart. A new knob
+// is one member of Settings and one row here. Thread: main, before any other is started.
 #pragma once
 
 #include <functional>

@@ -42,8 +42,8 @@ Status apply_file(const std::string& path, const Target& target) {
     WEIR_RETURN_IF_ERROR(target.set(option, found->second, path + ": " + option.spec.name));
   }
   if (file->count("api-keys") != 0 && world_readable(path)) {
-    target.warnings->push_back(path + " holds API keys and every user of this machine may read it; run: chmod o-r " +
-                               path);
+    target.warnings->push_back(
+        path + " holds API keys and every user of this machine may read it; run: chmod o-r " + path);
   }
   return ok_status();
 }
@@ -66,11 +66,13 @@ void warn_of_near_misses(const Environment& environment, std::vector<std::string
   for (const std::string& name : setting_names()) known.push_back(environment_name(name));
   const std::vector<std::string> others = {"WEIR_CONFIG", "WEIR_API_KEY", "WEIR_PORT"};
   known.insert(known.end(), others.begin(), others.end());
-  for (auto at = environment.lower_bound("WEIR_"); at != environment.end() && at->first.rfind("WEIR_", 0) == 0; ++at) {
+  for (auto at = environment.lower_bound("WEIR_"); at != environment.end() && at->first.rfind("WEIR_", 0) == 0;
+       ++at) {
     const std::string meant = nearest_word(at->first, known);
     const size_t distance = meant.empty() ? 0 : edit_distance(at->first, meant);
     if (distance == 0 || distance > 2) continue;
-    warnings->push_back("the environment variable " + at->first + " is not one of weir's; did you mean " + meant + "?");
+    warnings->push_back("the environment variable " + at->first + " is not one of weir's; did you mean " + meant +
+                        "?");
   }
 }
 
@@ -81,8 +83,9 @@ Status apply_flags(const ParsedCommand& command, const Target& target) {
     WEIR_RETURN_IF_ERROR(target.set(option, found->second, "--" + option.spec.name));
     const bool key_in_sight = option.spec.name == "api-keys" && found->second[0][0] != '@';
     if (key_in_sight) {
-      target.warnings->push_back("keys on the command line are visible to every user of this machine; "
-                                 "--api-keys @FILE keeps them out of sight");
+      target.warnings->push_back(
+          "keys on the command line are visible to every user of this machine; "
+          "--api-keys @FILE keeps them out of sight");
     }
   }
   return ok_status();
@@ -96,7 +99,8 @@ Status check_model(const std::string& model) {
   if (model.empty()) return invalid_argument("no model given: weir serve DIRECTORY; see weir serve --help");
   struct stat info {};
   if (::stat(model.c_str(), &info) == 0 && S_ISDIR(info.st_mode)) return ok_status();
-  return not_found(model + ": is not a directory; give a local Hugging Face directory (config.json, *.safetensors, "
+  return not_found(model +
+                   ": is not a directory; give a local Hugging Face directory (config.json, *.safetensors, "
                    "tokenizer.json)");
 }
 
@@ -116,15 +120,17 @@ Status resolve_settings(Settings* settings, std::vector<std::string>* warnings) 
   int& batch = settings->max_batch_size;
   int& concurrent = settings->max_concurrent_requests;
   if (batch > 0 && concurrent > batch) {
-    return invalid_argument("--max-concurrent-requests " + std::to_string(concurrent) + " is above --max-batch-size " +
-                            std::to_string(batch) + "; give one of them, or lower the first to the second");
+    return invalid_argument("--max-concurrent-requests " + std::to_string(concurrent) +
+                            " is above --max-batch-size " + std::to_string(batch) +
+                            "; give one of them, or lower the first to the second");
   }
   if (batch == 0) batch = concurrent > 0 ? concurrent : 32;
   if (concurrent == 0) concurrent = batch;
   if (settings->max_prefill_token_num < concurrent) {
     return invalid_argument("--max-prefill-token-num " + std::to_string(settings->max_prefill_token_num) +
                             " leaves no token in a step for some of --max-concurrent-requests " +
-                            std::to_string(concurrent) + "; raise the first to at least " + std::to_string(concurrent));
+                            std::to_string(concurrent) + "; raise the first to at least " +
+                            std::to_string(concurrent));
   }
   if (settings->api_keys.empty() && !is_loopback(settings->server_name)) {
     warnings->push_back("anyone who can reach " + settings->server_name +

@@ -1,7 +1,7 @@
 // parse: flags > WEIR_* environment > TOML file > defaults -> validated Settings.
 //
-// The only entry of this room that others need. Thread: main, before any other is started. It opens the --config file
-// and @key files and looks whether the model's directory is there; it reads nothing of the model.
+// The only entry of this room that others need. Thread: main, before any other is started. It opens the --config
+// file and @key files and looks whether the model's directory is there; it reads nothing of the model.
 #pragma once
 
 #include <map>
@@ -28,8 +28,8 @@ Result<Settings> settings_from(const ParsedCommand& command, const Environment& 
 Result<Settings> parse_settings(const std::vector<std::string>& words, const Environment& environment,
                                 std::vector<std::string>* warnings);
 
-// Ranges that need more than one setting, and the defaults that follow from others (see max_batch_size). Settings that
-// were filled by hand, as tests do, pass through here too. MODIFIES: settings, warnings.
+// Ranges that need more than one setting, and the defaults that follow from others (see max_batch_size). Settings
+// that were filled by hand, as tests do, pass through here too. MODIFIES: settings, warnings.
 Status resolve_settings(Settings* settings, std::vector<std::string>* warnings);
 
 }  // namespace weir

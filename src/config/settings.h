@@ -16,20 +16,20 @@ namespace weir {
 
 struct Settings {
   // Model.
-  std::string model;                 // positional: a local Hugging Face directory
-  std::string model_name;            // as clients call it; empty: the directory's name
-  std::string chat_template;         // path of a Jinja file that replaces the model's own
-  std::string model_format = "auto"; // auto: as the checkpoint; int8: quantised at load, groups of 32
-  std::string dtype = "auto";        // auto: the checkpoint's | float32 | bfloat16 | float16
-  int64_t session_len = 0;           // tokens of prompt + answer; 0: the model's context, or less where the plan is short
+  std::string model;                  // positional: a local Hugging Face directory
+  std::string model_name;             // as clients call it; empty: the directory's name
+  std::string chat_template;          // path of a Jinja file that replaces the model's own
+  std::string model_format = "auto";  // auto: as the checkpoint; int8: quantised at load, groups of 32
+  std::string dtype = "auto";         // auto: the checkpoint's | float32 | bfloat16 | float16
+  int64_t session_len = 0;  // tokens of prompt + answer; 0: the model's context, or less where the plan is short
 
   // Running and waiting.
-  int max_batch_size = 0;              // sequences in one step; 0: max_concurrent_requests, or 32
-  int max_concurrent_requests = 0;     // sequences that hold a place; 0: max_batch_size
-  int max_queued_requests = 128;       // sequences that may wait; 0: refuse at once when all places are taken
-  int64_t max_queued_tokens = 0;       // prompt tokens that may wait; 0: 4 x session length, at least 65536
-  int64_t queue_timeout_ms = 60'000;   // 0: no limit
-  int max_prefill_token_num = 512;     // tokens of one step, decodes and prefill chunks together
+  int max_batch_size = 0;             // sequences in one step; 0: max_concurrent_requests, or 32
+  int max_concurrent_requests = 0;    // sequences that hold a place; 0: max_batch_size
+  int max_queued_requests = 128;      // sequences that may wait; 0: refuse at once when all places are taken
+  int64_t max_queued_tokens = 0;      // prompt tokens that may wait; 0: 4 x session length, at least 65536
+  int64_t queue_timeout_ms = 60'000;  // 0: no limit
+  int max_prefill_token_num = 512;    // tokens of one step, decodes and prefill chunks together
 
   // Memory.
   std::string cache_max_entry_count = "0.8";  // ratio in (0,1] of what remains | blocks | bytes such as 8GiB
@@ -38,14 +38,14 @@ struct Settings {
 
   // CPU.
   std::string device = "cpu";
-  int threads = 0;        // workers of the forward; 0: every CPU this process may use
+  int threads = 0;  // workers of the forward; 0: every CPU this process may use
   bool pin_threads = true;
 
   // Front door.
   std::string server_name = "127.0.0.1";
-  int server_port = 23333;             // 0: choose a free one and print it
+  int server_port = 23333;  // 0: choose a free one and print it
   int io_threads = 1;
-  std::vector<std::string> api_keys;   // empty: no authentication
+  std::vector<std::string> api_keys;  // empty: no authentication
   int max_connections = 4096;
   uint64_t max_body_bytes = 8u << 20;
   int64_t drain_timeout_ms = 30'000;

@@ -1,7 +1,7 @@
 // toml_file: a settings file -> named texts, the same shape that flags and environment have.
 //
-// The library behind it (toml++) is visible in toml_file.cc alone. Thread: main, before any other is started. At most
-// 1 MiB is read; the values are not interpreted here.
+// The library behind it (toml++) is visible in toml_file.cc alone. Thread: main, before any other is started. At
+// most 1 MiB is read; the values are not interpreted here.
 #pragma once
 
 #include <map>

@@ -55,7 +55,8 @@ Result<bool> parse_bool(std::string_view text) {
 
 Result<int64_t> parse_duration_ms(std::string_view text) {
   double number = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number, std::chars_format::fixed);
+  const auto [end, error] =
+      std::from_chars(text.data(), text.data() + text.size(), number, std::chars_format::fixed);
   const double scale = unit_ms(lower(text.substr(static_cast<size_t>(end - text.data()))));
   if (error != std::errc() || scale == 0 || !std::isfinite(number)) {
     return invalid_argument(quoted(text) + " is not a duration; write for example 30s, 500ms or 2m");
@@ -69,12 +70,14 @@ Result<int64_t> parse_duration_ms(std::string_view text) {
 
 Status check_cache_share(std::string_view text) {
   const auto bad = [&] {
-    return invalid_argument(quoted(text) +
-                            " is no KV share; write a ratio above 0 and up to 1 (0.8), a whole number of blocks above "
-                            "1 (4096), or a size with its unit (8GiB)");
+    return invalid_argument(
+        quoted(text) +
+        " is no KV share; write a ratio above 0 and up to 1 (0.8), a whole number of blocks above "
+        "1 (4096), or a size with its unit (8GiB)");
   };
   double number = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number, std::chars_format::fixed);
+  const auto [end, error] =
+      std::from_chars(text.data(), text.data() + text.size(), number, std::chars_format::fixed);
   if (error != std::errc() || !(number > 0)) return bad();
   if (end != text.data() + text.size()) {
     const Result<uint64_t> bytes = parse_bytes(text);

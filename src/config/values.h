@@ -25,8 +25,8 @@ Result<bool> parse_bool(std::string_view text);
 // "30s", "500ms", "2m", "1h", "1.5s"; a plain number is seconds. RETURNS: milliseconds in [0, 7 days].
 Result<int64_t> parse_duration_ms(std::string_view text);
 
-// The KV share as --cache-max-entry-count takes it: a ratio in (0, 1], a whole number of blocks > 1, or a size with a
-// unit. Only checks; memory/plan gives it its meaning.
+// The KV share as --cache-max-entry-count takes it: a ratio in (0, 1], a whole number of blocks > 1, or a size with
+// a unit. Only checks; memory/plan gives it its meaning.
 Status check_cache_share(std::string_view text);
 
 // A key that a client can send in an HTTP header: printable ASCII without spaces, 1 to 256 bytes.

@@ -53,7 +53,8 @@ class Device;
 class [[nodiscard]] Region {
  public:
   Region() = default;
-  Region(Device* device, DeviceSpan span, uint64_t bytes_max) : device_(device), span_(span), bytes_max_(bytes_max) {}
+  Region(Device* device, DeviceSpan span, uint64_t bytes_max)
+      : device_(device), span_(span), bytes_max_(bytes_max) {}
   Region(Region&& other) noexcept { *this = std::move(other); }
   Region& operator=(Region&& other) noexcept;
   Region(const Region&) = delete;

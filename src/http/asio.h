@@ -6,6 +6,7 @@
 
 #define BOOST_ASIO_SEPARATE_COMPILATION 1  // bodies are compiled once, in asio_impl.cc
 
+#include <boost/asio/bind_allocator.hpp>
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>

@@ -102,7 +102,9 @@ bool Loop::post(Callback callback) {
   std::lock_guard lock(mutex_);
   if (closed_) return false;
   try {
-    if (!wake_pending_) asio::post(context_, [this] { drain_mailbox(); });
+    if (!wake_pending_) {
+      asio::post(context_, asio::bind_allocator(OneBlock<void>(&wake_block_), [this] { drain_mailbox(); }));
+    }
     wake_pending_ = true;
     mailbox_.push_back(std::move(callback));
   } catch (const std::bad_alloc&) {
@@ -112,20 +114,20 @@ bool Loop::post(Callback callback) {
 }
 
 void Loop::drain_mailbox() {
-  std::vector<Callback> batch;
   {
     std::lock_guard lock(mutex_);
-    batch.swap(mailbox_);
+    batch_.swap(mailbox_);  // empty, with the capacity of the busiest turn so far: posting allocates no more
     wake_pending_ = false;
   }
   in_batch_ = true;
-  for (Callback& callback : batch) {
+  for (Callback& callback : batch_) {
     try {
       std::exchange(callback, Callback())();
     } catch (const std::exception& error) {
       log_error("http", error.what());
     }
   }
+  batch_.clear();
   in_batch_ = false;
   flush_dirty();
 }

@@ -63,6 +63,27 @@ struct Counters {
   }
 };
 
+// Memory for the one wake-up that can be under way at a time, so that the engine thread, which posts after every step,
+// never calls the allocator. Asio frees it before the handler runs.
+struct WakeBlock {
+  alignas(std::max_align_t) char bytes[256];
+};
+template <class T>
+struct OneBlock {
+  using value_type = T;
+  explicit OneBlock(WakeBlock* memory) : block(memory) {}
+  template <class U>
+  OneBlock(const OneBlock<U>& other) : block(other.block) {}
+  T* allocate(size_t count) {
+    WEIR_CHECK(count * sizeof(T) <= sizeof block->bytes);
+    return reinterpret_cast<T*>(block->bytes);
+  }
+  void deallocate(T*, size_t) {}
+  template <class U>
+  bool operator==(const OneBlock<U>& other) const { return block == other.block; }
+  WakeBlock* block;
+};
+
 class Loop : public std::enable_shared_from_this<Loop> {
  public:
   using Connections = std::list<std::shared_ptr<Connection>>;
@@ -121,6 +142,8 @@ class Loop : public std::enable_shared_from_this<Loop> {
   int64_t date_second_ = -1;
   std::string date_;
 
+  WakeBlock wake_block_;
+  std::vector<Callback> batch_;  // the io thread's: what the mailbox held
   std::mutex mutex_;  // guards the three below
   std::vector<Callback> mailbox_;
   bool wake_pending_ = false;

@@ -14,7 +14,8 @@ Result<std::unique_ptr<Backend>> make_backend(std::string_view name, const Backe
   for (const auto& entry : kBackends) {
     if (entry.name == name) return entry.make(options);
   }
-  return invalid_argument("unknown backend \"" + std::string(name.substr(0, 32)) + "\": this build has " + backend_names());
+  return invalid_argument("unknown backend \"" + std::string(name.substr(0, 32)) + "\": this build has " +
+                          backend_names());
 }
 
 }  // namespace weir

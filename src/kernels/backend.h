@@ -1,10 +1,10 @@
 // Backend: a Device, the Ops that compute on it, and the workers they use. The one door through which the rest of
 // the server picks hardware.
 //
-// Owner: server/. Thread: made and destroyed on one thread; used as device.h and ops.h say. Limits: the thread count
-// is fixed at construction. Adding a backend means adding a folder kernels/<name>/ with a backend.cc that defines
-// `Result<std::unique_ptr<Backend>> make_<name>_backend(const BackendOptions&)`: CMake lists the folders that have
-// one, so no file is edited and the static library cannot drop an object that nothing refers to.
+// Owner: server/. Thread: made and destroyed on one thread; used as device.h and ops.h say. Limits: the thread
+// count is fixed at construction. Adding a backend means adding a folder kernels/<name>/ with a backend.cc that
+// defines `Result<std::unique_ptr<Backend>> make_<name>_backend(const BackendOptions&)`: CMake lists the folders
+// that have one, so no file is edited and the static library cannot drop an object that nothing refers to.
 #pragma once
 
 #include <memory>
@@ -17,10 +17,10 @@
 namespace weir {
 
 struct BackendOptions {
-  int threads = 0;    // compute threads, the calling one included; 0 = one per CPU this process may use; <= 1024
-  std::string isa;    // "" = the best this CPU has (WEIR_ISA in the environment, where set, wins): scalar, avx2,
-                      // avx512, avx512vnni, neon
-  bool pin = true;    // tie workers to CPUs; ignored where there are more threads than CPUs
+  int threads = 0;  // compute threads, the calling one included; 0 = one per CPU this process may use; <= 1024
+  std::string isa;  // "" = the best this CPU has (WEIR_ISA in the environment, where set, wins): scalar, avx2,
+                    // avx512, avx512vnni, neon
+  bool pin = true;  // tie workers to CPUs; ignored where there are more threads than CPUs
 };
 
 class Backend {

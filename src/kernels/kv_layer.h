@@ -5,9 +5,9 @@
 //
 //   block:  [layers][kv_heads] { K: [head_dim][block_tokens]   V: [block_tokens][head_dim_padded] }
 //
-// K is transposed so that scores have one position per SIMD lane; V is not, so that the value pass has one dimension
-// per lane. Neither needs a horizontal sum. V rows are padded to 16 elements; what lies in the pad is never used.
-// Values; any thread. Never touches the memory it describes.
+// K is transposed so that scores have one position per SIMD lane; V is not, so that the value pass has one
+// dimension per lane. Neither needs a horizontal sum. V rows are padded to 16 elements; what lies in the pad is
+// never used. Values; any thread. Never touches the memory it describes.
 #pragma once
 
 #include <cstdint>

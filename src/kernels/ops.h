@@ -42,8 +42,8 @@ struct EmbedArgs {
 // For each row and group g: r = 1 / sqrt(sum(x^2) / n + eps), out = (x * r) * weight. The sum keeps 16 lanes, lane
 // j = fma chain over x[j], x[j+16], ..., then tree16. groups > 1 is the per-head norm of Qwen3.
 struct RmsNormArgs {
-  MatView<const float> x;        // [rows, groups * n]
-  VecView<const float> weight;   // [n], shared by the groups
+  MatView<const float> x;       // [rows, groups * n]
+  VecView<const float> weight;  // [n], shared by the groups
   int64_t groups = 1;
   float eps = 1e-6f;
   MatView<float> out;  // [rows, groups * n]; may be x itself
@@ -59,50 +59,50 @@ struct AddArgs {
 // int8: x is quantised per row and group of 32 (scale = amax/127); each group's integer dot is exact and the chain
 // runs over groups: fma(f32(dot), x_scale * w_scale, .).
 struct LinearArgs {
-  MatView<const float> x;  // [rows, k]
+  MatView<const float> x;                // [rows, k]
   const PackedWeight* weight = nullptr;  // [n, k]
   VecView<const float> bias;             // [n], or empty
   MatView<float> out;                    // [rows, n]; must not overlap x
   bool accumulate = false;               // out += instead of out =: the residual, without a second pass
-  DeviceSpan workspace;                  // at least linear_workspace_bytes(rows, k); free again when the call is done
+  DeviceSpan workspace;  // at least linear_workspace_bytes(rows, k); free again when the call is done
 };
 
 // HF "rotate_half": with h = rotary/2 and i < h, (a, b) = (x[i], x[i+h]) becomes (a*cos - b*sin, b*cos + a*sin),
 // each product rounded, then the sum. rotary = 2 * cos.cols <= head_dim; the rest of a head is left alone.
 struct RopeArgs {
-  MatView<float> q;                   // [tokens, heads * head_dim], in place
-  MatView<float> k;                   // [tokens, kv_heads * head_dim], in place
-  VecView<const int32_t> positions;   // [tokens], 0 <= p < cos.rows
-  MatView<const float> cos;           // [positions, rotary / 2]
-  MatView<const float> sin;           // same shape
+  MatView<float> q;                  // [tokens, heads * head_dim], in place
+  MatView<float> k;                  // [tokens, kv_heads * head_dim], in place
+  VecView<const int32_t> positions;  // [tokens], 0 <= p < cos.rows
+  MatView<const float> cos;          // [positions, rotary / 2]
+  MatView<const float> sin;          // same shape
   int64_t head_dim = 0;
 };
 
 // Stores each token's k and v at its slot. REQUIRES distinct slots.
 struct KvWriteArgs {
-  MatView<const float> k;           // [tokens, kv_heads * head_dim]
-  MatView<const float> v;           // [tokens, kv_heads * head_dim]
-  VecView<const int32_t> slots;     // [tokens]: block * block_tokens + offset
+  MatView<const float> k;        // [tokens, kv_heads * head_dim]
+  MatView<const float> v;        // [tokens, kv_heads * head_dim]
+  VecView<const int32_t> slots;  // [tokens]: block * block_tokens + offset
   KvLayer cache;
 };
 
-// Causal attention with grouped heads over the paged cache; decode rows and prefill chunks may mix in one call. Row t
-// sees positions 0..positions[t] of its sequence, which kv_write has stored before (its own included). Query head h
-// reads kv head h / (heads / kv_heads). Nothing but valid tokens is read from V, and no masked score is used, so
+// Causal attention with grouped heads over the paged cache; decode rows and prefill chunks may mix in one call. Row
+// t sees positions 0..positions[t] of its sequence, which kv_write has stored before (its own included). Query head
+// h reads kv head h / (heads / kv_heads). Nothing but valid tokens is read from V, and no masked score is used, so
 // recycled blocks may hold anything.
-// Order: tiles of 64 positions from 0. Score = chain over d of fma(q[d], k[d], .), times scale. m = max so far; when
-// a tile raises it, the 16-lane sum l and the output o are multiplied by exp(m_old - m_new). p = exp(score - m);
-// l[j % 16] += p; o[d] = chain over positions of fma(p, v[d], .). At the end o[d] / tree16(l).
+// Order: tiles of 64 positions from 0. Score = chain over d of fma(q[d], k[d], .), times scale. m = max so far;
+// when a tile raises it, the 16-lane sum l and the output o are multiplied by exp(m_old - m_new). p = exp(score -
+// m); l[j % 16] += p; o[d] = chain over positions of fma(p, v[d], .). At the end o[d] / tree16(l).
 struct AttentionArgs {
-  MatView<const float> q;                // [tokens, heads * head_dim]
+  MatView<const float> q;  // [tokens, heads * head_dim]
   KvLayer cache;
-  MatView<const int32_t> block_tables;   // [sequences, blocks_max]: block ids in order of position
-  VecView<const int32_t> sequences;      // [tokens]: row of block_tables
-  VecView<const int32_t> positions;      // [tokens]
-  int64_t heads = 0;                     // a multiple of cache.kv_heads
-  float scale = 1.0f;                    // usually 1 / sqrt(head_dim)
-  MatView<float> out;                    // [tokens, heads * head_dim]; must not overlap q
-  DeviceSpan workspace;                  // at least attention_workspace_bytes(...)
+  MatView<const int32_t> block_tables;  // [sequences, blocks_max]: block ids in order of position
+  VecView<const int32_t> sequences;     // [tokens]: row of block_tables
+  VecView<const int32_t> positions;     // [tokens]
+  int64_t heads = 0;                    // a multiple of cache.kv_heads
+  float scale = 1.0f;                   // usually 1 / sqrt(head_dim)
+  MatView<float> out;                   // [tokens, heads * head_dim]; must not overlap q
+  DeviceSpan workspace;                 // at least attention_workspace_bytes(...)
 };
 
 // out = (gate / (1 + exp(-gate))) * up.
@@ -114,9 +114,9 @@ struct SwigluArgs {
 
 // out[i] = x[indices[i]].
 struct GatherRowsArgs {
-  MatView<const float> x;             // [rows, n]
-  VecView<const int32_t> indices;     // [count], 0 <= index < rows
-  MatView<float> out;                 // [count, n]
+  MatView<const float> x;          // [rows, n]
+  VecView<const int32_t> indices;  // [count], 0 <= index < rows
+  MatView<float> out;              // [count, n]
 };
 
 class Ops {
@@ -131,8 +131,8 @@ class Ops {
                                              int64_t context) const = 0;
 
   // ---- Loading ----
-  // Writes rows [row_begin, row_begin + row_count) of a weight; call it for every row once, in any pieces and order.
-  // Reads the source only during the call (until synchronize on devices that copy). Peak extra memory: none.
+  // Writes rows [row_begin, row_begin + row_count) of a weight; call it for every row once, in any pieces and
+  // order. Reads the source only during the call (until synchronize on devices that copy). Peak extra memory: none.
   virtual void pack_rows(Stream& stream, const PackRowsArgs& args) = 0;
 
   // ---- Steps ----

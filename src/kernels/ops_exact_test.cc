@@ -1,5 +1,5 @@
-// Promise 8 at the seam of Ops: a row's bits do not depend on the other rows, their number, the cut into chunks, the
-// place of its blocks or the number of threads. cpu/tables_test.cc shows the same across instruction sets.
+// Promise 8 at the seam of Ops: a row's bits do not depend on the other rows, their number, the cut into chunks,
+// the place of its blocks or the number of threads. cpu/tables_test.cc shows the same across instruction sets.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -32,7 +32,8 @@ TEST(OpsExact, LinearRowsAreIndependentOfBatchAndThreads) {
       auto& reference = of_one_thread[static_cast<int>(format)];
       if (threads == 1) reference = all;
       EXPECT_TRUE(same_bits(all, reference)) << threads << " threads, " << weight_format_name(format);
-      for (int64_t begin = 0, count = 1; begin < kRows; begin += count, count = std::min(count + 2, kRows - begin)) {
+      for (int64_t begin = 0, count = 1; begin < kRows;
+           begin += count, count = std::min(count + 2, kRows - begin)) {
         if (count == 0) break;
         const auto part = rig.linear(weight, x.mat().row_part(begin, count));
         ASSERT_TRUE(same_bits(part, slice(all, begin * kN, count * kN))) << begin << "+" << count;
@@ -94,14 +95,15 @@ class AttentionWorld {
       std::memcpy(q.data() + others * q.cols, q_.data() + begin * q.cols, static_cast<size_t>(count * q.cols) * 4);
       auto out = rig_.make<float>(others + count, q.cols);
       auto held_sequences = rig_.ints(sequences), held_positions = rig_.ints(positions);
-      rig_.ops().attention(rig_.stream(), {.q = q.mat(),
-                                           .cache = geometry_.layer(pool_.span(), kBlocks, 1),
-                                           .block_tables = {tables.region.span().data, 2, per_sequence, per_sequence},
-                                           .sequences = held_sequences.vec(),
-                                           .positions = held_positions.vec(),
-                                           .heads = kHeads,
-                                           .scale = 0.158f,
-                                           .out = out.mat()});
+      rig_.ops().attention(rig_.stream(),
+                           {.q = q.mat(),
+                            .cache = geometry_.layer(pool_.span(), kBlocks, 1),
+                            .block_tables = {tables.region.span().data, 2, per_sequence, per_sequence},
+                            .sequences = held_sequences.vec(),
+                            .positions = held_positions.vec(),
+                            .heads = kHeads,
+                            .scale = 0.158f,
+                            .out = out.mat()});
       const auto all = out.copy();
       result.insert(result.end(), all.begin() + others * q.cols, all.end());
     }
@@ -116,8 +118,8 @@ class AttentionWorld {
       slots.push_back(static_cast<int32_t>(block * geometry_.block_tokens + p % geometry_.block_tokens));
     }
     auto held = rig_.ints(slots);
-    rig_.ops().kv_write(rig_.stream(), {k_.mat().row_part(begin, count), v_.mat().row_part(begin, count), held.vec(),
-                                        geometry_.layer(pool_.span(), kBlocks, 1)});
+    rig_.ops().kv_write(rig_.stream(), {k_.mat().row_part(begin, count), v_.mat().row_part(begin, count),
+                                        held.vec(), geometry_.layer(pool_.span(), kBlocks, 1)});
   }
 
   OpsRig& rig_;
@@ -172,8 +174,9 @@ TEST(OpsExact, WorkspaceIsEnoughAndNotOverrun) {
       Region scratch = std::move(rig.backend().device().reserve(bytes + 64)).value();
       std::memset(host_ptr<char>(scratch.span().data) + bytes, 0x5a, 64);
       auto out = rig.make<float>(13, 20);
-      rig.ops().linear(rig.stream(), {.x = x.mat(), .weight = &weight.packed, .out = out.mat(),
-                                      .workspace = scratch.span().part(0, bytes)});
+      rig.ops().linear(
+          rig.stream(),
+          {.x = x.mat(), .weight = &weight.packed, .out = out.mat(), .workspace = scratch.span().part(0, bytes)});
       for (int i = 0; i < 64; ++i) ASSERT_EQ(host_ptr<char>(scratch.span().data)[bytes + i], 0x5a);
     }
   }

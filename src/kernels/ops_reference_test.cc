@@ -31,8 +31,9 @@ void expect_within(const std::vector<float>& got, const std::vector<double>& wan
 OpsRig scalar_rig(uint64_t seed) { return OpsRig({.threads = 1, .isa = "scalar"}, seed); }
 
 double stored(WeightFormat format, float w) {
-  return format == WeightFormat::kBF16 ? f32_from_bf16(bf16_from_f32(w))
-         : format == WeightFormat::kF16 ? f32_from_f16(f16_from_f32(w)) : w;
+  return format == WeightFormat::kBF16  ? f32_from_bf16(bf16_from_f32(w))
+         : format == WeightFormat::kF16 ? f32_from_f16(f16_from_f32(w))
+                                        : w;
 }
 
 // Float formats: k roundings of partial sums, each at most u * sum|x w|: bound (k + 2) u sum|x w| (+ bias).
@@ -59,8 +60,8 @@ TEST(OpsReference, LinearFloat) {
   }
 }
 
-// Int8: x is off by at most amax_x/254 and w by at most half its stored scale, itself within 2^-11 of amax_w/127 (or
-// 2^-25 where f16 is subnormal); the clamp at 127 can add 127 * that. The bound sums the three products.
+// Int8: x is off by at most amax_x/254 and w by at most half its stored scale, itself within 2^-11 of amax_w/127
+// (or 2^-25 where f16 is subnormal); the clamp at 127 can add 127 * that. The bound sums the three products.
 TEST(OpsReference, LinearInt8) {
   auto rig = scalar_rig(4);
   constexpr int64_t kN = 33, kK = 150, kRows = 4;
@@ -99,8 +100,9 @@ TEST(OpsReference, LinearAccumulatesIntoTheResidual) {
   const auto weight = rig.pack(WeightFormat::kF32, source);
   const auto before = out.copy(), product = rig.linear(weight, x.mat());
   Region scratch = rig.workspace(3, 30);
-  rig.ops().linear(rig.stream(), {.x = x.mat(), .weight = &weight.packed, .out = out.mat(), .accumulate = true,
-                                  .workspace = scratch.span()});
+  rig.ops().linear(
+      rig.stream(),
+      {.x = x.mat(), .weight = &weight.packed, .out = out.mat(), .accumulate = true, .workspace = scratch.span()});
   for (size_t i = 0; i < before.size(); ++i) ASSERT_EQ(out.data()[i], before[i] + product[i]);
 }
 
@@ -125,8 +127,8 @@ TEST(OpsReference, RmsNormPerRowAndPerHead) {
   }
 }
 
-// exp is within 2 u of itself plus u * |x| / 2^7 for the reduction (n ln2 in two parts), then a sum, a quotient and a
-// product: 8 u relative while nothing leaves the normal range.
+// exp is within 2 u of itself plus u * |x| / 2^7 for the reduction (n ln2 in two parts), then a sum, a quotient and
+// a product: 8 u relative while nothing leaves the normal range.
 TEST(OpsReference, SwigluOverItsWholeRange) {
   auto rig = scalar_rig(7);
   constexpr int64_t kN = 4001;
@@ -167,7 +169,8 @@ TEST(OpsReference, RopeRotatesHalvesAndLeavesTheRest) {
     for (int64_t h = 0; h < 3; ++h) {
       for (int64_t i = 0; i < kHalf; ++i) {
         const size_t a = static_cast<size_t>(t * 30 + h * kHeadDim + i), b = a + kHalf;
-        const double c = cos.data()[positions.data()[t] * kHalf + i], s = sin.data()[positions.data()[t] * kHalf + i];
+        const double c = cos.data()[positions.data()[t] * kHalf + i],
+                     s = sin.data()[positions.data()[t] * kHalf + i];
         want[a] = before[a] * c - before[b] * s;
         want[b] = before[b] * c + before[a] * s;
         bound[a] = bound[b] = 3 * kU * (std::fabs(before[a]) + std::fabs(before[b]));
@@ -195,8 +198,8 @@ TEST(OpsReference, AttentionIsSoftmaxOfAllEarlierPositions) {
   auto tables = rig.ints({2, 0, 3, 1});
   const KvLayer layer = geometry.layer(pool.span(), 4, 0);
   rig.ops().kv_write(rig.stream(), {k.mat(), v.mat(), slots.vec(), layer});
-  rig.ops().attention(rig.stream(), {q.mat(), layer, tables.mat(), sequences.vec(), positions.vec(), kHeads, 0.3f,
-                                     out.mat(), {}});
+  rig.ops().attention(
+      rig.stream(), {q.mat(), layer, tables.mat(), sequences.vec(), positions.vec(), kHeads, 0.3f, out.mat(), {}});
   std::vector<double> want, bound;
   for (int64_t t = 0; t < kTokens; ++t) {
     for (int64_t h = 0; h < kHeads; ++h) {
@@ -231,7 +234,8 @@ TEST(OpsReference, AttentionIsSoftmaxOfAllEarlierPositions) {
 TEST(OpsReference, EmbedFromPackedAndFromRows) {
   auto rig = scalar_rig(10);
   constexpr int64_t kVocab = 50, kHidden = 70;
-  auto source = rig.random(kVocab, kHidden, 0.1f), out = rig.make<float>(4, kHidden), rows_out = rig.make<float>(4, kHidden);
+  auto source = rig.random(kVocab, kHidden, 0.1f), out = rig.make<float>(4, kHidden),
+       rows_out = rig.make<float>(4, kHidden);
   auto ids = rig.ints({0, 49, 17, 17});
   for (WeightFormat format : kAllFormats) {
     const auto weight = rig.pack(format, source);
@@ -247,10 +251,16 @@ TEST(OpsReference, EmbedFromPackedAndFromRows) {
       }
     }
   }
-  rig.ops().embed(rig.stream(), {ids.vec(), {.rows = source.region.span().data, .vocab = kVocab, .hidden = kHidden}, rows_out.mat()});
+  rig.ops().embed(
+      rig.stream(),
+      {ids.vec(), {.rows = source.region.span().data, .vocab = kVocab, .hidden = kHidden}, rows_out.mat()});
   for (int64_t c = 0; c < kHidden; ++c) ASSERT_EQ(rows_out.data()[kHidden + c], source.data()[49 * kHidden + c]);
   auto bad = rig.ints({0, 1, 2, 50});
-  EXPECT_DEATH(rig.ops().embed(rig.stream(), {bad.vec(), {.rows = source.region.span().data, .vocab = kVocab, .hidden = kHidden}, rows_out.mat()}), "vocab");
+  EXPECT_DEATH(
+      rig.ops().embed(
+          rig.stream(),
+          {bad.vec(), {.rows = source.region.span().data, .vocab = kVocab, .hidden = kHidden}, rows_out.mat()}),
+      "vocab");
 }
 
 TEST(OpsReference, AddAndGatherRows) {

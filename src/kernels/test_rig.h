@@ -62,7 +62,8 @@ class OpsRig {
   };
   Weight pack(WeightFormat format, Held<float>& source) {
     Weight weight;
-    weight.region = std::move(backend_->device().reserve(ops().packed_bytes(format, source.rows, source.cols))).value();
+    weight.region =
+        std::move(backend_->device().reserve(ops().packed_bytes(format, source.rows, source.cols))).value();
     weight.packed = {format, source.rows, source.cols, weight.region.span()};
     ops().pack_rows(stream(), {source.data(), DType::kF32, 0, source.rows, weight.packed});
     return weight;
@@ -70,8 +71,11 @@ class OpsRig {
   std::vector<float> linear(const Weight& weight, MatView<const float> x, Held<float>* bias = nullptr) {
     auto out = make<float>(x.rows, weight.packed.n);
     Region scratch = workspace(x.rows, x.cols);
-    ops().linear(stream(), {.x = x, .weight = &weight.packed, .bias = bias ? bias->vec() : VecView<float>{},
-                            .out = out.mat(), .workspace = scratch.span()});
+    ops().linear(stream(), {.x = x,
+                            .weight = &weight.packed,
+                            .bias = bias ? bias->vec() : VecView<float>{},
+                            .out = out.mat(),
+                            .workspace = scratch.span()});
     return out.copy();
   }
 

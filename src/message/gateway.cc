@@ -8,8 +8,9 @@
 namespace weir {
 namespace {
 
-// Three commands per slot can be under way: submit, cancel, release.
-constexpr int kCommandsPerSlot = 3;
+// Four commands per slot can be under way: the late cancel and the release of one occupant, the submit and the cancel
+// of the next. A second release needs a finish, and a finish needs the inbox to have been read.
+constexpr int kCommandsPerSlot = 4;
 // Two notices per slot: coalesced news and the finish.
 constexpr int kNoticesPerSlot = 2;
 
@@ -43,7 +44,7 @@ uint64_t Gateway::bytes(int slots, int running_max, int io_threads, int ring_eve
 }
 
 void Gateway::push(Command command) {
-  WEIR_CHECK_MSG(inbox_.try_push(command), "more than three commands for a slot");
+  WEIR_CHECK_MSG(inbox_.try_push(command), "more than four commands for a slot");
   poke();
 }
 

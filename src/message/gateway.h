@@ -10,7 +10,8 @@
 //           byte: release(slot), and only then give the slot back to admission/
 //
 // The inbox is first in, first out, so a late cancel of a finished slot is read before the slot's next submit.
-// Capacities are sized so that no push can fail: three commands and two notices per slot at most.
+// Capacities are sized so that no push can fail: four commands (the late cancel and the release of one occupant, the
+// submit and the cancel of the next) and two notices per slot at most.
 #pragma once
 
 #include <atomic>

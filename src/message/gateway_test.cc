@@ -50,6 +50,22 @@ TEST(Gateway, CommandsKeepTheirOrderAndWakeTheEngine) {
   EXPECT_EQ(all[2].kind, Command::Kind::kRelease);
 }
 
+// A client that leaves in the step in which its sequence ends, and a next one in its slot that leaves at once.
+TEST(Gateway, FourCommandsOfASlotFit) {
+  Gateway gateway(1, 1, 1, 4);
+  gateway.submit(0);
+  std::vector<Command> commands;
+  commands.reserve(gateway.command_capacity());
+  gateway.drain_commands(&commands);
+  gateway.cancel(0);
+  gateway.release(0);
+  gateway.submit(0);
+  gateway.cancel(0);
+  commands.clear();
+  gateway.drain_commands(&commands);
+  EXPECT_EQ(commands.size(), 4u);
+}
+
 // A ring of two and a slow consumer: every token arrives once, in order, although most notices are coalesced.
 TEST(Gateway, NoTokenIsLostAcrossThreads) {
   Gateway gateway(1, 1, 1, 2);

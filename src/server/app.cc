@@ -138,6 +138,7 @@ Status App::Impl::build_door(ApiContext context) {
   context.model_name = name;
   context.model_created = unix_seconds();
   context.session_tokens = blueprint.model.session_tokens;
+  context.token_bytes_max = blueprint.token_bytes_max;
   context.vocab_size = static_cast<int32_t>(std::min<int64_t>(blueprint.spec.vocab, blueprint.tokenizer->vocab_size()));
   context.eos_ids = blueprint.scheduler_options().eos_ids;
   context.default_params = default_params(blueprint.spec.sampling);

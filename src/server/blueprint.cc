@@ -38,6 +38,14 @@ DType stored_dtype(const std::string& dir, const ModelSpec& spec) {
   return static_cast<DType>(most - bytes);
 }
 
+size_t longest_token(const Tokenizer& tokenizer) {
+  size_t longest = 1;
+  for (int32_t id = 0; id < tokenizer.vocab_size(); ++id) {
+    longest = std::max({longest, tokenizer.token_bytes(id).size(), tokenizer.id_to_token(id).size()});
+  }
+  return longest;
+}
+
 WeightFormat format_of(DType dtype) {
   return dtype == DType::kF32 ? WeightFormat::kF32 : dtype == DType::kF16 ? WeightFormat::kF16 : WeightFormat::kBF16;
 }
@@ -143,6 +151,7 @@ Result<Blueprint> draw_blueprint(const Settings& settings) {
   b.settings = settings;
   WEIR_ASSIGN_OR_RETURN(b.spec, load_spec(settings.model));
   WEIR_ASSIGN_OR_RETURN(b.tokenizer, Tokenizer::load_dir(settings.model));
+  b.token_bytes_max = longest_token(*b.tokenizer);
   if (b.tokenizer->vocab_size() > b.spec.vocab) {
     log_warning("plan", fmt::format("the tokeniser has {} ids and the model {}; ids beyond the model's are refused",
                                     b.tokenizer->vocab_size(), b.spec.vocab));
@@ -179,7 +188,7 @@ http::Options Blueprint::http_options() const {
   options.io_threads = settings.io_threads;
   options.connections_max = static_cast<size_t>(settings.max_connections);
   options.body_bytes_max = settings.max_body_bytes;
-  options.body_bytes_total_max = body_bytes_total(settings);
+  options.body_bytes_total_max = 4 * settings.max_body_bytes;  // two largest at once, growing
   return options;
 }
 

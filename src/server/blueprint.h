@@ -29,6 +29,7 @@ struct Blueprint {
   int running_max = 0;            // places
   int slots = 0;                  // places and waiting
   int64_t queued_tokens_max = 0;
+  size_t token_bytes_max = 0;     // text bytes of the longest token
   MemoryPlan plan;
 
   SchedulerOptions scheduler_options() const;

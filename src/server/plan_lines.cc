@@ -13,8 +13,8 @@
 namespace weir {
 namespace {
 
-// What a parked connection was measured to take in user memory, rounded up (bench/http_streams).
-constexpr uint64_t kConnectionBytes = 4 * kKiB;
+// An answer that is not streamed is kept as text until it is complete: about 5 bytes a token, with escapes and growth.
+constexpr uint64_t kAnswerTokenBytes = 32;
 // Program text, libraries, thread stacks, allocator arenas: a fixed allowance, checked by the storm tests.
 constexpr uint64_t kRuntimeBytes = 48 * kMiB;
 constexpr uint64_t kHeadroomFloorBytes = 16 * kMiB;
@@ -30,8 +30,6 @@ std::string packed_formula(const Blueprint& b, const ModelOptions& options) {
 
 }  // namespace
 
-uint64_t body_bytes_total(const Settings& settings) { return 4 * settings.max_body_bytes; }
-
 uint64_t kv_block_bytes(const Blueprint& b, const ModelOptions& options) {
   return Transformer::needs(b.spec, options, b.backend->ops()).kv_block;
 }
@@ -44,7 +42,8 @@ std::vector<PlanLine> plan_lines(const Blueprint& b, const ModelOptions& options
   const auto session = static_cast<uint64_t>(options.session_tokens);
   const auto queued_tokens = static_cast<uint64_t>(b.queued_tokens_max);
   const auto io = static_cast<uint64_t>(s.io_threads);
-  const auto connections = static_cast<uint64_t>(s.max_connections);
+  // A longer text is refused before it is tokenised (api/prompts.cc).
+  const uint64_t text = std::min<uint64_t>(s.max_body_bytes, session * b.token_bytes_max);
 
   SchedulerOptions scheduler;
   scheduler.slots = static_cast<int>(slots);
@@ -53,7 +52,7 @@ std::vector<PlanLine> plan_lines(const Blueprint& b, const ModelOptions& options
   scheduler.session_tokens = options.session_tokens;
   // The pool's free list: as many blocks as all places could use.
   const uint64_t tables = running * static_cast<uint64_t>(options.blocks_per_sequence()) * 3 * sizeof(int32_t);
-  const http::Options http;
+  const http::Options http = b.http_options();
 
   std::vector<PlanLine> lines;
   const auto add = [&](std::string name, uint64_t bytes, std::string formula) {
@@ -69,12 +68,14 @@ std::vector<PlanLine> plan_lines(const Blueprint& b, const ModelOptions& options
       fmt::format("{} slots, {} rings x {} events", slots, running, Gateway::kRingEvents));
   add("prompts", (queued_tokens + running * session) * sizeof(int32_t),
       fmt::format("({} waiting + {} x {} running) tokens x 4 bytes", format_count(queued_tokens), running, format_count(session)));
-  add("connections", connections * kConnectionBytes, fmt::format("{} x 4 KiB", format_count(connections)));
-  add("answers", running * http.out_bytes_max, fmt::format("{} streams x {} unsent", running, format_bytes(http.out_bytes_max)));
-  add("bodies", body_bytes_total(s), fmt::format("4 x --max-body-bytes {}", format_bytes(s.max_body_bytes)));
-  add("parsing", io * api::kJsonBytesMax + kTokenisingFactor * s.max_body_bytes,
+  add("connections", http::planned_bytes(http, running),
+      fmt::format("{} slots, {} streams x 2 x {} unsent, bodies of {} in all", format_count(http.connections_max), running,
+                  format_bytes(http.out_bytes_max), format_bytes(http.body_bytes_total_max)));
+  add("answers", running * session * kAnswerTokenBytes,
+      fmt::format("{} whole answers x {} tokens x {} bytes", running, format_count(session), kAnswerTokenBytes));
+  add("parsing", io * api::kJsonBytesMax + text * kTokenisingFactor,
       fmt::format("{} x {} of JSON, one text of {} being tokenised x {}", io, format_bytes(api::kJsonBytesMax),
-                  format_bytes(s.max_body_bytes), kTokenisingFactor));
+                  format_bytes(text), kTokenisingFactor));
   add("tokeniser", b.tokenizer->memory_bytes(), fmt::format("{} tokens", format_count(static_cast<uint64_t>(b.tokenizer->vocab_size()))));
   add("loading", kLoadingBytes, "pieces of the checkpoint while they are packed");
   add("runtime", kRuntimeBytes, "program, libraries, stacks, allocator");

@@ -12,7 +12,5 @@ namespace weir {
 // b.model and b.running_max are not looked at: `options` says for which sizes.
 std::vector<PlanLine> plan_lines(const Blueprint& b, const ModelOptions& options);
 uint64_t kv_block_bytes(const Blueprint& b, const ModelOptions& options);
-// Bodies that may be in memory at once: four of the largest.
-uint64_t body_bytes_total(const Settings& settings);
 
 }  // namespace weir

@@ -10,7 +10,8 @@ namespace {
 
 std::string lower_without_torch(std::string_view word) {
   std::string low(word.substr(0, 32));
-  std::transform(low.begin(), low.end(), low.begin(), [](unsigned char c) { return c >= 'A' && c <= 'Z' ? c + 32 : c; });
+  std::transform(low.begin(), low.end(), low.begin(),
+                 [](unsigned char c) { return c >= 'A' && c <= 'Z' ? c + 32 : c; });
   return low.starts_with("torch.") ? low.substr(6) : low;
 }
 
@@ -19,10 +20,13 @@ std::string lower_without_torch(std::string_view word) {
 size_t dtype_bytes(DType dtype) {
   switch (dtype) {
     case DType::kF32:
-    case DType::kI32: return 4;
+    case DType::kI32:
+      return 4;
     case DType::kF16:
-    case DType::kBF16: return 2;
-    case DType::kI8: return 1;
+    case DType::kBF16:
+      return 2;
+    case DType::kI8:
+      return 1;
   }
   WEIR_CHECK_MSG(false, "unknown dtype");
   return 0;
@@ -30,21 +34,30 @@ size_t dtype_bytes(DType dtype) {
 
 std::string_view dtype_name(DType dtype) {
   switch (dtype) {
-    case DType::kF32: return "f32";
-    case DType::kF16: return "f16";
-    case DType::kBF16: return "bf16";
-    case DType::kI8: return "i8";
-    case DType::kI32: return "i32";
+    case DType::kF32:
+      return "f32";
+    case DType::kF16:
+      return "f16";
+    case DType::kBF16:
+      return "bf16";
+    case DType::kI8:
+      return "i8";
+    case DType::kI32:
+      return "i32";
   }
   return "unknown";
 }
 
 std::string_view weight_format_name(WeightFormat format) {
   switch (format) {
-    case WeightFormat::kF32: return "f32";
-    case WeightFormat::kF16: return "f16";
-    case WeightFormat::kBF16: return "bf16";
-    case WeightFormat::kInt8G32: return "int8";
+    case WeightFormat::kF32:
+      return "f32";
+    case WeightFormat::kF16:
+      return "f16";
+    case WeightFormat::kBF16:
+      return "bf16";
+    case WeightFormat::kInt8G32:
+      return "int8";
   }
   return "unknown";
 }

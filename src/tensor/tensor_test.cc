@@ -38,7 +38,8 @@ TEST(Convert, EveryF16SurvivesTheWayThroughF32) {
 // Between neighbours the nearer wins, exactly half way the even one.
 TEST(Convert, F16RoundsToNearestEven) {
   for (uint32_t half = 0; half < 0x7bff; ++half) {
-    const double low = f32_from_f16(static_cast<uint16_t>(half)), high = f32_from_f16(static_cast<uint16_t>(half + 1));
+    const double low = f32_from_f16(static_cast<uint16_t>(half)),
+                 high = f32_from_f16(static_cast<uint16_t>(half + 1));
     const float middle = static_cast<float>((low + high) / 2);  // 12 significant bits: exact
     ASSERT_EQ(f16_from_f32(middle), half + (half & 1)) << half;
     ASSERT_EQ(f16_from_f32(std::nextafter(middle, 0.0f)), half);

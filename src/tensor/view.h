@@ -23,8 +23,7 @@ struct VecView {
     return {data.plus(static_cast<uint64_t>(begin) * sizeof(T)), count};
   }
   operator VecView<const T>() const  // NOLINT: reading through a writable view is always fine
-    requires(!std::is_const_v<T>)
-  {
+      requires(!std::is_const_v<T>) {
     return {data, size};
   }
 };
@@ -46,8 +45,7 @@ struct MatView {
     return {data.plus(static_cast<uint64_t>(begin) * sizeof(T)), rows, count, row_stride};
   }
   operator MatView<const T>() const  // NOLINT: see above
-    requires(!std::is_const_v<T>)
-  {
+      requires(!std::is_const_v<T>) {
     return {data, rows, cols, row_stride};
   }
 };

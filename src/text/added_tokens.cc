@@ -1,6 +1,7 @@
 #include "text/added_tokens.h"
 
 #include <algorithm>
+#include <tuple>
 
 #include "text/unicode.h"
 
@@ -38,7 +39,8 @@ size_t spaces_after(std::string_view text, size_t at) {
 TokenTrie::TokenTrie(std::vector<Entry> entries) {
   std::erase_if(entries, [](const Entry& e) { return e.content.empty(); });
   if (entries.empty()) return;
-  std::stable_sort(entries.begin(), entries.end(), [](auto& a, auto& b) { return a.content < b.content; });
+  std::sort(entries.begin(), entries.end(),
+            [](const Entry& a, const Entry& b) { return std::tie(a.content, a.value) < std::tie(b.content, b.value); });
   for (const Entry& e : entries) starts_[static_cast<uint8_t>(e.content[0])] = true;
   build(entries, 0, entries.size(), 0);
 }

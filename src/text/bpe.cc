@@ -1,17 +1,16 @@
 #include "text/bpe.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "text/byte_level.h"
-#include "text/unicode.h"
 
 namespace weir {
 namespace {
 
 constexpr size_t kCutBytesMin = 24;      // shorter pieces are not worth looking for cuts in
+constexpr char32_t kCharIds = 0x3000;    // below: alphabets and the sentencepiece space; above, ideographs are many
 constexpr size_t kLookupBytesMax = 256;  // no token that matters is longer; spares hashing a megabyte of one word
-
-uint64_t join_key(char32_t left, char32_t right) { return uint64_t{left} << 32 | right; }
 
 std::string fallback_name(int byte) {
   constexpr std::string_view kHex = "0123456789ABCDEF";
@@ -35,7 +34,7 @@ Result<std::unique_ptr<BpeModel>> BpeModel::build(const BpeSpec& spec, bool byte
   if (byte_level) {
     model->index_bytes();
   } else {
-    model->index_cuts(spec);
+    model->index_characters(spec);
   }
   model->merges_to_itself_ = std::make_unique<std::atomic<uint8_t>[]>(static_cast<size_t>(model->vocab_.size()));
   return model;
@@ -76,28 +75,42 @@ void BpeModel::index_bytes() {
   }
 }
 
-void BpeModel::index_cuts(const BpeSpec& spec) {
-  joins_.reserve(spec.merges.size());
-  for (const auto& [left, right] : spec.merges) {
-    joins_.push_back(join_key(utf8_last(left).value, utf8_decode(right.data()).value));
+void BpeModel::index_characters(const BpeSpec& spec) {
+  char_ids_.resize(kCharIds);
+  std::string character;
+  for (char32_t cp = 0; cp < kCharIds; ++cp) {
+    character.clear();
+    utf8_append(cp, &character);
+    char_ids_[cp] = vocab_.find(character);
   }
-  std::sort(joins_.begin(), joins_.end());
-  joins_.erase(std::unique(joins_.begin(), joins_.end()), joins_.end());
-  joins_.shrink_to_fit();
-  for (const uint64_t join : joins_) {
-    const uint64_t left = join >> 32, right = join & UINT32_MAX;
+  std::vector<uint64_t> joins;
+  joins.reserve(spec.merges.size());
+  for (const auto& [left, right] : spec.merges) {
+    joins.push_back(uint64_t{utf8_last(left).value} << 32 | utf8_decode(right.data()).value);
+  }
+  std::sort(joins.begin(), joins.end());
+  joins.erase(std::unique(joins.begin(), joins.end()), joins.end());
+  joins_.reserve(joins.size());
+  for (const uint64_t join : joins) {
+    const auto left = static_cast<int32_t>(join >> 32), right = static_cast<int32_t>(join);
+    joins_.insert(left, right, {});
     if (left < 128 && right < 128) ascii_joins_[left * 2 + right / 64] |= uint64_t{1} << (right % 64);
   }
 }
 
 bool BpeModel::may_join(char32_t left, char32_t right) const {
   if (left < 128 && right < 128) return ascii_joins_[left * 2 + right / 64] >> (right % 64) & 1;
-  return std::binary_search(joins_.begin(), joins_.end(), join_key(left, right));
+  return joins_.find(static_cast<int32_t>(left), static_cast<int32_t>(right)) != nullptr;
+}
+
+// The token that is this one character, or -1. at: where its bytes stand.
+int32_t BpeModel::char_id(CodePoint cp, const char* at) const {
+  return cp.value < kCharIds ? char_ids_[cp.value] : vocab_.find({at, cp.bytes});
 }
 
 uint64_t BpeModel::memory_bytes() const {
   return sizeof(*this) + vocab_.memory_bytes() + raw_.memory_bytes() + merges_.memory_bytes() +
-         joins_.capacity() * sizeof(joins_[0]) + static_cast<uint64_t>(vocab_.size());
+         joins_.memory_bytes() + char_ids_.capacity() * sizeof(char_ids_[0]) + static_cast<uint64_t>(vocab_.size());
 }
 
 bool BpeModel::encode(std::string_view piece, BpeScratch* scratch, std::vector<int32_t>* out) const {
@@ -120,8 +133,8 @@ bool BpeModel::encode_long(std::string_view piece, BpeScratch* scratch, std::vec
   CodePoint left = utf8_decode(piece.data());
   for (size_t at = left.bytes; at < piece.size();) {
     const CodePoint right = utf8_decode(piece.data() + at);
-    if (!may_join(left.value, right.value) && vocab_.find(piece.substr(at - left.bytes, left.bytes)) >= 0 &&
-        vocab_.find(piece.substr(at, right.bytes)) >= 0) {
+    const char* p = piece.data() + at;
+    if (!may_join(left.value, right.value) && char_id(left, p - left.bytes) >= 0 && char_id(right, p) >= 0) {
       if (!encode_segment(piece.substr(begin, at - begin), scratch, out)) return false;
       begin = at;
     }
@@ -171,12 +184,12 @@ bool BpeModel::merges_to_itself(int32_t id, BpeScratch* scratch) const {
 bool BpeModel::add_symbols(std::string_view piece, std::vector<int32_t>* symbols) const {
   int32_t unknown = -1;  // an unk token not yet added, because the next one may fuse with it
   for (size_t at = 0; at < piece.size();) {
-    const size_t bytes = byte_level_ ? 1 : utf8_length(piece[at]);
-    const std::string_view character = piece.substr(at, bytes);
-    at += bytes;
-    const int32_t id = byte_level_ ? byte_ids_[static_cast<uint8_t>(character[0])] : vocab_.find(character);
+    const char* p = piece.data() + at;
+    const CodePoint cp = byte_level_ ? CodePoint{static_cast<uint8_t>(*p), 1} : utf8_decode(p);
+    at += cp.bytes;
+    const int32_t id = byte_level_ ? byte_ids_[cp.value] : char_id(cp, p);
     if (id < 0) {
-      if (!add_unknown(character, &unknown, symbols)) return false;
+      if (!add_unknown({p, cp.bytes}, &unknown, symbols)) return false;
       continue;
     }
     if (unknown >= 0) symbols->push_back(std::exchange(unknown, -1));

@@ -17,6 +17,7 @@
 #include "text/bpe_merge.h"
 #include "text/token_table.h"
 #include "text/tokenizer_spec.h"
+#include "text/unicode.h"
 
 namespace weir {
 
@@ -37,7 +38,7 @@ class BpeModel {
   BpeModel() = default;
   Status add_merges(const BpeSpec& spec);
   void index_bytes();
-  void index_cuts(const BpeSpec& spec);
+  void index_characters(const BpeSpec& spec);
 
   std::string_view stored_text(int32_t id) const { return byte_level_ ? raw_.text(id) : vocab_.text(id); }
   bool encode_segment(std::string_view piece, BpeScratch* scratch, std::vector<int32_t>* out) const;
@@ -45,6 +46,7 @@ class BpeModel {
   bool merges_to_itself(int32_t id, BpeScratch* scratch) const;
   bool add_symbols(std::string_view piece, std::vector<int32_t>* symbols) const;
   bool add_unknown(std::string_view character, int32_t* unknown, std::vector<int32_t>* symbols) const;
+  int32_t char_id(CodePoint cp, const char* at) const;
   bool may_join(char32_t left, char32_t right) const;
 
   bool byte_level_ = false;
@@ -58,8 +60,9 @@ class BpeModel {
   MergeTable merges_;
   std::array<int32_t, 256> byte_ids_{};      // byte_level: the token of each byte, or -1
   std::array<int32_t, 256> fallback_ids_{};  // <0x00>..<0xFF>, or -1
-  std::vector<uint64_t> joins_;  // sorted (last character << 32 | first character) over all merges
-  std::array<uint64_t, 256> ascii_joins_{};  // the same for ASCII left and right: bit of 128 x 128
+  std::vector<int32_t> char_ids_;            // characters: the token of each below kCharIds, or -1
+  MergeTable joins_;                         // characters: (last, first) of the two sides of every merge
+  std::array<uint64_t, 256> ascii_joins_{};  // the same for ASCII on both sides: bits of 128 x 128
   // Per id: 0 not asked yet, 1 merging its text gives this id alone, 2 it does not.
   std::unique_ptr<std::atomic<uint8_t>[]> merges_to_itself_;
 };

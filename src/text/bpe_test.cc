@@ -86,7 +86,7 @@ TEST(Bpe, AMegabyteOfOneWordIsNotQuadratic) {
   const auto start = std::chrono::steady_clock::now();
   const Ids ids = encode(*model, word);
   EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(10));
-  EXPECT_LT(ids.size(), word.size() / 2);
+  EXPECT_EQ(ids.size(), word.size() / 8 * 4);  // abab, ab, a, c
 }
 
 TEST(Bpe, UnknownCharacters) {
@@ -114,7 +114,7 @@ TEST(Bpe, FusedUnknownsAreNotCutApart) {
   spec.unk_token = "<unk>";
   spec.fuse_unk = true;
   const auto model = BpeModel::build(spec, false).value();
-  EXPECT_THAT(encode(*model, "aaaaaaaaaaéééééééééééééééééééa"), ElementsAre(1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 1));
+  EXPECT_THAT(encode(*model, "aaaaaéééééééééééééééééééa"), ElementsAre(1, 1, 1, 1, 1, 0, 1));
 }
 
 TEST(Bpe, IgnoreMergesTakesWholePiecesOnly) {

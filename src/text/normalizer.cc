@@ -47,7 +47,7 @@ void strip_accents(std::string* text) {
   out.reserve(text->size());
   for (size_t at = 0; at < text->size();) {
     const CodePoint cp = utf8_decode(text->data() + at);
-    if (!(unicode_class(cp.value) & kUnicodeNonspacingMark)) out.append(*text, at, cp.bytes);
+    if (!(unicode_class(cp.value) & kUnicodeMark)) out.append(*text, at, cp.bytes);
     at += cp.bytes;
   }
   *text = std::move(out);

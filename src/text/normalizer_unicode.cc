@@ -27,16 +27,19 @@ void decompose(std::string_view text, utf8proc_option_t options, CodePoints* out
 }
 
 // The canonical ordering of Unicode 15, section 3.11: each run of characters with a combining class other than
-// zero, by class, stable.
+// zero, by class, stable. The keys (class, place, character) are unique, which makes any sort stable.
 void order_marks(CodePoints* text) {
-  auto combining = [](utf8proc_int32_t cp) { return utf8proc_get_property(cp)->combining_class; };
+  auto combining = [](utf8proc_int32_t cp) {
+    return static_cast<uint64_t>(utf8proc_get_property(cp)->combining_class);
+  };
+  std::vector<uint64_t> keys;
   for (size_t at = 0; at < text->size(); ++at) {
-    if (combining((*text)[at]) == 0) continue;
-    size_t end = at + 1;
-    while (end < text->size() && combining((*text)[end]) != 0) ++end;
-    std::stable_sort(text->begin() + at, text->begin() + end,
-                     [&](auto a, auto b) { return combining(a) < combining(b); });
-    at = end;
+    keys.clear();
+    for (size_t i = at; i < text->size() && combining((*text)[i]) != 0; ++i) {
+      keys.push_back(combining((*text)[i]) << 56 | (i - at) << 21 | static_cast<uint32_t>((*text)[i]));
+    }
+    if (keys.size() > 1) std::sort(keys.begin(), keys.end());
+    for (const uint64_t key : keys) (*text)[at++] = static_cast<utf8proc_int32_t>(key & 0x1FFFFF);
   }
 }
 

@@ -147,7 +147,7 @@ Status Tokenizer::Impl::encode_pieces(bool at_start, Pieces* pieces, BpeScratch*
   const std::string_view text = pieces->text;
   for (const Span& span : pieces->spans) {
     if (!model->encode(text.substr(span.begin, span.end - span.begin), scratch, out)) {
-      return failed_precondition("the text has a character this vocabulary lacks, and so is the unk_token it names");
+      return failed_precondition("the vocabulary lacks a character of this text, and the unk_token that the file names too");
     }
   }
   return ok_status();

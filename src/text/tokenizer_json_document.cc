@@ -21,9 +21,10 @@ class LimitedMemory final : public json::memory_resource {
     left_ -= bytes;
     return ::operator new(bytes, std::align_val_t(alignment));
   }
-  void do_deallocate(void* p, size_t bytes, size_t alignment) override {
-    left_ += bytes;
-    ::operator delete(p, bytes, std::align_val_t(alignment));
+  // Boost 1.81's pool gives back a size without its own header, so the size is of no use here. Nothing is
+  // counted as free again: the pool releases everything at its end only.
+  void do_deallocate(void* p, size_t, size_t alignment) override {
+    ::operator delete(p, std::align_val_t(alignment));
   }
   bool do_is_equal(const json::memory_resource& other) const noexcept override { return this == &other; }
 

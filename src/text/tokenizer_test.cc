@@ -93,7 +93,7 @@ TEST(Tokenizer, ThreadsMayShareOne) {
 
 TEST(Tokenizer, MissingFilesAreNamed) {
   EXPECT_EQ(Tokenizer::load("tests/golden/no-such/tokenizer.json").status().code(), Code::kNotFound);
-  EXPECT_EQ(Tokenizer::load("tests/golden").status().code(), Code::kNotFound);
+  EXPECT_EQ(Tokenizer::load("tests/golden").status().code(), Code::kFailedPrecondition);  // a folder
   const Status status = Tokenizer::load_dir("tests/golden/no-such").status();
   EXPECT_EQ(status.code(), Code::kNotFound);
   EXPECT_THAT(status.message(), testing::HasSubstr("vocab.json"));

@@ -17,7 +17,7 @@ enum UnicodeClass : uint8_t {
   kUnicodeSpace = 4,            // White_Space: what \s means to the tokenisers' regex engines
   kUnicodeWord = 8,             // \w: Alphabetic, M, Nd, Pc, Join_Control
   kUnicodePunctuation = 16,     // \p{P}
-  kUnicodeNonspacingMark = 32,  // \p{Mn}
+  kUnicodeMark = 32,            // \p{M}
   kUnicodeNfcInert = 64,        // NFC_QC=Yes and combining class 0: NFC never joins it to what stands before it
 };
 

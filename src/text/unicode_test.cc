@@ -48,7 +48,8 @@ TEST(Unicode, ClassesOfCharactersThatDifferBetweenVersionsAndEngines) {
   EXPECT_FALSE(unicode_class(0x180E) & kUnicodeSpace);     // Mongolian vowel separator: no longer White_Space
   EXPECT_FALSE(unicode_class(0x200B) & kUnicodeSpace);     // zero width space is none
   EXPECT_TRUE(unicode_class(0x200D) & kUnicodeWord);       // joiner
-  EXPECT_TRUE(unicode_class(0x301) & kUnicodeNonspacingMark);
+  EXPECT_TRUE(unicode_class(0x301) & kUnicodeMark);
+  EXPECT_TRUE(unicode_class(0x903) & kUnicodeMark);         // spacing marks too
   EXPECT_FALSE(unicode_class(0x301) & kUnicodeNfcInert);
   EXPECT_TRUE(unicode_class(0xE9) & kUnicodeNfcInert);
   EXPECT_FALSE(unicode_class(0x1161) & kUnicodeNfcInert);  // Hangul vowel, joins the consonant before it

@@ -5,6 +5,7 @@
 Skips, saying so, where jinja2, the probe or the data (WEIR_DATA, default ../shared/data) is absent.
 """
 
+import functools
 import itertools
 import json
 import os
@@ -32,6 +33,9 @@ SEED = int(os.environ.get("WEIR_JINJA_SEED", "20251123"))
 # What weir refuses on purpose where Python goes on: 64-bit integers, and budgets.
 OURS_ALONE = re.compile(r"64 bit|64-bit|beyond 64|format width or precision|bytes of values|value of \d+ bytes|"
                         r"float precision is at most|repeats a")
+ADDRESS = re.compile(r"0x[0-9a-f]{8}", re.IGNORECASE)  # Python prints functions with their address
+# jinja2 folds a slice of a literal that cannot be sliced, (1)[:2], into undefined; weir refuses as it does for variables.
+FOLDED = re.compile(r"cannot slice")
 
 
 class Probe:
@@ -63,7 +67,7 @@ def compare(probe, env, template, context, immutable=True):
     got = probe(template, context, immutable)
     rendered = "ok" in want
     same = want == got if rendered else "ok" not in got
-    same |= rendered and " at 0x" in want["ok"]  # an address of this Python process
+    same |= rendered and bool(ADDRESS.search(want["ok"]))
     same |= "error" in got and bool(OURS_ALONE.search(got["error"]))
     return None if same else f"jinja2: {want}\n  weir: {got}", rendered
 
@@ -198,14 +202,44 @@ def test_refused_on_purpose(probe, snippet):
     assert "error" in probe(snippet, VARIABLES)
 
 
+class Plain:
+    """A generator whose text is the one weir prints, without the address of the moment."""
+
+    def __init__(self, generator):
+        self.generator = generator
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        return next(self.generator)
+
+    def __repr__(self):
+        return "<generator object>"
+
+
+def with_plain_generators(env):
+    def wrapped(function):
+        @functools.wraps(function)
+        def call_it(*args, **kwargs):
+            result = function(*args, **kwargs)
+            return Plain(result) if hasattr(result, "__next__") else result
+
+        return call_it
+
+    for name in ("map", "select", "reject", "selectattr", "rejectattr", "unique", "items", "batch", "slice", "reverse"):
+        env.filters[name] = wrapped(env.filters[name])
+    return env
+
+
 def test_random_expressions(probe):
-    env = goldens.environment()
+    env = with_plain_generators(goldens.environment())
     source = RandomExpressions(SEED)
     differing, rendered = [], 0
     for _ in range(RANDOM_EXPRESSIONS):
         template = source.template()
         difference, ok = compare(probe, env, template, VARIABLES)
-        if difference:
+        if difference and not FOLDED.search(difference):
             differing.append(f"{template!r}\n{difference}")
         rendered += ok
     assert rendered > RANDOM_EXPRESSIONS // 5, "hardly any expression renders: the generator is broken"

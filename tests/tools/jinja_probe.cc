@@ -1,7 +1,8 @@
 // jinja_probe: renders what tests/python/test_jinja.py sends, so that it can be compared with jinja2.
 //
 // stdin: lines of {"template": "...", "context": "<JSON text of an object>", "now": 1700000000, "immutable": true};
-// "now" and "immutable" may be absent. stdout: one line of JSON per line read: {"ok": "<text>"} or {"error": "<why>"}.
+// "now" and "immutable" may be absent. stdout: one line of JSON per line read: {"ok": "<text>"} or {"error":
+// "<why>"}.
 #include <iostream>
 #include <string>
 

@@ -96,7 +96,8 @@ Result<DevicePtr> HostDevice::map(uint64_t bytes, uint64_t bytes_max) {
   if (raw == MAP_FAILED) return exhausted(bytes_max, available);
   char* begin = static_cast<char*>(raw);
   if (huge) {
-    char* aligned = begin + (round_up(reinterpret_cast<uintptr_t>(raw), kHugeBytes) - reinterpret_cast<uintptr_t>(raw));
+    char* aligned =
+        begin + (round_up(reinterpret_cast<uintptr_t>(raw), kHugeBytes) - reinterpret_cast<uintptr_t>(raw));
     const uint64_t front = static_cast<uint64_t>(aligned - begin);
     if (front != 0) munmap(begin, front);
     if (margin != front) munmap(aligned + space, margin - front);

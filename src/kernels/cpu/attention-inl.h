@@ -13,12 +13,12 @@ struct AttentionChunk {
   int rows;
   const float* q[kRowsAttention];
   float* out[kRowsAttention];
-  int64_t length[kRowsAttention];                    // positions the row sees
-  float packed_q[kHeadDimMax * kRowsAttention];      // [head_dim][rows]
-  float m[kRowsAttention];                           // largest score so far
-  float l[kRowsAttention][16];                       // sums of exp, by lane
+  int64_t length[kRowsAttention];                // positions the row sees
+  float packed_q[kHeadDimMax * kRowsAttention];  // [head_dim][rows]
+  float m[kRowsAttention];                       // largest score so far
+  float l[kRowsAttention][16];                   // sums of exp, by lane
   float o[kRowsAttention][kHeadDimMax];
-  float p[kRowsAttention][kScoreTile];               // scores, then probabilities, of the tile
+  float p[kRowsAttention][kScoreTile];  // scores, then probabilities, of the tile
 };
 
 struct KvHead {
@@ -184,9 +184,14 @@ void attend_chunk(AttentionChunk* chunk, const KvHead& kv, float scale) {
 
 void attend(AttentionChunk* chunk, const KvHead& kv, float scale) {
   switch (kv.kv->dtype) {
-    case DType::kBF16: attend_chunk<Bf16, kRowsAttention>(chunk, kv, scale); break;
-    case DType::kF16: attend_chunk<F16, kRowsAttention>(chunk, kv, scale); break;
-    default: attend_chunk<F32, kRowsAttention>(chunk, kv, scale);
+    case DType::kBF16:
+      attend_chunk<Bf16, kRowsAttention>(chunk, kv, scale);
+      break;
+    case DType::kF16:
+      attend_chunk<F16, kRowsAttention>(chunk, kv, scale);
+      break;
+    default:
+      attend_chunk<F32, kRowsAttention>(chunk, kv, scale);
   }
   chunk->rows = 0;
 }

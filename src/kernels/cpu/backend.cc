@@ -40,7 +40,8 @@ Result<std::unique_ptr<Backend>> make_cpu_backend(const BackendOptions& options)
   WEIR_ASSIGN_OR_RETURN(const cpu::KernelTable* table, cpu::choose_table(options.isa));
   const int cpus = std::min(static_cast<int>(cpu::allowed_cpus().size()), kThreadsMax);
   const int threads = options.threads == 0 ? cpus : options.threads;
-  return std::unique_ptr<Backend>(std::make_unique<CpuBackend>(table, cpu::WorkerPool::Options{threads, options.pin}));
+  return std::unique_ptr<Backend>(
+      std::make_unique<CpuBackend>(table, cpu::WorkerPool::Options{threads, options.pin}));
 }
 
 }  // namespace weir

@@ -9,8 +9,8 @@ namespace weir::cpu {
 // Below kExpLow the result is 0 (2^n would leave the normal range at -87.3), above kExpHigh it is +infinity.
 constexpr float kMagic = 12582912.0f;
 constexpr float kLog2E = 0x1.715476p+0f;
-constexpr float kNegLn2High = -0x1.62e4p-1f;       // the first 15 bits of ln2, so that n * it is exact
-constexpr float kNegLn2Low = -0x1.7f7d1cp-20f;     // ln2 minus those
+constexpr float kNegLn2High = -0x1.62e4p-1f;    // the first 15 bits of ln2, so that n * it is exact
+constexpr float kNegLn2Low = -0x1.7f7d1cp-20f;  // ln2 minus those
 constexpr float kExpLow = -86.0f;
 constexpr float kExpHigh = 88.0f;
 constexpr float kExp7 = 1.0f / 5040, kExp6 = 1.0f / 720, kExp5 = 1.0f / 120, kExp4 = 1.0f / 24, kExp3 = 1.0f / 6,

@@ -17,20 +17,29 @@ constexpr int64_t kChunksPerThread = 4;  // enough for one slow worker's share t
 constexpr int64_t kPanelBlock = 2;       // panels a micro-kernel takes at most
 
 template <class T>
-T* raw(VecView<T> view) { return host_ptr<T>(view.data); }
+T* raw(VecView<T> view) {
+  return host_ptr<T>(view.data);
+}
 template <class T>
-T* raw(MatView<T> view) { return host_ptr<T>(view.data); }
+T* raw(MatView<T> view) {
+  return host_ptr<T>(view.data);
+}
 
 template <class A, class B>
-void check_same_shape(const A& a, const B& b) { WEIR_CHECK(a.rows == b.rows && a.cols == b.cols); }
+void check_same_shape(const A& a, const B& b) {
+  WEIR_CHECK(a.rows == b.rows && a.cols == b.cols);
+}
 
 WeightFormat row_format(DType dtype) {
   WEIR_CHECK(dtype == DType::kF32 || dtype == DType::kF16 || dtype == DType::kBF16);
-  return dtype == DType::kF32 ? WeightFormat::kF32 : dtype == DType::kF16 ? WeightFormat::kF16 : WeightFormat::kBF16;
+  return dtype == DType::kF32   ? WeightFormat::kF32
+         : dtype == DType::kF16 ? WeightFormat::kF16
+                                : WeightFormat::kBF16;
 }
 
 KvTask kv_task(const KvLayer& layer) {
-  WEIR_CHECK(layer.block_tokens >= 16 && layer.block_tokens % 16 == 0 && layer.head_dim >= 1 && layer.head_dim <= 512);
+  WEIR_CHECK(layer.block_tokens >= 16 && layer.block_tokens % 16 == 0 && layer.head_dim >= 1 &&
+             layer.head_dim <= 512);
   row_format(layer.dtype);
   return {.base = host_ptr<uint8_t>(layer.base),
           .dtype = layer.dtype,
@@ -77,9 +86,8 @@ void CpuOps::pack_rows(Stream&, const PackRowsArgs& args) {
   const int64_t first = args.row_begin / kPanel;
   const int64_t last = div_up(args.row_begin + args.row_count, kPanel);
   auto* weight = host_ptr<uint8_t>(dst.data.data);
-  pool_.parallel_for(last - first, 1, [&](int64_t begin, int64_t end) {
-    pack_panels(args, weight, first + begin, first + end);
-  });
+  pool_.parallel_for(last - first, 1,
+                     [&](int64_t begin, int64_t end) { pack_panels(args, weight, first + begin, first + end); });
 }
 
 void CpuOps::embed(Stream&, const EmbedArgs& args) {
@@ -119,16 +127,25 @@ void CpuOps::rms_norm(Stream&, const RmsNormArgs& args) {
 
 void CpuOps::add(Stream&, const AddArgs& args) {
   check_same_shape(args.x, args.y);
-  const BinaryTask task = {.a = raw(args.y), .b = nullptr, .a_stride = args.y.row_stride, .b_stride = 0,
-                           .n = args.x.cols, .out = raw(args.x), .out_stride = args.x.row_stride};
+  const BinaryTask task = {.a = raw(args.y),
+                           .b = nullptr,
+                           .a_stride = args.y.row_stride,
+                           .b_stride = 0,
+                           .n = args.x.cols,
+                           .out = raw(args.x),
+                           .out_stride = args.x.row_stride};
   over_rows(args.x.rows, args.x.cols, [&](int64_t begin, int64_t end) { table_.add(task, begin, end); });
 }
 
 void CpuOps::swiglu(Stream&, const SwigluArgs& args) {
   check_same_shape(args.gate, args.up);
   check_same_shape(args.gate, args.out);
-  const BinaryTask task = {.a = raw(args.gate), .b = raw(args.up), .a_stride = args.gate.row_stride,
-                           .b_stride = args.up.row_stride, .n = args.gate.cols, .out = raw(args.out),
+  const BinaryTask task = {.a = raw(args.gate),
+                           .b = raw(args.up),
+                           .a_stride = args.gate.row_stride,
+                           .b_stride = args.up.row_stride,
+                           .n = args.gate.cols,
+                           .out = raw(args.out),
                            .out_stride = args.out.row_stride};
   over_rows(args.gate.rows, args.gate.cols, [&](int64_t begin, int64_t end) { table_.swiglu(task, begin, end); });
 }
@@ -138,7 +155,8 @@ void CpuOps::linear(Stream&, const LinearArgs& args) {
   const int64_t rows = args.x.rows;
   WEIR_CHECK(args.x.cols == weight.k && args.out.rows == rows && args.out.cols == weight.n);
   WEIR_CHECK(args.bias.empty() || args.bias.size == weight.n);
-  WEIR_CHECK(args.workspace.bytes >= linear_workspace_bytes(rows, weight.k) && args.workspace.data.address() % 64 == 0);
+  WEIR_CHECK(args.workspace.bytes >= linear_workspace_bytes(rows, weight.k) &&
+             args.workspace.data.address() % 64 == 0);
   if (rows == 0) return;
   const int64_t row_tile = weight.format == WeightFormat::kInt8G32 ? table_.row_tile_int8 : table_.row_tile_float;
   const LinearTask task = {.format = weight.format,
@@ -172,9 +190,16 @@ void CpuOps::rope(Stream&, const RopeArgs& args) {
   const int32_t* positions = raw(args.positions);
   for (int64_t t = 0; t < args.positions.size; ++t) WEIR_CHECK(positions[t] >= 0 && positions[t] < args.cos.rows);
   const auto task_for = [&](MatView<float> x) {
-    return RopeTask{.x = raw(x), .x_stride = x.row_stride, .heads = x.cols / args.head_dim, .head_dim = args.head_dim,
-                    .half = half, .positions = positions, .cos = raw(args.cos), .sin = raw(args.sin),
-                    .cos_stride = args.cos.row_stride, .sin_stride = args.sin.row_stride};
+    return RopeTask{.x = raw(x),
+                    .x_stride = x.row_stride,
+                    .heads = x.cols / args.head_dim,
+                    .head_dim = args.head_dim,
+                    .half = half,
+                    .positions = positions,
+                    .cos = raw(args.cos),
+                    .sin = raw(args.sin),
+                    .cos_stride = args.cos.row_stride,
+                    .sin_stride = args.sin.row_stride};
   };
   const RopeTask q = task_for(args.q);
   const RopeTask k = task_for(args.k);
@@ -190,9 +215,14 @@ void CpuOps::kv_write(Stream&, const KvWriteArgs& args) {
   const int32_t* slots = raw(args.slots);
   const int64_t slot_count = args.cache.blocks * args.cache.block_tokens;
   for (int64_t t = 0; t < args.slots.size; ++t) WEIR_CHECK(slots[t] >= 0 && slots[t] < slot_count);
-  const KvWriteTask task = {.k = raw(args.k), .v = raw(args.v), .k_stride = args.k.row_stride,
-                            .v_stride = args.v.row_stride, .slots = slots, .cache = kv_task(args.cache)};
-  over_rows(args.slots.size, args.k.cols * 4, [&](int64_t begin, int64_t end) { table_.kv_write(task, begin, end); });
+  const KvWriteTask task = {.k = raw(args.k),
+                            .v = raw(args.v),
+                            .k_stride = args.k.row_stride,
+                            .v_stride = args.v.row_stride,
+                            .slots = slots,
+                            .cache = kv_task(args.cache)};
+  over_rows(args.slots.size, args.k.cols * 4,
+            [&](int64_t begin, int64_t end) { table_.kv_write(task, begin, end); });
 }
 
 void CpuOps::attention(Stream&, const AttentionArgs& args) {
@@ -210,10 +240,17 @@ void CpuOps::attention(Stream&, const AttentionArgs& args) {
     const int32_t block = tables[sequences[t] * args.block_tables.row_stride + positions[t] / cache.block_tokens];
     WEIR_CHECK(block >= 0 && block < cache.blocks);
   }
-  const AttentionTask task = {.q = raw(args.q), .q_stride = args.q.row_stride, .cache = kv_task(cache),
-                              .block_tables = tables, .table_stride = args.block_tables.row_stride,
-                              .sequences = sequences, .positions = positions, .heads = args.heads,
-                              .scale = args.scale, .out = raw(args.out), .out_stride = args.out.row_stride};
+  const AttentionTask task = {.q = raw(args.q),
+                              .q_stride = args.q.row_stride,
+                              .cache = kv_task(cache),
+                              .block_tables = tables,
+                              .table_stride = args.block_tables.row_stride,
+                              .sequences = sequences,
+                              .positions = positions,
+                              .heads = args.heads,
+                              .scale = args.scale,
+                              .out = raw(args.out),
+                              .out_stride = args.out.row_stride};
   // Units: (token tile, kv head), heads fastest, so that neighbours share nothing they write.
   const int64_t tile = std::clamp<int64_t>(8 / (args.heads / cache.kv_heads), 1, 8);
   const int64_t units = div_up(tokens, tile) * cache.kv_heads;

@@ -14,7 +14,8 @@ class CpuOps final : public Ops {
 
   uint64_t packed_bytes(WeightFormat format, int64_t n, int64_t k) const override;
   uint64_t linear_workspace_bytes(int64_t rows, int64_t k) const override;
-  uint64_t attention_workspace_bytes(int64_t tokens, int64_t heads, int64_t head_dim, int64_t context) const override;
+  uint64_t attention_workspace_bytes(int64_t tokens, int64_t heads, int64_t head_dim,
+                                     int64_t context) const override;
 
   void pack_rows(Stream& stream, const PackRowsArgs& args) override;
   void embed(Stream& stream, const EmbedArgs& args) override;

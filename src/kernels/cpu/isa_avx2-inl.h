@@ -58,9 +58,9 @@ WEIR_INLINE Int i_dot(Int acc, Weight w, int32_t x4) {
 WEIR_INLINE Reg i_to_float(Int a) { return _mm256_cvtepi32_ps(a); }
 
 // Tiles. 16 registers. Float: 6 rows x 16 columns = 12 accumulators + 2 of weights + 1 broadcast = 15; one
-// row takes 2 panels: four chains of latency 4 eat 64 bytes of bf16 in 4 cycles, twice what DRAM gives, in two streams.
-// Int8: 4 rows = 8 integer accumulators + |w| and w (4) + ones, x and a product; the float accumulators are touched
-// once in 8 steps and may live in L1.
+// row takes 2 panels: four chains of latency 4 eat 64 bytes of bf16 in 4 cycles, twice what DRAM gives, in two
+// streams. Int8: 4 rows = 8 integer accumulators + |w| and w (4) + ones, x and a product; the float accumulators
+// are touched once in 8 steps and may live in L1.
 constexpr int kRowsFloat = 6;
 constexpr int kRowsInt8 = 4;
 constexpr int kRowsAttention = 4;

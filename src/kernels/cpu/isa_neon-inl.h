@@ -34,7 +34,9 @@ WEIR_INLINE void r_store_low_bytes(uint8_t* to, Reg t) {
 using Weight = int8x16_t;
 WEIR_INLINE Weight i_weight(const uint8_t* p) { return vreinterpretq_s8_u8(vld1q_u8(p)); }
 WEIR_INLINE Int i_start(int32_t) { return vdupq_n_s32(0); }
-WEIR_INLINE Int i_dot(Int acc, Weight w, int32_t x4) { return vdotq_s32(acc, w, vreinterpretq_s8_s32(vdupq_n_s32(x4))); }
+WEIR_INLINE Int i_dot(Int acc, Weight w, int32_t x4) {
+  return vdotq_s32(acc, w, vreinterpretq_s8_s32(vdupq_n_s32(x4)));
+}
 WEIR_INLINE Reg i_to_float(Int a) { return vcvtq_f32_s32(a); }
 
 // Tiles. 32 registers. Float: 6 rows x 16 columns = 24 accumulators + 4 of weights + broadcasts; one row takes 2

@@ -11,14 +11,15 @@
 
 namespace weir::cpu {
 
-constexpr int64_t kPanel = 16;       // weight columns that lie side by side in a packed panel
-constexpr int64_t kGroup = 32;       // int8: inputs that share a scale
-constexpr int64_t kSuper = 64;       // int8: k is padded to this, so that [2][8][16][4] int8 + [2][16] f16 = 1088 B
-constexpr int64_t kSuperBytes = 1088;  // = 17 cache lines: every block starts aligned
+constexpr int64_t kPanel = 16;  // weight columns that lie side by side in a packed panel
+constexpr int64_t kGroup = 32;  // int8: inputs that share a scale
+constexpr int64_t kSuper = 64;  // int8: k is padded to this, so that [2][8][16][4] int8 + [2][16] f16 = 1088 B
+constexpr int64_t kSuperBytes = 1088;   // = 17 cache lines: every block starts aligned
 constexpr int64_t kRowGroupBytes = 40;  // prepared int8 activations: 32 int8, one f32 scale, one i32 -128 * sum
 
 // Ops::linear once its views are raw memory. Weights: panel p at weight + p * panel_bytes; f32/f16/bf16 panels are
-// [k][16], int8 panels [k_padded / 64]{ int8 [2][8][16][4]; f16 [2][16] }: inputs in fours, as dot instructions eat.
+// [k][16], int8 panels [k_padded / 64]{ int8 [2][8][16][4]; f16 [2][16] }: inputs in fours, as dot instructions
+// eat.
 struct LinearTask {
   WeightFormat format;
   int64_t rows, k, n;
@@ -55,7 +56,7 @@ struct EmbedTask {
 };
 
 struct RopeTask {
-  float* x;  // [tokens, heads * head_dim]
+  float* x;                                 // [tokens, heads * head_dim]
   int64_t x_stride, heads, head_dim, half;  // half = rotary / 2
   const int32_t* positions;
   const float *cos, *sin;
@@ -113,8 +114,8 @@ struct KernelTable {
   void (*attention)(const AttentionTask&, int64_t token_begin, int64_t token_end, int64_t kv_head);
 };
 
-// Filled by the translation unit of that name; null where this build has no such code. Whether the CPU can run it is
-// isa.h's question.
+// Filled by the translation unit of that name; null where this build has no such code. Whether the CPU can run it
+// is isa.h's question.
 const KernelTable* scalar_table();
 const KernelTable* avx2_table();
 const KernelTable* avx512_table();

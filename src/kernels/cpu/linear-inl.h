@@ -1,13 +1,14 @@
 // Linear: y = x W^T on packed panels (layout: kernel_table.h). Included by the per-ISA translation units after
 // vec16-inl.h.
 //
-// A micro-kernel takes R rows and P panels and runs the whole of k with its accumulators in registers: one fma chain
-// per output, so that R, P and the cut into workers cannot change a bit. Nothing is blocked along k: a row tile
-// streams 4R bytes and a panel 32 or 64 bytes per k, against R*P/ (FMA rate) cycles, which L2 supplies (AVX-512 12x2
-// bf16: 112 bytes in 24 cycles; L2 gives 32 a cycle). Weights come from DRAM once, for the first row tile of a block
-// of panels; the block is small enough to be in L2 for the others.
+// A micro-kernel takes R rows and P panels and runs the whole of k with its accumulators in registers: one fma
+// chain per output, so that R, P and the cut into workers cannot change a bit. Nothing is blocked along k: a row
+// tile streams 4R bytes and a panel 32 or 64 bytes per k, against R*P/ (FMA rate) cycles, which L2 supplies
+// (AVX-512 12x2 bf16: 112 bytes in 24 cycles; L2 gives 32 a cycle). Weights come from DRAM once, for the first row
+// tile of a block of panels; the block is small enough to be in L2 for the others.
 
-constexpr int64_t kPrefetchBytes = 2048;  // ahead in each panel: ~100 ns of DRAM latency at 20 bytes/ns, in every stream
+constexpr int64_t kPrefetchBytes =
+    2048;  // ahead in each panel: ~100 ns of DRAM latency at 20 bytes/ns, in every stream
 
 WEIR_INLINE int64_t tile_row(const LinearTask& task, int64_t tile) { return tile * task.rows / task.tiles; }
 
@@ -48,8 +49,8 @@ WEIR_INLINE void float_step(const float* x, const uint8_t* const* w, int64_t k, 
 template <class T, int R, int P>
 void float_kernel(const LinearTask& task, int64_t row, int64_t panel) {
   constexpr int64_t kStep = 64 / (kPanel * T::kBytes) * 2;  // k per two cache lines of a panel
-  const float* x = R == 1 ? task.x + row * task.x_stride
-                          : reinterpret_cast<const float*>(task.scratch) + row * task.k;
+  const float* x =
+      R == 1 ? task.x + row * task.x_stride : reinterpret_cast<const float*>(task.scratch) + row * task.k;
   const uint8_t* w[P];
   for (int p = 0; p < P; ++p) w[p] = task.weight + (panel + p) * task.panel_bytes;
   Reg acc[R][P * kRegs];
@@ -82,7 +83,9 @@ struct FloatKernels {
 template <class T>
 struct FloatKernelsOf : FloatKernels {
   template <int R, int P>
-  static void run(const LinearTask& task, int64_t row, int64_t panel) { float_kernel<T, R, P>(task, row, panel); }
+  static void run(const LinearTask& task, int64_t row, int64_t panel) {
+    float_kernel<T, R, P>(task, row, panel);
+  }
 };
 
 // ---- int8 weights. Prepared activations of a tile: per group of 32 { int8 [8][R][4], f32 [R], i32 [R] }. ----
@@ -121,8 +124,11 @@ void prepare_int8_tile(const LinearTask& task, int64_t tile) {
     const float* x = task.x + (first + r) * task.x_stride;
     for (int64_t g = 0; g < groups; ++g) {
       const int64_t left = task.k - g * kGroup;
-      prepare_int8_group(x + g * kGroup, left < 0 ? 0 : left < kGroup ? left : kGroup, rows, r,
-                         to + g * rows * kRowGroupBytes);
+      prepare_int8_group(x + g * kGroup,
+                         left < 0        ? 0
+                         : left < kGroup ? left
+                                         : kGroup,
+                         rows, r, to + g * rows * kRowGroupBytes);
     }
   }
 }
@@ -195,7 +201,9 @@ struct Int8Kernels {
   static constexpr int kRows = kRowsInt8;
   static constexpr int panels(int rows) { return panels_int8(rows); }
   template <int R, int P>
-  static void run(const LinearTask& task, int64_t row, int64_t panel) { int8_kernel<R, P>(task, row, panel); }
+  static void run(const LinearTask& task, int64_t row, int64_t panel) {
+    int8_kernel<R, P>(task, row, panel);
+  }
 };
 
 // ---- choosing R and P ----
@@ -238,9 +246,13 @@ void linear_prepare(const LinearTask& task, int64_t begin, int64_t end) {
 
 void linear_panels(const LinearTask& task, int64_t begin, int64_t end) {
   switch (task.format) {
-    case WeightFormat::kF32: return run_panels<FloatKernelsOf<F32>>(task, begin, end);
-    case WeightFormat::kF16: return run_panels<FloatKernelsOf<F16>>(task, begin, end);
-    case WeightFormat::kBF16: return run_panels<FloatKernelsOf<Bf16>>(task, begin, end);
-    case WeightFormat::kInt8G32: return run_panels<Int8Kernels>(task, begin, end);
+    case WeightFormat::kF32:
+      return run_panels<FloatKernelsOf<F32>>(task, begin, end);
+    case WeightFormat::kF16:
+      return run_panels<FloatKernelsOf<F16>>(task, begin, end);
+    case WeightFormat::kBF16:
+      return run_panels<FloatKernelsOf<Bf16>>(task, begin, end);
+    case WeightFormat::kInt8G32:
+      return run_panels<Int8Kernels>(task, begin, end);
   }
 }

@@ -25,7 +25,8 @@ void pack_float_row(const PackRowsArgs& args, int64_t row, uint8_t* panel, int64
     for (int64_t k = 0; k < args.dst.k; ++k) std::memcpy(to + k * kPanel * 2, from + k * 2, 2);
     return;
   }
-  for (int64_t k = 0; k < args.dst.k; ++k) store_element(dtype, to + k * kPanel * bytes, source_element(args, row, k));
+  for (int64_t k = 0; k < args.dst.k; ++k)
+    store_element(dtype, to + k * kPanel * bytes, source_element(args, row, k));
 }
 
 // The stored scale is the rounded one and the integers refer to it, so that only the clamp at 127 adds to the error
@@ -45,8 +46,8 @@ void pack_int8_group(const PackRowsArgs& args, int64_t row, int64_t group, uint8
   for (int64_t i = 0; i < kGroup; ++i) {
     const float q = scale > 0.0f ? x[i] / scale : 0.0f;
     const float clamped = q >= 127.0f ? 127.0f : q <= -127.0f ? -127.0f : q == q ? q : 0.0f;
-    panel[panel_int8_offset(begin + i, lane)] = static_cast<uint8_t>(
-        static_cast<int8_t>(std::bit_cast<uint32_t>(clamped + kMagic) & 0xffu));
+    panel[panel_int8_offset(begin + i, lane)] =
+        static_cast<uint8_t>(static_cast<int8_t>(std::bit_cast<uint32_t>(clamped + kMagic) & 0xffu));
   }
 }
 
@@ -60,7 +61,8 @@ void pack_row(const PackRowsArgs& args, int64_t row, uint8_t* panel) {
 void zero_lane(const PackedWeight& weight, uint8_t* panel, int64_t lane) {
   if (weight.format != WeightFormat::kInt8G32) {
     const int64_t bytes = element_bytes(element_type(weight.format));
-    for (int64_t k = 0; k < weight.k; ++k) std::memset(panel + (k * kPanel + lane) * bytes, 0, static_cast<size_t>(bytes));
+    for (int64_t k = 0; k < weight.k; ++k)
+      std::memset(panel + (k * kPanel + lane) * bytes, 0, static_cast<size_t>(bytes));
     return;
   }
   const int64_t k_padded = (weight.k + kSuper - 1) / kSuper * kSuper;

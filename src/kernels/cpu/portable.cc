@@ -75,7 +75,8 @@ void portable_kv_write(const KvWriteTask& task, int64_t begin, int64_t end) {
       case DType::kF16:
         write_token(task, t, [](uint8_t* at, float x) { store_element(DType::kF16, at, x); });
         break;
-      default: write_token(task, t, [](uint8_t* at, float x) { store_element(DType::kF32, at, x); });
+      default:
+        write_token(task, t, [](uint8_t* at, float x) { store_element(DType::kF32, at, x); });
     }
   }
 }

@@ -15,9 +15,14 @@ namespace weir::cpu {
 inline float load_element(DType dtype, const uint8_t* at) {
   uint16_t half;
   switch (dtype) {
-    case DType::kBF16: std::memcpy(&half, at, 2); return f32_from_bf16(half);
-    case DType::kF16: std::memcpy(&half, at, 2); return f32_from_f16(half);
-    default: break;
+    case DType::kBF16:
+      std::memcpy(&half, at, 2);
+      return f32_from_bf16(half);
+    case DType::kF16:
+      std::memcpy(&half, at, 2);
+      return f32_from_f16(half);
+    default:
+      break;
   }
   float value;
   std::memcpy(&value, at, 4);
@@ -27,9 +32,16 @@ inline float load_element(DType dtype, const uint8_t* at) {
 inline void store_element(DType dtype, uint8_t* at, float value) {
   uint16_t half;
   switch (dtype) {
-    case DType::kBF16: half = bf16_from_f32(value); std::memcpy(at, &half, 2); return;
-    case DType::kF16: half = f16_from_f32(value); std::memcpy(at, &half, 2); return;
-    default: std::memcpy(at, &value, 4);
+    case DType::kBF16:
+      half = bf16_from_f32(value);
+      std::memcpy(at, &half, 2);
+      return;
+    case DType::kF16:
+      half = f16_from_f32(value);
+      std::memcpy(at, &half, 2);
+      return;
+    default:
+      std::memcpy(at, &value, 4);
   }
 }
 

@@ -1,5 +1,5 @@
-// The reference: every kernel as plainly as its definition in ops.h reads. Tests hold every other instruction set to
-// these bits, and hold these to double precision. Slow on purpose; it also runs where nothing better is known.
+// The reference: every kernel as plainly as its definition in ops.h reads. Tests hold every other instruction set
+// to these bits, and hold these to double precision. Slow on purpose; it also runs where nothing better is known.
 
 #include <cmath>
 #include <cstdint>
@@ -62,8 +62,11 @@ void linear_prepare(const LinearTask& task, int64_t begin, int64_t end) {
       int8_t q[kGroup];
       float scale;
       int32_t offset;
-      quantise_group(task.x + row * task.x_stride + g * kGroup, left < 0 ? 0 : left < kGroup ? left : kGroup, q,
-                     &scale, &offset);
+      quantise_group(task.x + row * task.x_stride + g * kGroup,
+                     left < 0        ? 0
+                     : left < kGroup ? left
+                                     : kGroup,
+                     q, &scale, &offset);
       std::memcpy(to, q, 32);
       std::memcpy(to + 32, &scale, 4);
       std::memcpy(to + 36, &offset, 4);

@@ -46,7 +46,8 @@ struct Bytes64 {  // zeroed bytes on a cache line
 
 class Comparison {
  public:
-  Comparison(const KernelTable& got, const KernelTable& want, int stride) : got_(got), want_(want), stride_(stride) {}
+  Comparison(const KernelTable& got, const KernelTable& want, int stride)
+      : got_(got), want_(want), stride_(stride) {}
   CompareResult run() {
     for (auto format : {WeightFormat::kF32, WeightFormat::kF16, WeightFormat::kBF16, WeightFormat::kInt8G32}) {
       for (int64_t n : {1, 15, 16, 17, 33, 70, 130, 300}) {
@@ -110,8 +111,20 @@ class Comparison {
     pack_panels({source.data(), DType::kF32, 0, n, dst}, weight.data, 0, panels);
     for (int mode = 0; mode < 4; ++mode) {
       Floats reference = before;
-      LinearTask task{format, kRows, k, n, x.data(), k + 3, weight.data, bytes, mode & 1 ? bias.data() : nullptr,
-                      reference.data(), n + 5, (mode & 2) != 0, scratch.data, 0};
+      LinearTask task{format,
+                      kRows,
+                      k,
+                      n,
+                      x.data(),
+                      k + 3,
+                      weight.data,
+                      bytes,
+                      mode & 1 ? bias.data() : nullptr,
+                      reference.data(),
+                      n + 5,
+                      (mode & 2) != 0,
+                      scratch.data,
+                      0};
       run_linear(want_, task);
       for (int64_t rows = 1; rows <= kRows; ++rows) {
         const int64_t first = below(kRows - rows + 1);
@@ -149,7 +162,8 @@ class Comparison {
     const int64_t stride = 2 * n + 1;
     Floats fused(7 * stride), a(7 * n), b(7 * n);
     fill(&fused, 4.0f);
-    const float special[] = {0.0f, -0.0f, 87.9f, 88.1f, -87.9f, -88.1f, 1e30f, -1e30f, 1e-40f, 85.99f, 86.01f, -200.0f};
+    const float special[] = {0.0f,  -0.0f,  87.9f,  88.1f,  -87.9f, -88.1f,
+                             1e30f, -1e30f, 1e-40f, 85.99f, 86.01f, -200.0f};
     for (int64_t i = 0; i < std::min<int64_t>(n, 12); ++i) fused[3 * stride + i] = special[i];
     want_.swiglu({fused.data(), fused.data() + n, stride, stride, n, a.data(), n}, 0, 7);
     got_.swiglu({fused.data(), fused.data() + n, stride, stride, n, b.data(), n}, 0, 7);
@@ -165,15 +179,22 @@ class Comparison {
     const int64_t blocks = sequences * per_sequence + 2;
     Bytes64 pool(blocks * static_cast<int64_t>(geometry.block_bytes()));
     std::memset(pool.data, 0xff, pool.raw.size() - 64);  // NaN in all three types
-    const KvTask kv{pool.data, dtype, block_tokens, kv_heads, head_dim, static_cast<int64_t>(geometry.block_bytes()),
-                    static_cast<int64_t>(geometry.head_bytes()), static_cast<int64_t>(geometry.k_bytes())};
+    const KvTask kv{pool.data,
+                    dtype,
+                    block_tokens,
+                    kv_heads,
+                    head_dim,
+                    static_cast<int64_t>(geometry.block_bytes()),
+                    static_cast<int64_t>(geometry.head_bytes()),
+                    static_cast<int64_t>(geometry.k_bytes())};
     std::vector<int32_t> ids(static_cast<size_t>(blocks));
     for (size_t i = 0; i < ids.size(); ++i) ids[i] = static_cast<int32_t>(i);
     std::shuffle(ids.begin(), ids.end(), random_);
     std::vector<int32_t> sequence_of, positions;
     for (int32_t s = 0; s < sequences; ++s) {
       const int64_t length = 1 + below(longest), rows = std::min<int64_t>(length, 1 + below(s == 1 ? 12 : 2));
-      for (int64_t p = 0; p < length; ++p) write_position(kv, ids[static_cast<size_t>(s * per_sequence + p / block_tokens)], p);
+      for (int64_t p = 0; p < length; ++p)
+        write_position(kv, ids[static_cast<size_t>(s * per_sequence + p / block_tokens)], p);
       for (int64_t r = 0; r < rows; ++r) {
         sequence_of.push_back(s);
         positions.push_back(static_cast<int32_t>(length - rows + r));
@@ -182,17 +203,21 @@ class Comparison {
     const int64_t tokens = static_cast<int64_t>(positions.size()), stride = heads * head_dim + 3;
     Floats q(tokens * stride), a(tokens * stride), b(tokens * stride);
     fill(&q, 2.0f);
-    AttentionTask task{q.data(), stride, kv, ids.data(), per_sequence, sequence_of.data(), positions.data(), heads,
-                       1.0f / std::sqrt(static_cast<float>(head_dim)), a.data(), stride};
+    AttentionTask task{q.data(),         stride,       kv,
+                       ids.data(),       per_sequence, sequence_of.data(),
+                       positions.data(), heads,        1.0f / std::sqrt(static_cast<float>(head_dim)),
+                       a.data(),         stride};
     for (int64_t h = 0; h < kv_heads; ++h) want_.attention(task, 0, tokens, h);
     task.out = b.data();
     const int64_t cut = below(tokens + 1);
     for (int64_t h = 0; h < kv_heads; ++h) got_.attention(task, 0, cut, h), got_.attention(task, cut, tokens, h);
-    const std::string where = "attention " + std::string(dtype_name(dtype)) + " head_dim=" + std::to_string(head_dim) +
-                              " group=" + std::to_string(group) + " block_tokens=" + std::to_string(block_tokens);
+    const std::string where = "attention " + std::string(dtype_name(dtype)) +
+                              " head_dim=" + std::to_string(head_dim) + " group=" + std::to_string(group) +
+                              " block_tokens=" + std::to_string(block_tokens);
     expect_same(b.data(), a.data(), tokens * stride, where);
     for (int64_t i = 0; i < tokens * stride; ++i) {
-      if (!std::isfinite(b[i]) && result_.mismatch.empty()) result_.mismatch = where + ": stale memory reached a result";
+      if (!std::isfinite(b[i]) && result_.mismatch.empty())
+        result_.mismatch = where + ": stale memory reached a result";
     }
   }
 
@@ -200,7 +225,8 @@ class Comparison {
     std::vector<float> k(static_cast<size_t>(kv.kv_heads * kv.head_dim)), v(k.size());
     for (auto& value : k) value = normal();
     for (auto& value : v) value = normal();
-    const int32_t slot = block * static_cast<int32_t>(kv.block_tokens) + static_cast<int32_t>(position % kv.block_tokens);
+    const int32_t slot =
+        block * static_cast<int32_t>(kv.block_tokens) + static_cast<int32_t>(position % kv.block_tokens);
     portable_kv_write({k.data(), v.data(), 0, 0, &slot, kv}, 0, 1);
   }
 

@@ -13,9 +13,10 @@ struct CompareResult {
   std::string mismatch;  // empty, or the first difference with everything needed to repeat it
 };
 
-// Every op x dtype x awkward length, rows 1..40, misaligned inputs, panels cut anywhere, guard values around outputs,
-// and recycled KV memory full of NaN. A row's reference is computed once, in one large call, so agreement also
-// shows that a row does not depend on how many others there are. `stride` skips cases for slow emulators; 1 = all.
+// Every op x dtype x awkward length, rows 1..40, misaligned inputs, panels cut anywhere, guard values around
+// outputs, and recycled KV memory full of NaN. A row's reference is computed once, in one large call, so agreement
+// also shows that a row does not depend on how many others there are. `stride` skips cases for slow emulators; 1 =
+// all.
 CompareResult compare_tables(const KernelTable& got, const KernelTable& want, int stride);
 
 }  // namespace weir::cpu

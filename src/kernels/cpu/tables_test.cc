@@ -30,7 +30,8 @@ TEST(KernelBits, ComparisonNoticesOneBit) {
   KernelTable broken = *scalar_table();
   broken.swiglu = [](const BinaryTask& task, int64_t begin, int64_t end) {
     scalar_table()->swiglu(task, begin, end);
-    if (task.n >= 32 && end == 7) task.out[5 * task.out_stride] = std::nextafter(task.out[5 * task.out_stride], 1e9f);
+    if (task.n >= 32 && end == 7)
+      task.out[5 * task.out_stride] = std::nextafter(task.out[5 * task.out_stride], 1e9f);
   };
   const CompareResult result = compare_tables(broken, *scalar_table(), 16);
   EXPECT_NE(result.mismatch.find("swiglu n="), std::string::npos) << result.mismatch;

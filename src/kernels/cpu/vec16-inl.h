@@ -1,5 +1,5 @@
-// V16: sixteen f32 lanes whatever the register width, so that one body gives the same bits on every instruction set.
-// Included by the per-ISA translation units, inside their namespaces, after isa_<name>-inl.h has defined
+// V16: sixteen f32 lanes whatever the register width, so that one body gives the same bits on every instruction
+// set. Included by the per-ISA translation units, inside their namespaces, after isa_<name>-inl.h has defined
 //   Reg, kLanes        a float register and its lanes
 //   r_fma(a, b, c)     a*b + c, rounded once
 //   r_select_lt(x, y, a, b)   x < y ? a : b by lane, false where either is NaN
@@ -13,11 +13,11 @@ struct V16 {
 };
 
 #define WEIR_EACH for (int weir_i = 0; weir_i < kRegs; ++weir_i)
-#define WEIR_V16_BINARY(name, op)                            \
-  WEIR_INLINE V16 name(V16 a, V16 b) {                       \
-    V16 out;                                                 \
-    WEIR_EACH out.r[weir_i] = op(a.r[weir_i], b.r[weir_i]);  \
-    return out;                                              \
+#define WEIR_V16_BINARY(name, op)                           \
+  WEIR_INLINE V16 name(V16 a, V16 b) {                      \
+    V16 out;                                                \
+    WEIR_EACH out.r[weir_i] = op(a.r[weir_i], b.r[weir_i]); \
+    return out;                                             \
   }
 WEIR_V16_BINARY(v_add, r_add)
 WEIR_V16_BINARY(v_sub, r_sub)

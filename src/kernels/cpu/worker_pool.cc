@@ -112,7 +112,8 @@ void WorkerPool::work(uint32_t generation) {
     if (static_cast<uint32_t>(ticket >> 32) != generation || begin >= count) return;
     const int64_t end = begin + chunk < count ? begin + chunk : count;
     const uint64_t claimed = uint64_t{generation} << 32 | static_cast<uint64_t>(end);
-    if (!ticket_.compare_exchange_weak(ticket, claimed, std::memory_order_acq_rel, std::memory_order_acquire)) continue;
+    if (!ticket_.compare_exchange_weak(ticket, claimed, std::memory_order_acq_rel, std::memory_order_acquire))
+      continue;
     call(context, begin, end);
     const uint32_t length = static_cast<uint32_t>(end - begin);
     const uint32_t done = done_.fetch_add(length) + length;

@@ -1,11 +1,11 @@
 // WorkerPool: splits one op's work over threads and waits for it. The calling thread is worker 0.
 //
 // Owner: the CPU backend. Thread: parallel_for from one thread only (the executor). Limits: threads fixed at
-// construction; after it nothing allocates and no lock is taken. Chunks are claimed by compare-and-swap, so a worker
-// that the kernel has not scheduled costs nothing: the others, at least the caller, take its share. The caller waits
-// only for chunks that somebody has begun.
-// Workers spin for about 30 us between jobs, the gap between two ops of a layer, then sleep in a futex: an idle
-// process uses no CPU. Never runs work after parallel_for returned.
+// construction; after it nothing allocates and no lock is taken. Chunks are claimed by compare-and-swap, so a
+// worker that the kernel has not scheduled costs nothing: the others, at least the caller, take its share. The
+// caller waits only for chunks that somebody has begun. Workers spin for about 30 us between jobs, the gap between
+// two ops of a layer, then sleep in a futex: an idle process uses no CPU. Never runs work after parallel_for
+// returned.
 #pragma once
 
 #include <atomic>
@@ -15,8 +15,8 @@
 
 namespace weir::cpu {
 
-std::vector<int> allowed_cpus();            // CPUs this process may run on, ascending; at least one entry
-void pin_calling_thread_to(int cpu);        // best effort: containers may forbid it
+std::vector<int> allowed_cpus();      // CPUs this process may run on, ascending; at least one entry
+void pin_calling_thread_to(int cpu);  // best effort: containers may forbid it
 
 class WorkerPool {
  public:
@@ -32,8 +32,9 @@ class WorkerPool {
   int threads() const { return static_cast<int>(workers_.size()) + 1; }
   void bind_calling_thread();  // pins it as worker 0, where pinning is on
 
-  // Calls body(begin, end) for disjoint ranges that cover [0, count), each at most `chunk` long (one range where there
-  // are no workers). Returns when all are done; what they wrote is visible. REQUIRES count < 2^31, chunk >= 1.
+  // Calls body(begin, end) for disjoint ranges that cover [0, count), each at most `chunk` long (one range where
+  // there are no workers). Returns when all are done; what they wrote is visible. REQUIRES count < 2^31, chunk
+  // >= 1.
   template <class Body>
   void parallel_for(int64_t count, int64_t chunk, const Body& body) {
     if (count <= chunk || workers_.empty()) {

@@ -50,9 +50,7 @@ TEST(WorkerPool, SurvivesOversubscriptionAndRaces) {
 TEST(WorkerPool, WakesSleepersAndIdleCostsNothing) {
   WorkerPool pool({.threads = 4, .pin = false});
   std::atomic<int> ran{0};
-  const auto job = [&] {
-    pool.parallel_for(64, 1, [&](int64_t, int64_t) { ran.fetch_add(1); });
-  };
+  const auto job = [&] { pool.parallel_for(64, 1, [&](int64_t, int64_t) { ran.fetch_add(1); }); };
   job();
   timespec pause{0, 20'000'000};
   nanosleep(&pause, nullptr);  // workers stop spinning

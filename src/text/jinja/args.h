@@ -1,5 +1,5 @@
-// Args: what a template passed to a filter, test, method or function, and Bound, which matches it with the names the
-// callee declares. Lives on the stack of one call.
+// Args: what a template passed to a filter, test, method or function, and Bound, which matches it with the names
+// the callee declares. Lives on the stack of one call.
 #pragma once
 
 #include <initializer_list>
@@ -33,7 +33,7 @@ class Bound {
   const Value* get(size_t i) const { return slots_[i]; }  // nullptr when absent
   bool given(size_t i) const { return slots_[i] != nullptr && !slots_[i]->is(Kind::kNone); }
   bool flag(size_t i, bool fallback) const { return slots_[i] == nullptr ? fallback : truthy(*slots_[i]); }
-  int64_t integer(size_t i, int64_t fallback);       // fails the render for other types
+  int64_t integer(size_t i, int64_t fallback);                 // fails the render for other types
   std::string_view text(size_t i, std::string_view fallback);  // likewise; valid while the Args live
 
  private:

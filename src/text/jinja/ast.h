@@ -1,6 +1,6 @@
-// The syntax tree of one template. Built once by the parser, then immutable and read by any number of renders at the
-// same time, so it holds no Value (those are counted without atomics): constants are plain data, made into values by
-// each render. Names of variables are numbered: symbol i is program.symbols[i].
+// The syntax tree of one template. Built once by the parser, then immutable and read by any number of renders at
+// the same time, so it holds no Value (those are counted without atomics): constants are plain data, made into
+// values by each render. Names of variables are numbered: symbol i is program.symbols[i].
 #pragma once
 
 #include <cstdint>
@@ -39,22 +39,26 @@ struct CallArgs {
 };
 
 enum class ExprKind : uint8_t {
-  kConst,    // index: constant
-  kName,     // index: symbol
-  kAttr,     // kids[0].name
-  kItem,     // kids[0][kids[1]]
-  kSlice,    // kids[0][kids[1]:kids[2]:kids[3]], absent ones null
-  kCall,     // kids[0](call)
-  kFilter,   // kids[0]|name(call); kids[0] null: the block's text
-  kTest,     // kids[0] is name(call)
-  kNegate, kPlus, kNot,
+  kConst,   // index: constant
+  kName,    // index: symbol
+  kAttr,    // kids[0].name
+  kItem,    // kids[0][kids[1]]
+  kSlice,   // kids[0][kids[1]:kids[2]:kids[3]], absent ones null
+  kCall,    // kids[0](call)
+  kFilter,  // kids[0]|name(call); kids[0] null: the block's text
+  kTest,    // kids[0] is name(call)
+  kNegate,
+  kPlus,
+  kNot,
   kArith,    // kids[0] arith kids[1]
   kCompare,  // kids[0] compares[0] kids[1] compares[1] kids[2] ...
-  kAnd, kOr,
-  kConcat,   // all kids
-  kCond,     // kids[0] if kids[1] else kids[2] (or null)
-  kList, kTuple,
-  kDict,     // key, value, key, value
+  kAnd,
+  kOr,
+  kConcat,  // all kids
+  kCond,    // kids[0] if kids[1] else kids[2] (or null)
+  kList,
+  kTuple,
+  kDict,  // key, value, key, value
 };
 
 struct Expr {
@@ -100,7 +104,8 @@ enum class StmtKind : uint8_t {
   kFilter,    // expr over body
   kWith,      // withs, body
   kScope,     // body in a scope of its own ({% generation %})
-  kBreak, kContinue,
+  kBreak,
+  kContinue,
 };
 
 struct Stmt {

@@ -68,22 +68,30 @@ bool equals_at(Heap& heap, const Value& a, const Value& b, int depth) {
   switch (a.kind()) {
     case Kind::kUndefined:
     case Kind::kMissing:
-    case Kind::kNone: return true;
+    case Kind::kNone:
+      return true;
     case Kind::kString:
       return a.text().size() == b.text().size() && heap.step_bytes(a.text().size()) && a.text() == b.text();
-    case Kind::kSeq: return seq_equals(heap, a.seq(), b.seq(), depth);
-    case Kind::kDict: return dict_equals(heap, a.dict(), b.dict(), depth);
-    default: return false;
+    case Kind::kSeq:
+      return seq_equals(heap, a.seq(), b.seq(), depth);
+    case Kind::kDict:
+      return dict_equals(heap, a.dict(), b.dict(), depth);
+    default:
+      return false;
   }
 }
 
 bool order_ok(Compare op, int order) {
   if (order == 2) return false;
   switch (op) {
-    case Compare::kLt: return order < 0;
-    case Compare::kLe: return order <= 0;
-    case Compare::kGt: return order > 0;
-    default: return order >= 0;
+    case Compare::kLt:
+      return order < 0;
+    case Compare::kLe:
+      return order <= 0;
+    case Compare::kGt:
+      return order > 0;
+    default:
+      return order >= 0;
   }
 }
 
@@ -144,11 +152,16 @@ bool equals(Heap& heap, const Value& a, const Value& b) { return equals_at(heap,
 
 bool compare(Heap& heap, Compare op, const Value& a, const Value& b) {
   switch (op) {
-    case Compare::kEq: return equals(heap, a, b);
-    case Compare::kNe: return !equals(heap, a, b);
-    case Compare::kIn: return contains(heap, b, a);
-    case Compare::kNotIn: return !contains(heap, b, a);
-    default: return compare_order(heap, op, a, b, 0);
+    case Compare::kEq:
+      return equals(heap, a, b);
+    case Compare::kNe:
+      return !equals(heap, a, b);
+    case Compare::kIn:
+      return contains(heap, b, a);
+    case Compare::kNotIn:
+      return !contains(heap, b, a);
+    default:
+      return compare_order(heap, op, a, b, 0);
   }
 }
 
@@ -160,7 +173,8 @@ bool contains(Heap& heap, const Value& container, const Value& item) {
     }
     const std::string_view text = container.text();
     heap.step_bytes(text.size());
-    return item.text().empty() || memmem(text.data(), text.size(), item.text().data(), item.text().size()) != nullptr;
+    return item.text().empty() ||
+           memmem(text.data(), text.size(), item.text().data(), item.text().size()) != nullptr;
   }
   if (container.is(Kind::kDict) || (container.is(Kind::kSeq) && container.seq()->flavour == SeqKind::kKeys)) {
     if (!hashable(item)) {

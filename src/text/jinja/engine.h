@@ -1,6 +1,6 @@
-// Engine: parse a template once, render it as often as wanted. chat_template.h is the public face; this one also takes
-// limits and a frozen clock, for the tests, the differential probe and the fuzzer.
-// Thread: a Template is immutable; any thread may render, each render has its own heap.
+// Engine: parse a template once, render it as often as wanted. chat_template.h is the public face; this one also
+// takes limits and a frozen clock, for the tests, the differential probe and the fuzzer. Thread: a Template is
+// immutable; any thread may render, each render has its own heap.
 #pragma once
 
 #include <memory>
@@ -19,7 +19,8 @@ class Template {
   // ERRORS: kInvalidArgument naming the line.
   static Result<Template> parse(std::string_view source);
   // context_json: a JSON object; its members are the template's variables.
-  // ERRORS: kInvalidArgument for bad JSON, an error in the template, raise_exception (its message alone) or a limit.
+  // ERRORS: kInvalidArgument for bad JSON, an error in the template, raise_exception (its message alone) or a
+  // limit.
   Result<std::string> render(std::string_view context_json, const Options& options) const;
 
  private:

@@ -23,6 +23,16 @@ FilterFn find_text_filter(std::string_view name);
 FilterFn find_sequence_filter(std::string_view name);
 FilterFn find_select_filter(std::string_view name);
 
+// jinja2's generators compute nothing until they are read, so neither do their errors show. A filter wrapped in
+// lazy is computed at once into `out`, and an error on the way waits in `out` behind the items made before it.
+// kFill RETURNS: false for wrong arguments, which are an error at once.
+template <bool (*kFill)(Interp&, const Value& input, const Args&, Seq& out)>
+Value lazy(Interp& in, const Value& input, const Args& args) {
+  const Value out = make_seq(in.heap, SeqKind::kIterator);
+  if (kFill(in, input, args, *out.seq())) out.seq()->error = in.heap.postpone();
+  return out;
+}
+
 // Follows "a.b.0" or an integer through items and attributes, as |map(attribute=...) does.
 class AttrPath {
  public:

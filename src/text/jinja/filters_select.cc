@@ -1,58 +1,50 @@
 // map, select, reject, selectattr, rejectattr and attr: filters that use other filters, tests and attributes.
-//
-// jinja2 makes these lazily; here they are computed at once and can be read once, which only differs when an error
-// hides behind items that are never read.
 #include "text/jinja/filters.h"
 
 namespace weir::jinja {
 namespace {
 
-Value map_attribute(Interp& in, const std::vector<Value>& items, const Args& args) {
+bool map_attribute(Interp& in, const std::vector<Value>& items, const Args& args, Seq& out) {
   Bound b(in.heap, "map", args, {"attribute", "default"});
-  if (!b.ok()) return {};
+  if (!b.ok()) return true;
   AttrPath path(in, *b.get(0));
   if (b.given(1)) path.set_default(b.get(1));
-  Value out = make_seq(in.heap, SeqKind::kIterator);
   for (const Value& item : items) {
-    out.seq()->push(path.get(item));
-    if (!in.heap.step()) return {};
+    Value v = path.get(item);
+    if (!in.heap.step()) break;
+    out.push(std::move(v));
   }
-  return out;
+  return true;
 }
 
-// Falsy values, such as none, map to nothing; jinja2 does not even look at the arguments then.
-bool source_items(Interp& in, const Value& v, std::vector<Value>& items) {
-  return !truthy(v) || iterate(in.heap, v, items);
-}
-
-Value map(Interp& in, const Value& v, const Args& args) {
+bool map(Interp& in, const Value& v, const Args& args, Seq& out) {
   std::vector<Value> items;
-  Value out = make_seq(in.heap, SeqKind::kIterator);
-  if (!source_items(in, v, items)) return {};
-  if (!truthy(v)) return out;
-  if (args.positional.empty() && args.find("attribute") != nullptr) return map_attribute(in, items, args);
-  if (args.positional.empty()) return in.fail("map needs a filter or attribute=");
+  if (!truthy(v)) return true;  // none, 0 and the like map to nothing, and the arguments are not looked at
+  if (args.positional.empty() && args.find("attribute") == nullptr)
+    in.heap.fail("map needs a filter or attribute=");
+  if (!iterate(in.heap, v, items)) return true;
+  if (args.positional.empty()) return map_attribute(in, items, args, out);
   const Value& name = args.positional[0];
   const FilterFn filter = name.is(Kind::kString) ? find_filter(name.text()) : nullptr;
   Args rest;
   rest.positional.assign(args.positional.begin() + 1, args.positional.end());
   rest.keyword = args.keyword;
   for (const Value& item : items) {
-    if (filter == nullptr) return in.fail("map: there is no such filter");
-    out.seq()->push(filter(in, item, rest));
-    if (!in.heap.step()) return {};
+    if (filter == nullptr) in.heap.fail("map: there is no such filter");
+    if (!in.heap.step()) break;
+    Value mapped = filter(in, item, rest);
+    if (!in.heap.failed()) out.push(std::move(mapped));
   }
-  return out;
+  return true;
 }
 
 template <bool kAttribute, bool kKeep>
-Value select(Interp& in, const Value& v, const Args& args) {
+bool select(Interp& in, const Value& v, const Args& args, Seq& out) {
   std::vector<Value> items;
-  Value out = make_seq(in.heap, SeqKind::kIterator);
-  if (!source_items(in, v, items)) return {};
-  if (!truthy(v)) return out;
+  if (!truthy(v)) return true;
   constexpr size_t kTestAt = kAttribute ? 1 : 0;
-  if (kAttribute && args.positional.empty()) return in.fail("the name of an attribute is missing");
+  if (kAttribute && args.positional.empty()) in.heap.fail("the name of an attribute is missing");
+  if (!iterate(in.heap, v, items)) return true;
   const AttrPath path(in, kAttribute ? args.positional[0] : Value::none());
   const bool with_test = args.positional.size() > kTestAt;
   TestFn test = nullptr;
@@ -64,14 +56,13 @@ Value select(Interp& in, const Value& v, const Args& args) {
     rest.keyword = args.keyword;
   }
   for (const Value& item : items) {
-    if (with_test && test == nullptr) return in.fail("there is no such test");
+    if (with_test && test == nullptr) in.heap.fail("there is no such test");
     const Value probe = path.get(item);
-    if (in.heap.failed()) return {};
+    if (!in.heap.step()) break;
     const bool hit = with_test ? test(in, probe, rest) : truthy(probe);
-    if (!in.heap.step()) return {};
-    if (hit == kKeep) out.seq()->push(item);
+    if (!in.heap.failed() && hit == kKeep) out.push(item);
   }
-  return out;
+  return true;
 }
 
 Value attr(Interp& in, const Value& v, const Args& args) {
@@ -81,8 +72,9 @@ Value attr(Interp& in, const Value& v, const Args& args) {
   // Unlike v.name, this never looks into a dict's keys.
   if (v.is(Kind::kDict)) {
     const Value bound = in.get_attr(v, name);
-    return bound.is(Kind::kBuiltin) && v.dict()->find(name) == nullptr ? bound
-                                                                       : Value::undefined(in.heap.intern(name), v.kind());
+    return bound.is(Kind::kBuiltin) && v.dict()->find(name) == nullptr
+               ? bound
+               : Value::undefined(in.heap.intern(name), v.kind());
   }
   return in.get_attr(v, name);
 }
@@ -90,13 +82,12 @@ Value attr(Interp& in, const Value& v, const Args& args) {
 }  // namespace
 
 FilterFn find_select_filter(std::string_view name) {
-  static constexpr FilterEntry kFilters[] = {
-      {"map", map},
-      {"select", select<false, true>},
-      {"reject", select<false, false>},
-      {"selectattr", select<true, true>},
-      {"rejectattr", select<true, false>},
-      {"attr", attr}};
+  static constexpr FilterEntry kFilters[] = {{"map", lazy<map>},
+                                             {"select", lazy<select<false, true>>},
+                                             {"reject", lazy<select<false, false>>},
+                                             {"selectattr", lazy<select<true, true>>},
+                                             {"rejectattr", lazy<select<true, false>>},
+                                             {"attr", attr}};
   for (const FilterEntry& f : kFilters) {
     if (f.name == name) return f.fn;
   }

@@ -36,6 +36,7 @@ Value first(Interp& in, const Value& v, const Args& args) {
   if (v.is(Kind::kSeq)) {
     Seq* s = v.seq();
     const size_t at = s->flavour == SeqKind::kIterator ? s->taken++ : 0;
+    if (at >= s->items.size() && s->error != nullptr) return in.fail(*std::exchange(s->error, nullptr));
     return at < s->items.size() ? s->items[at] : Value::undefined(&kName);
   }
   std::vector<Value> items;
@@ -95,13 +96,18 @@ Value join(Interp& in, const Value& v, const Args& args) {
   return in.heap.failed() ? Value() : in.string(std::move(out));
 }
 
-Value items_filter(Interp& in, const Value& v, const Args& args) {
-  if (!Bound(in.heap, "items", args, {}).ok()) return {};
-  if (v.is_undefined()) return make_seq(in.heap, SeqKind::kIterator);
-  if (!v.is(Kind::kDict)) return in.fail("items needs a mapping");
-  Value out = find_dict_method("items")->fn(in, v, args);
-  if (!in.heap.failed()) out.seq()->flavour = SeqKind::kIterator;
-  return out;
+bool items_filter(Interp& in, const Value& v, const Args& args, Seq& out) {
+  if (!Bound(in.heap, "items", args, {}).ok()) return false;
+  if (v.is_undefined()) return true;
+  if (!v.is(Kind::kDict)) {
+    in.heap.fail("items needs a mapping");
+    return true;
+  }
+  for (const auto& [key, value] : v.dict()->items) {
+    out.push(make_pair(in.heap, key, value));
+    if (!in.heap.step()) break;
+  }
+  return true;
 }
 
 struct Keyed {
@@ -131,16 +137,15 @@ bool sort_keyed(Heap& heap, std::vector<Keyed>& items, bool reverse) {
   return true;
 }
 
-// The key of |sort: one attribute, or several separated by commas.
+// The key of |sort: a list of one attribute or of several. Even one is kept in a list, as jinja2 does, because
+// lists look for == before <, so that items which cannot be ordered, such as none, may stand beside their equals.
 Value sort_key(Interp& in, const std::vector<AttrPath>& paths, bool case_sensitive, const Value& item) {
-  Value many = paths.size() > 1 ? make_seq(in.heap, SeqKind::kList) : Value();
+  Value key = make_seq(in.heap, SeqKind::kList);
   for (const AttrPath& path : paths) {
-    Value v = path.get(item);
-    if (!case_sensitive) v = ignore_case(in, v);
-    if (paths.size() == 1) return v;
-    many.seq()->push(std::move(v));
+    const Value v = path.get(item);
+    key.seq()->push(case_sensitive ? v : ignore_case(in, v));
   }
-  return many;
+  return key;
 }
 
 std::vector<AttrPath> sort_paths(Interp& in, const Value& attribute) {
@@ -194,23 +199,24 @@ Value dictsort(Interp& in, const Value& v, const Args& args) {
   return out;
 }
 
-Value unique(Interp& in, const Value& v, const Args& args) {
+bool unique(Interp& in, const Value& v, const Args& args, Seq& out) {
   Bound b(in.heap, "unique", args, {"case_sensitive", "attribute"});
   std::vector<Value> items;
-  if (!b.ok() || !iterate(in.heap, v, items)) return {};
+  if (!b.ok()) return false;
+  iterate(in.heap, v, items);
   const AttrPath path(in, b.given(1) ? *b.get(1) : Value::none());
   const Value seen = make_dict(in.heap);
-  Value out = make_seq(in.heap, SeqKind::kIterator);
   for (const Value& item : items) {
+    if (!in.heap.step()) break;
     Value key = path.get(item);
     if (!b.flag(0, false)) key = ignore_case(in, key);
-    if (!hashable(key)) return in.fail("unhashable type: '" + std::string(type_name(key)) + "'");
-    if (!in.heap.step()) return {};
+    if (!hashable(key)) in.heap.fail("unhashable type: '" + std::string(type_name(key)) + "'");
+    if (in.heap.failed()) break;
     if (seen.dict()->find(key) != nullptr) continue;
     seen.dict()->set(key, Value::none());
-    out.seq()->push(item);
+    out.push(item);
   }
-  return out;
+  return true;
 }
 
 template <bool kMax>
@@ -221,7 +227,9 @@ Value extreme(Interp& in, const Value& v, const Args& args) {
   static const std::string kName = kMax ? "the largest item" : "the smallest item";
   if (items.empty()) return Value::undefined(&kName);
   const AttrPath path(in, b.given(1) ? *b.get(1) : Value::none());
-  const auto key_of = [&](const Value& item) { return b.flag(0, false) ? path.get(item) : ignore_case(in, path.get(item)); };
+  const auto key_of = [&](const Value& item) {
+    return b.flag(0, false) ? path.get(item) : ignore_case(in, path.get(item));
+  };
   size_t best = 0;
   Value best_key = key_of(items[0]);
   for (size_t i = 1; i < items.size() && !in.heap.failed(); ++i) {
@@ -247,49 +255,47 @@ Value sum(Interp& in, const Value& v, const Args& args) {
   return total;
 }
 
-Value batch(Interp& in, const Value& v, const Args& args) {
+bool batch(Interp& in, const Value& v, const Args& args, Seq& out) {
   Bound b(in.heap, "batch", args, {"linecount", "fill_with"}, 1);
   std::vector<Value> items;
-  if (!b.ok() || !iterate(in.heap, v, items)) return {};
-  const int64_t size = b.integer(0, 1);
-  Value out = make_seq(in.heap, SeqKind::kIterator);
-  Value row;
+  if (!b.ok()) return false;
+  if (!iterate(in.heap, v, items) || items.empty()) return true;
+  // Python compares the length of a row with whatever was given; what is no number never equals it.
+  const int64_t size = b.get(0)->is_number() ? static_cast<int64_t>(std::clamp(b.get(0)->real(), -1.0, 1e9)) : -1;
+  Value row = make_seq(in.heap, SeqKind::kList);
   for (const Value& item : items) {
-    if (!row.is_undefined() && static_cast<int64_t>(row.seq()->items.size()) == size) out.seq()->push(std::move(row));
-    if (row.is_undefined()) row = make_seq(in.heap, SeqKind::kList);
+    if (static_cast<int64_t>(row.seq()->items.size()) == size) {
+      out.push(row);
+      row = make_seq(in.heap, SeqKind::kList);
+    }
     row.seq()->push(item);
-    if (!in.heap.step()) return {};
+    if (!in.heap.step()) return true;
   }
-  if (size == 0 && !items.empty()) {  // Python starts with an empty row that is full at once
-    out.seq()->items.insert(out.seq()->items.begin(), make_seq(in.heap, SeqKind::kList));
-  }
-  if (row.is_undefined()) return out;
-  const int64_t missing = size - static_cast<int64_t>(row.seq()->items.size());
-  if (b.given(1) && missing > 0) {
-    if (!row.seq()->reserve(static_cast<uint64_t>(missing))) return {};
+  const int64_t missing = b.given(1) ? b.integer(0, 1) - static_cast<int64_t>(row.seq()->items.size()) : 0;
+  if (missing > 0 && row.seq()->reserve(static_cast<uint64_t>(missing))) {
     for (int64_t i = 0; i < missing; ++i) row.seq()->push(*b.get(1));
   }
-  out.seq()->push(std::move(row));
-  return out;
+  if (!in.heap.failed()) out.push(row);
+  return true;
 }
 
-Value slice(Interp& in, const Value& v, const Args& args) {
+bool slice(Interp& in, const Value& v, const Args& args, Seq& out) {
   Bound b(in.heap, "slice", args, {"slices", "fill_with"}, 1);
   std::vector<Value> items;
-  if (!b.ok() || !iterate(in.heap, v, items)) return {};
+  if (!b.ok()) return false;
+  if (!iterate(in.heap, v, items)) return true;
   const int64_t slices = b.integer(0, 1);
-  if (slices == 0) return in.fail("slice: division by zero");
-  Value out = make_seq(in.heap, SeqKind::kIterator);
+  if (slices == 0) in.heap.fail("slice: division by zero");
   const int64_t size = static_cast<int64_t>(items.size());
   int64_t at = 0;
   for (int64_t i = 0; i < slices && in.heap.step(); ++i) {
-    Value row = make_seq(in.heap, SeqKind::kList);
+    const Value row = make_seq(in.heap, SeqKind::kList);
     const bool extra = i < size % slices;
     for (int64_t n = size / slices + (extra ? 1 : 0); n > 0; --n) row.seq()->push(items[static_cast<size_t>(at++)]);
     if (b.given(1) && !extra) row.seq()->push(*b.get(1));
-    out.seq()->push(std::move(row));
+    out.push(row);
   }
-  return out;
+  return true;
 }
 
 Value groupby(Interp& in, const Value& v, const Args& args) {
@@ -322,11 +328,23 @@ Value groupby(Interp& in, const Value& v, const Args& args) {
 }  // namespace
 
 FilterFn find_sequence_filter(std::string_view name) {
-  static constexpr FilterEntry kFilters[] = {
-      {"length", length},   {"count", length},      {"join", join},     {"list", list},         {"first", first},
-      {"last", last},       {"items", items_filter}, {"sort", sort},    {"dictsort", dictsort}, {"unique", unique},
-      {"reverse", reverse}, {"min", extreme<false>}, {"max", extreme<true>}, {"sum", sum},      {"batch", batch},
-      {"slice", slice},     {"groupby", groupby}};
+  static constexpr FilterEntry kFilters[] = {{"length", length},
+                                             {"count", length},
+                                             {"join", join},
+                                             {"list", list},
+                                             {"first", first},
+                                             {"last", last},
+                                             {"items", lazy<items_filter>},
+                                             {"sort", sort},
+                                             {"dictsort", dictsort},
+                                             {"unique", lazy<unique>},
+                                             {"reverse", reverse},
+                                             {"min", extreme<false>},
+                                             {"max", extreme<true>},
+                                             {"sum", sum},
+                                             {"batch", lazy<batch>},
+                                             {"slice", lazy<slice>},
+                                             {"groupby", groupby}};
   for (const FilterEntry& f : kFilters) {
     if (f.name == name) return f.fn;
   }

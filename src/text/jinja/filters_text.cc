@@ -7,6 +7,7 @@
 #include "text/jinja/json.h"
 #include "text/jinja/methods.h"
 #include "text/jinja/print.h"
+#include "text/jinja/search.h"
 #include "text/jinja/unicode.h"
 
 namespace weir::jinja {
@@ -39,11 +40,14 @@ Value center(Interp& in, const Value& v, const Args& args) {
 Value title(Interp& in, const Value& v, const Args& args) {
   if (!Bound(in.heap, "title", args, {}).ok()) return {};
   const std::string s = to_str(in.heap, v);
-  const auto separates = [](uint32_t c) { return is_space(c) || std::string_view("-({[<").find(static_cast<char>(c)) != std::string_view::npos; };
+  const auto separates = [](uint32_t c) {
+    return is_space(c) || std::string_view("-({[<").find(static_cast<char>(c)) != std::string_view::npos;
+  };
   std::string out;
   for (size_t i = 0; i < s.size() && in.heap.step();) {
     size_t end = i;
-    while (end < s.size() && !(char_at(s, end) < 0x80 ? separates(char_at(s, end)) : is_space(char_at(s, end)))) end += char_bytes(s, end);
+    while (end < s.size() && !(char_at(s, end) < 0x80 ? separates(char_at(s, end)) : is_space(char_at(s, end))))
+      end += char_bytes(s, end);
     if (end > i) {
       const size_t n = char_bytes(s, i);
       out += to_upper(std::string_view(s).substr(i, n)) + to_lower(std::string_view(s).substr(i + n, end - i - n));
@@ -72,7 +76,8 @@ Value replace(Interp& in, const Value& v, const Args& args) {
 }
 
 Value format(Interp& in, const Value& v, const Args& args) {
-  if (!args.positional.empty() && !args.keyword.empty()) return in.fail("format takes positional or named values, not both");
+  if (!args.positional.empty() && !args.keyword.empty())
+    return in.fail("format takes positional or named values, not both");
   Value values = args.keyword.empty() ? make_seq(in.heap, SeqKind::kTuple) : make_dict(in.heap);
   for (const Value& each : args.positional) values.seq()->push(each);
   for (const auto& [key, value] : args.keyword) values.dict()->set(in.string(key), value);
@@ -100,7 +105,8 @@ Value indent(Interp& in, const Value& v, const Args& args) {
     if (wanted) out += pad;
     out += line;
     first_line = false;
-    if (!in.heap.step_bytes(pad.size()) || out.size() > in.heap.limits().heap_bytes) return in.fail("indent made too much text");
+    if (!in.heap.step_bytes(pad.size()) || out.size() > in.heap.limits().heap_bytes)
+      return in.fail("indent made too much text");
   }
   return make_string(in.heap, std::move(out), v.str()->markup);
 }
@@ -108,13 +114,14 @@ Value indent(Interp& in, const Value& v, const Args& args) {
 Value truncate(Interp& in, const Value& v, const Args& args) {
   Bound b(in.heap, "truncate", args, {"length", "killwords", "end", "leeway"});
   if (!b.ok()) return {};
-  if (!v.is(Kind::kString)) return in.fail("truncate needs a string");
   const std::string end(b.text(2, "..."));
   const int64_t length = b.integer(0, 255);
   const int64_t leeway = b.given(3) ? b.integer(3, 5) : 5;
   const int64_t end_chars = static_cast<int64_t>(count_chars(end));
-  if (length < end_chars || leeway < 0 || length > INT32_MAX || leeway > INT32_MAX) in.heap.fail("truncate: the length is shorter than its end mark");
-  if (in.heap.failed() || char_count(v) <= length + leeway) return v;
+  if (length < end_chars || leeway < 0 || length > INT32_MAX || leeway > INT32_MAX)
+    in.heap.fail("truncate: the length is shorter than its end mark");
+  if (in.heap.failed() || length_of(in.heap, v) <= length + leeway) return v;
+  if (!v.is(Kind::kString)) return in.fail("truncate needs a string");
   std::string_view kept = v.text().substr(0, byte_offset(v.text(), length - end_chars));
   if (!b.flag(1, false)) kept = kept.substr(0, std::min(kept.rfind(' '), kept.size()));
   return in.string(std::string(kept) + end);
@@ -152,7 +159,8 @@ Value int_filter(Interp& in, const Value& v, const Args& args) {
   double d = 0;
   if (v.is_int_like()) return Value::integer(v.integer());
   if (v.is(Kind::kBigInt)) return v;
-  if (v.is(Kind::kString) && base >= 0 && base <= 36 && parse_int(v.text(), static_cast<int>(base), i)) return Value::integer(i);
+  if (v.is(Kind::kString) && base >= 0 && base <= 36 && parse_int(v.text(), static_cast<int>(base), i))
+    return Value::integer(i);
   if (!to_float(v, d)) return fallback;
   // Python falls back for nan and for an infinity in text, but int(inf) of a float is an error it does not catch.
   if (std::isinf(d) && v.is(Kind::kFloat)) return in.fail("cannot convert float infinity to integer");
@@ -182,7 +190,8 @@ Value round_filter(Interp& in, const Value& v, const Args& args) {
   if (!b.ok()) return {};
   const int64_t digits = b.integer(0, 0);
   const std::string_view method = b.text(1, "common");
-  if (method != "common" && method != "ceil" && method != "floor") return in.fail("round: method is common, ceil or floor");
+  if (method != "common" && method != "ceil" && method != "floor")
+    return in.fail("round: method is common, ceil or floor");
   if (!v.is_number()) return in.fail(v.is_undefined() ? v.undefined_message() : "round needs a number");
   if (digits < -300 || digits > 300) return in.fail("round: the precision is out of range");
   if (method != "common") {
@@ -199,7 +208,8 @@ Value round_filter(Interp& in, const Value& v, const Args& args) {
     const Value n = Value::integer(v.integer());
     const int64_t rest = arithmetic(in.heap, Arith::kMod, n, Value::integer(unit)).integer();
     int64_t down = 0;
-    if (__builtin_sub_overflow(v.integer(), rest, &down)) return in.fail("integer arithmetic left the 64-bit range");
+    if (__builtin_sub_overflow(v.integer(), rest, &down))
+      return in.fail("integer arithmetic left the 64-bit range");
     const bool up = rest * 2 > unit || (rest * 2 == unit && (down / unit) % 2 != 0);  // ties go to even
     return up ? arithmetic(in.heap, Arith::kAdd, Value::integer(down), Value::integer(unit)) : Value::integer(down);
   }
@@ -250,7 +260,8 @@ Value tojson(Interp& in, const Value& v, const Args& args) {
   if (b.given(2)) {
     std::vector<Value> two;
     if (!iterate(in.heap, *b.get(2), two)) return {};
-    if (two.size() != 2 || !two[0].is(Kind::kString) || !two[1].is(Kind::kString)) return in.fail("tojson: separators are two strings");
+    if (two.size() != 2 || !two[0].is(Kind::kString) || !two[1].is(Kind::kString))
+      return in.fail("tojson: separators are two strings");
     style.item_separator = std::string(two[0].text());
     style.key_separator = std::string(two[1].text());
   }
@@ -262,11 +273,15 @@ Value urlencode(Interp& in, const Value& v, const Args& args) {
   const auto quote = [&](const Value& each, bool query) {
     std::string out;
     for (const char c : to_str(in.heap, each)) {
-      const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || std::string_view("_.-~").find(c) != std::string_view::npos;
+      const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                         std::string_view("_.-~").find(c) != std::string_view::npos;
       static constexpr char kHex[] = "0123456789ABCDEF";
-      if (plain || (c == '/' && !query)) out += c;
-      else if (c == ' ' && query) out += '+';
-      else out += {'%', kHex[static_cast<unsigned char>(c) >> 4], kHex[c & 15]};
+      if (plain || (c == '/' && !query))
+        out += c;
+      else if (c == ' ' && query)
+        out += '+';
+      else
+        out += {'%', kHex[static_cast<unsigned char>(c) >> 4], kHex[c & 15]};
     }
     return out;
   };
@@ -288,13 +303,30 @@ Value urlencode(Interp& in, const Value& v, const Args& args) {
 }  // namespace
 
 FilterFn find_text_filter(std::string_view name) {
-  static constexpr FilterEntry kFilters[] = {
-      {"tojson", tojson},         {"trim", trim},           {"default", default_filter}, {"d", default_filter},
-      {"string", string},         {"upper", upper},         {"lower", lower},            {"title", title},
-      {"capitalize", capitalize}, {"replace", replace},     {"format", format},          {"indent", indent},
-      {"int", int_filter},        {"float", float_filter},  {"abs", abs_filter},         {"round", round_filter},
-      {"safe", safe},             {"escape", escape},       {"e", escape},               {"forceescape", force_escape},
-      {"center", center},         {"truncate", truncate},   {"wordcount", wordcount},    {"urlencode", urlencode}};
+  static constexpr FilterEntry kFilters[] = {{"tojson", tojson},
+                                             {"trim", trim},
+                                             {"default", default_filter},
+                                             {"d", default_filter},
+                                             {"string", string},
+                                             {"upper", upper},
+                                             {"lower", lower},
+                                             {"title", title},
+                                             {"capitalize", capitalize},
+                                             {"replace", replace},
+                                             {"format", format},
+                                             {"indent", indent},
+                                             {"int", int_filter},
+                                             {"float", float_filter},
+                                             {"abs", abs_filter},
+                                             {"round", round_filter},
+                                             {"safe", safe},
+                                             {"escape", escape},
+                                             {"e", escape},
+                                             {"forceescape", force_escape},
+                                             {"center", center},
+                                             {"truncate", truncate},
+                                             {"wordcount", wordcount},
+                                             {"urlencode", urlencode}};
   for (const FilterEntry& f : kFilters) {
     if (f.name == name) return f.fn;
   }

@@ -153,16 +153,25 @@ std::string format_int(Heap& heap, const Value& v, const Spec& spec) {
   switch (spec.type) {
     case 0:
     case 'd':
-    case 'n': body = std::to_string(magnitude); break;
-    case 'b': body = in_base(magnitude, 2, false); break;
-    case 'o': body = in_base(magnitude, 8, false); break;
+    case 'n':
+      body = std::to_string(magnitude);
+      break;
+    case 'b':
+      body = in_base(magnitude, 2, false);
+      break;
+    case 'o':
+      body = in_base(magnitude, 8, false);
+      break;
     case 'x':
-    case 'X': body = in_base(magnitude, 16, spec.type == 'X'); break;
+    case 'X':
+      body = in_base(magnitude, 16, spec.type == 'X');
+      break;
     case 'c':
       if (n < 0 || n > 0x10FFFF || (n >= 0xD800 && n < 0xE000)) heap.fail("'c' needs a character code");
       append_char(body, static_cast<uint32_t>(n));
       return pad(std::move(body), "", spec, '<');
-    default: return format_float(heap, static_cast<double>(n), spec);
+    default:
+      return format_float(heap, static_cast<double>(n), spec);
   }
   if (spec.precision >= 0) heap.fail("precision is not allowed for an integer");
   if (spec.alternate && spec.type != 0 && spec.type != 'd') prefix += std::string("0") + spec.type;
@@ -207,7 +216,8 @@ std::string convert(Heap& heap, char type, const Value& v, Spec spec) {
   spec.type = type == 'i' || type == 'u' ? 'd' : type;
   const size_t digits = static_cast<size_t>(std::max<int64_t>(0, spec.precision));
   spec.precision = -1;
-  std::string text = format_int(heap, Value::integer(n), Spec{.sign = spec.sign, .alternate = spec.alternate, .type = spec.type});
+  std::string text =
+      format_int(heap, Value::integer(n), Spec{.sign = spec.sign, .alternate = spec.alternate, .type = spec.type});
   const size_t sign = !text.empty() && (text[0] == '-' || text[0] == '+' || text[0] == ' ') ? 1 : 0;
   if (text.size() - sign < digits) text.insert(sign, digits - (text.size() - sign), '0');
   return pad(text.substr(sign), text.substr(0, sign), spec, '>');
@@ -262,8 +272,10 @@ Value percent_format(Heap& heap, const Value& format, const Value& values) {
         return {};
       }
       const Value* found = values.dict()->find(f.substr(at + 1, close - at - 1));
-      if (found == nullptr) heap.fail("no value named '" + std::string(f.substr(at + 1, close - at - 1)) + "'");
-      else v = *found;
+      if (found == nullptr)
+        heap.fail("no value named '" + std::string(f.substr(at + 1, close - at - 1)) + "'");
+      else
+        v = *found;
       named = true;
       at = close + 1;
     }
@@ -287,7 +299,10 @@ Value percent_format(Heap& heap, const Value& format, const Value& values) {
     out += piece;
     if (out.size() > heap.limits().heap_bytes) heap.fail("a formatted string is larger than the heap limit");
   }
-  if (next < list.size() && !values.is(Kind::kDict) && !(values.is(Kind::kSeq) && !tuple)) {
+  // Python lets everything that can be subscripted, bar strings and tuples, pass for a mapping that was not used.
+  const bool mapping = values.is(Kind::kDict) || values.is_undefined() ||
+                       (values.is(Kind::kSeq) && !tuple && values.seq()->indexable());
+  if (next < list.size() && !mapping) {
     heap.fail("not all arguments converted during string formatting");
   }
   return heap.failed() ? Value() : make_string(heap, std::move(out), format.str()->markup);
@@ -309,12 +324,23 @@ std::string escape_html(std::string_view s) {
   out.reserve(s.size());
   for (const char c : s) {
     switch (c) {
-      case '&': out += "&amp;"; break;
-      case '<': out += "&lt;"; break;
-      case '>': out += "&gt;"; break;
-      case '"': out += "&#34;"; break;
-      case '\'': out += "&#39;"; break;
-      default: out += c;
+      case '&':
+        out += "&amp;";
+        break;
+      case '<':
+        out += "&lt;";
+        break;
+      case '>':
+        out += "&gt;";
+        break;
+      case '"':
+        out += "&#34;";
+        break;
+      case '\'':
+        out += "&#39;";
+        break;
+      default:
+        out += c;
     }
   }
   return out;

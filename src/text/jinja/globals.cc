@@ -21,7 +21,8 @@ Value make_range(Interp& in, const Value&, const Args& args) {
   if (a.empty() || a.size() > 3 || !args.keyword.empty()) return in.fail("range takes one to three integers");
   for (const Value& v : a) {
     if (!v.is_int_like()) {
-      return in.fail(v.is_undefined() ? v.undefined_message() : "range needs integers, not " + std::string(type_name(v)));
+      return in.fail(v.is_undefined() ? v.undefined_message()
+                                      : "range needs integers, not " + std::string(type_name(v)));
     }
   }
   Value out = make_seq(in.heap, SeqKind::kRange);
@@ -113,8 +114,10 @@ Value strftime_now(Interp& in, const Value&, const Args& args) {
   if (!b.ok()) return {};
   std::string format(b.text(0, ""));
   if (in.heap.failed()) return {};
-  if (format.size() > 1000 || format.find('\0') != format.npos) return in.fail("strftime_now got an unusable format");
-  const std::time_t now = in.options.now_seconds ? static_cast<std::time_t>(*in.options.now_seconds) : std::time(nullptr);
+  if (format.size() > 1000 || format.find('\0') != format.npos)
+    return in.fail("strftime_now got an unusable format");
+  const std::time_t now =
+      in.options.now_seconds ? static_cast<std::time_t>(*in.options.now_seconds) : std::time(nullptr);
   std::tm parts{};
   if (in.options.now_seconds) {
     gmtime_r(&now, &parts);
@@ -124,8 +127,10 @@ Value strftime_now(Interp& in, const Value&, const Args& args) {
   // Only single-letter directives: widths such as %99999d are an extension that could ask for any amount of text.
   for (size_t i = 0; i + 1 < format.size(); ++i) {
     if (format[i] != '%') continue;
-    if (std::string_view("aAwdbBmyYHIpMSjUWcxXGuVZzDFTRrehntCgs%kl").find(format[i + 1]) == std::string_view::npos &&
-        !(format[i + 1] == '-' && i + 2 < format.size() && std::string_view("dmHIMSjye").find(format[i + 2]) != std::string_view::npos)) {
+    if (std::string_view("aAwdbBmyYHIpMSjUWcxXGuVZzDFTRrehntCgs%kl").find(format[i + 1]) ==
+            std::string_view::npos &&
+        !(format[i + 1] == '-' && i + 2 < format.size() &&
+          std::string_view("dmHIMSjye").find(format[i + 2]) != std::string_view::npos)) {
       return in.fail("strftime_now does not know the directive %" + format.substr(i + 1, 1));
     }
     ++i;

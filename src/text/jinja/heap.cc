@@ -19,7 +19,6 @@ Heap::~Heap() {
     live_ = o->next;
     delete o;
   }
-  for (std::string* name : names_) delete name;
 }
 
 void Heap::retire(Object* object) {
@@ -28,7 +27,8 @@ void Heap::retire(Object* object) {
   if (live_ == object) live_ = object->next;
   object->next = dead_;
   dead_ = object;
-  if (draining_) return;  // the loop below, further up the stack, will reach it: no recursion however deep the value
+  if (draining_)
+    return;  // the loop below, further up the stack, will reach it: no recursion however deep the value
   draining_ = true;
   while (dead_ != nullptr) {
     Object* o = dead_;
@@ -42,14 +42,14 @@ void Heap::charge(Object* object, size_t bytes) {
   object->bytes += bytes;
   live_bytes_ += bytes;
   if (live_bytes_ > limits_.heap_bytes) {
-    fail("the template holds more than " + std::to_string(limits_.heap_bytes) + " bytes of values");
+    fail_limit("the template holds more than " + std::to_string(limits_.heap_bytes) + " bytes of values");
   }
 }
 
 bool Heap::can_make(uint64_t bytes) {
   if (bytes > limits_.heap_bytes || live_bytes_ + bytes > limits_.heap_bytes) {
-    fail("the template asks for a value of " + std::to_string(bytes) + " bytes; the limit is " +
-         std::to_string(limits_.heap_bytes));
+    fail_limit("the template asks for a value of " + std::to_string(bytes) + " bytes; the limit is " +
+               std::to_string(limits_.heap_bytes));
   }
   return step_bytes(bytes) && !failed_;
 }
@@ -58,6 +58,19 @@ void Heap::fail(std::string message) {
   if (failed_) return;
   failed_ = true;
   error_ = std::move(message);
+}
+
+void Heap::fail_limit(std::string message) {
+  fail(std::move(message));
+  final_ = true;
+}
+
+const std::string* Heap::postpone() {
+  if (!failed_ || final_) return nullptr;
+  const std::string message = std::exchange(error_, {});
+  failed_ = false;
+  located_ = false;
+  return intern(message);
 }
 
 void Heap::fail_exact(std::string message) {
@@ -72,14 +85,13 @@ void Heap::locate(int line) {
 }
 
 void Heap::fail_steps() {
-  fail("the template ran for more than " + std::to_string(limits_.steps) + " steps; it may loop for ever");
+  fail_limit("the template ran for more than " + std::to_string(limits_.steps) + " steps; it may loop for ever");
 }
 
 const std::string* Heap::intern(std::string_view text) {
   if (!can_make(text.size() + sizeof(std::string))) text = {};
-  names_.push_back(new std::string(text));
   live_bytes_ += text.size() + sizeof(std::string);
-  return names_.back();
+  return &names_.emplace_back(text);
 }
 
 }  // namespace weir::jinja

@@ -3,20 +3,21 @@
 // Every object a template makes (strings, lists, dicts, scopes, macros) is born here, is counted in bytes, and is
 // freed when its last reference goes or, for reference cycles, when the heap dies. The heap also holds the step
 // budget and the first error: once failed() is true every loop winds down and the render returns that error.
-// Owner: one render on one thread; never shared. Limits: Limits below. Never throws, never aborts on template input.
+// Owner: one render on one thread; never shared. Limits: Limits below. Never throws, never aborts on template
+// input.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <string>
 #include <string_view>
 #include <utility>
-#include <vector>
 
 namespace weir::jinja {
 
 struct Limits {
-  int64_t steps = 2'000'000;             // statements, expressions and units of bulk work; > 0
+  int64_t steps = 2'000'000;              // statements, expressions and units of bulk work; > 0
   size_t output_bytes = size_t{8} << 20;  // all text buffers that are open at once
   size_t heap_bytes = size_t{64} << 20;   // live value bytes
   int depth = 900;                        // nested evaluation, about 8 levels per macro call
@@ -38,7 +39,7 @@ struct Object {
   Heap* heap;
   Object* prev = nullptr;
   Object* next = nullptr;
-  size_t bytes = 0;   // charged to the heap so far
+  size_t bytes = 0;  // charged to the heap so far
   uint32_t refs = 0;
 };
 
@@ -65,12 +66,14 @@ class Heap {
   bool step_bytes(size_t bytes) { return step(1 + static_cast<int64_t>(bytes / kBulkBytesPerStep)); }
 
   void charge(Object* object, size_t bytes);  // adds live bytes to an object; fails the render beyond the limit
-  bool can_make(uint64_t bytes);              // asks before a big value is built; fails the render when it never fits
-  void retire(Object* object);                // the last reference went; frees without recursion
+  bool can_make(uint64_t bytes);  // asks before a big value is built; fails the render when it never fits
+  void retire(Object* object);    // the last reference went; frees without recursion
 
-  void fail(std::string message);  // keeps the first message
+  void fail(std::string message);        // keeps the first message
   void fail_exact(std::string message);  // likewise, and locate() leaves it alone: raise_exception's own words
-  void locate(int line);                 // adds the template line to the error, once
+  // A generator keeps its error until it is read: takes back a failure that is not a limit. RETURNS: its message.
+  const std::string* postpone();
+  void locate(int line);  // adds the template line to the error, once
   bool failed() const { return failed_; }
   const std::string& error() const { return error_; }
   const Limits& limits() const { return limits_; }
@@ -81,17 +84,19 @@ class Heap {
  private:
   friend struct Object;
   void fail_steps();
+  void fail_limit(std::string message);
 
   const Limits limits_;
   int64_t steps_ = 0;
   size_t live_bytes_ = 0;
   bool failed_ = false;
   bool located_ = false;
+  bool final_ = false;  // a limit: never taken back
   bool draining_ = false;
   std::string error_;
   Object* live_ = nullptr;
   Object* dead_ = nullptr;
-  std::vector<std::string*> names_;
+  std::deque<std::string> names_;
 };
 
 inline void add_ref(Object* object) {

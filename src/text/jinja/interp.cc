@@ -77,10 +77,18 @@ Interp::Flow Interp::exec(const Stmt& s) {
   const bool failed_before = heap.failed();
   Flow flow = Flow::kNext;
   switch (s.kind) {
-    case StmtKind::kData: emit(s.text); break;
-    case StmtKind::kPrint: emit_value(eval(*s.expr)); break;
-    case StmtKind::kIf: flow = exec_if(s); break;
-    case StmtKind::kFor: flow = exec_for(s); break;
+    case StmtKind::kData:
+      emit(s.text);
+      break;
+    case StmtKind::kPrint:
+      emit_value(eval(*s.expr));
+      break;
+    case StmtKind::kIf:
+      flow = exec_if(s);
+      break;
+    case StmtKind::kFor:
+      flow = exec_for(s);
+      break;
     case StmtKind::kSet: {
       const Value v = eval(*s.expr);
       if (!heap.failed()) assign(s.target, v);
@@ -98,15 +106,23 @@ Interp::Flow Interp::exec(const Stmt& s) {
     case StmtKind::kMacro:
       scope_->set(s.symbol, Value::object(Kind::kMacro, heap.make<Macro>(s.macro.get(), scope_.get())));
       break;
-    case StmtKind::kCall: exec_call_block(s); break;
+    case StmtKind::kCall:
+      exec_call_block(s);
+      break;
     case StmtKind::kFilter:
       block_input_ = string(captured(s.body));
       emit_value(eval(*s.expr));
       break;
-    case StmtKind::kWith: exec_with(s); break;
-    case StmtKind::kScope: exec_scoped(s.body); break;
-    case StmtKind::kBreak: return Flow::kBreak;
-    case StmtKind::kContinue: return Flow::kContinue;
+    case StmtKind::kWith:
+      exec_with(s);
+      break;
+    case StmtKind::kScope:
+      exec_scoped(s.body);
+      break;
+    case StmtKind::kBreak:
+      return Flow::kBreak;
+    case StmtKind::kContinue:
+      return Flow::kContinue;
   }
   if (heap.failed() && !failed_before) heap.locate(s.line);
   return flow;
@@ -189,8 +205,7 @@ void Interp::exec_call_block(const Stmt& s) {
   const Value callee = eval(*s.expr->kids[0]);
   Args args;
   if (heap.failed() || !eval_args(*s.expr->call, args)) return;
-  args.keyword.emplace_back("caller",
-                            Value::object(Kind::kMacro, heap.make<Macro>(s.macro.get(), scope_.get())));
+  args.keyword.emplace_back("caller", Value::object(Kind::kMacro, heap.make<Macro>(s.macro.get(), scope_.get())));
   emit_value(call(callee, args));
 }
 

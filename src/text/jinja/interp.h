@@ -1,6 +1,6 @@
 // Interp: runs one Program once. It owns the scopes and the output buffers; values live in the Heap it is given.
-// Owner: one render on the stack of one thread. Limits: the Heap's. On the first error everything winds down and the
-// heap holds the message; no function here throws or aborts on what a template does.
+// Owner: one render on the stack of one thread. Limits: the Heap's. On the first error everything winds down and
+// the heap holds the message; no function here throws or aborts on what a template does.
 #pragma once
 
 #include <cstdint>
@@ -84,8 +84,9 @@ class Interp {
     return {};
   }
   Value call(const Value& callee, const Args& args);
-  Value get_attr(const Value& of, const std::string& name);  // of.name
-  Value get_item(const Value& of, const Value& key);         // of[key]
+  // of.name; lasting: the name outlives the render, as one in the source does, and need not be copied.
+  Value get_attr(const Value& of, const std::string& name, bool lasting = false);
+  Value get_item(const Value& of, const Value& key);  // of[key]
   Value string(std::string text) { return make_string(heap, std::move(text)); }
 
   Heap& heap;

@@ -181,7 +181,7 @@ Value Interp::special_attr(const Value& of, const std::string& name) {
   return Value::missing();
 }
 
-Value Interp::get_attr(const Value& of, const std::string& name) {
+Value Interp::get_attr(const Value& of, const std::string& name, bool lasting) {
   if (of.is_undefined()) return fail(of.undefined_message());
   if (const Method* method = find_method(of, name)) {
     if (method->mutates && options.immutable) return Value::undefined(heap.intern(name), of.kind(), true);
@@ -192,7 +192,7 @@ Value Interp::get_attr(const Value& of, const std::string& name) {
   if (of.is(Kind::kDict)) {
     if (const Value* found = of.dict()->find(name)) return *found;
   }
-  return Value::undefined(heap.intern(name), of.kind());
+  return Value::undefined(lasting ? &name : heap.intern(name), of.kind());
 }
 
 Value Interp::get_item(const Value& of, const Value& key) {

@@ -16,21 +16,27 @@ Value Interp::eval(const Expr& e) {
 
 Value Interp::eval_inner(const Expr& e) {
   switch (e.kind) {
-    case ExprKind::kConst: return eval_constant(e.index);
-    case ExprKind::kName: return eval_name(e.index);
+    case ExprKind::kConst:
+      return eval_constant(e.index);
+    case ExprKind::kName:
+      return eval_name(e.index);
     case ExprKind::kAttr: {
       const Value of = eval(*e.kids[0]);
-      return heap.failed() ? Value() : get_attr(of, e.name);
+      return heap.failed() ? Value() : get_attr(of, e.name, true);
     }
     case ExprKind::kItem: {
       const Value of = eval(*e.kids[0]);
       const Value key = eval(*e.kids[1]);
       return heap.failed() ? Value() : get_item(of, key);
     }
-    case ExprKind::kSlice: return eval_slice(e);
-    case ExprKind::kCall: return eval_call(e);
-    case ExprKind::kFilter: return eval_filter(e);
-    case ExprKind::kTest: return eval_test(e);
+    case ExprKind::kSlice:
+      return eval_slice(e);
+    case ExprKind::kCall:
+      return eval_call(e);
+    case ExprKind::kFilter:
+      return eval_filter(e);
+    case ExprKind::kTest:
+      return eval_test(e);
     case ExprKind::kNegate: {
       const Value v = eval(*e.kids[0]);
       return heap.failed() ? Value() : negate(heap, v);
@@ -39,20 +45,23 @@ Value Interp::eval_inner(const Expr& e) {
       const Value v = eval(*e.kids[0]);
       return heap.failed() ? Value() : plus(heap, v);
     }
-    case ExprKind::kNot: return Value::boolean(!truthy(eval(*e.kids[0])));
+    case ExprKind::kNot:
+      return Value::boolean(!truthy(eval(*e.kids[0])));
     case ExprKind::kArith: {
       const Value a = eval(*e.kids[0]);
       const Value b = eval(*e.kids[1]);
       return heap.failed() ? Value() : arithmetic(heap, e.arith, a, b);
     }
-    case ExprKind::kCompare: return eval_compare(e);
+    case ExprKind::kCompare:
+      return eval_compare(e);
     case ExprKind::kAnd:
     case ExprKind::kOr: {
       Value a = eval(*e.kids[0]);
       if (heap.failed() || truthy(a) == (e.kind == ExprKind::kOr)) return a;
       return eval(*e.kids[1]);
     }
-    case ExprKind::kConcat: return eval_concat(e);
+    case ExprKind::kConcat:
+      return eval_concat(e);
     case ExprKind::kCond: {
       const bool chosen = truthy(eval(*e.kids[1]));
       if (heap.failed()) return {};
@@ -61,8 +70,10 @@ Value Interp::eval_inner(const Expr& e) {
       return e.kids[2] == nullptr ? Value::undefined(&kNoElse) : eval(*e.kids[2]);
     }
     case ExprKind::kList:
-    case ExprKind::kTuple: return eval_list(e);
-    case ExprKind::kDict: return eval_dict(e);
+    case ExprKind::kTuple:
+      return eval_list(e);
+    case ExprKind::kDict:
+      return eval_dict(e);
   }
   return {};
 }
@@ -72,11 +83,20 @@ Value Interp::eval_constant(uint32_t index) {
   if (!cached.is(Kind::kMissing)) return cached;
   const Constant& c = program_.constants[index];
   switch (c.kind) {
-    case Kind::kBool: cached = Value::boolean(c.integer != 0); break;
-    case Kind::kInt: cached = Value::integer(c.integer); break;
-    case Kind::kFloat: cached = Value::real(c.real); break;
-    case Kind::kString: cached = string(c.text); break;
-    default: cached = Value::none();
+    case Kind::kBool:
+      cached = Value::boolean(c.integer != 0);
+      break;
+    case Kind::kInt:
+      cached = Value::integer(c.integer);
+      break;
+    case Kind::kFloat:
+      cached = Value::real(c.real);
+      break;
+    case Kind::kString:
+      cached = string(c.text);
+      break;
+    default:
+      cached = Value::none();
   }
   return cached;
 }
@@ -127,7 +147,7 @@ Value Interp::eval_call(const Expr& e) {
   if (method != nullptr && !(method->mutates && options.immutable)) {
     return eval_args(*e.call, args) ? method->fn(*this, of, args) : Value();
   }
-  const Value f = get_attr(of, callee.name);
+  const Value f = get_attr(of, callee.name, true);
   return heap.failed() || !eval_args(*e.call, args) ? Value() : call(f, args);
 }
 
@@ -209,8 +229,10 @@ bool slice_range(Heap& heap, const Value parts[3], int64_t length, Range& out) {
   const auto bound = [&](const Value& v, int64_t fallback) {
     if (v.is(Kind::kNone)) return fallback;
     int64_t i = v.integer();
-    if (i < 0) i = i < -length ? (back ? -1 : 0) : i + length;
-    else if (i >= length) i = back ? length - 1 : length;
+    if (i < 0)
+      i = i < -length ? (back ? -1 : 0) : i + length;
+    else if (i >= length)
+      i = back ? length - 1 : length;
     return i;
   };
   out.start = bound(parts[0], back ? length - 1 : 0);
@@ -226,7 +248,8 @@ Value slice_string(Interp& in, const Value& of, const Range& r) {
     if (r.stop <= r.start) return make_string(in.heap, "", markup);
     const bool ascii = of.str()->ascii;
     const size_t from = ascii ? static_cast<size_t>(r.start) : byte_offset(s, r.start);
-    const size_t count = ascii ? static_cast<size_t>(r.stop - r.start) : byte_offset(s.substr(from), r.stop - r.start);
+    const size_t count =
+        ascii ? static_cast<size_t>(r.stop - r.start) : byte_offset(s.substr(from), r.stop - r.start);
     return make_string(in.heap, std::string(s.substr(from, count)), markup);
   }
   std::vector<uint32_t> chars;

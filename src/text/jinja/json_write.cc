@@ -21,13 +21,27 @@ void append_quoted(std::string& out, std::string_view s, bool ensure_ascii) {
     const size_t n = char_bytes(s, i);
     const uint32_t c = char_at(s, i);
     switch (c) {
-      case '"': out += "\\\""; break;
-      case '\\': out += "\\\\"; break;
-      case '\n': out += "\\n"; break;
-      case '\r': out += "\\r"; break;
-      case '\t': out += "\\t"; break;
-      case '\f': out += "\\f"; break;
-      case '\b': out += "\\b"; break;
+      case '"':
+        out += "\\\"";
+        break;
+      case '\\':
+        out += "\\\\";
+        break;
+      case '\n':
+        out += "\\n";
+        break;
+      case '\r':
+        out += "\\r";
+        break;
+      case '\t':
+        out += "\\t";
+        break;
+      case '\f':
+        out += "\\f";
+        break;
+      case '\b':
+        out += "\\b";
+        break;
       default:
         if (c >= 0x10000 && ensure_ascii) {
           append_u(out, 0xD800 + ((c - 0x10000) >> 10));
@@ -74,17 +88,29 @@ class Writer {
  private:
   bool scalar(const Value& v) {
     switch (v.kind()) {
-      case Kind::kNone: out += "null"; return true;
-      case Kind::kBool: out += v.boolean() ? "true" : "false"; return true;
-      case Kind::kInt: out += std::to_string(v.integer()); return true;
-      case Kind::kBigInt: out += v.text(); return true;
-      case Kind::kFloat: out += json_float(v.real()); return true;
-      default: return false;
+      case Kind::kNone:
+        out += "null";
+        return true;
+      case Kind::kBool:
+        out += v.boolean() ? "true" : "false";
+        return true;
+      case Kind::kInt:
+        out += std::to_string(v.integer());
+        return true;
+      case Kind::kBigInt:
+        out += v.text();
+        return true;
+      case Kind::kFloat:
+        out += json_float(v.real());
+        return true;
+      default:
+        return false;
     }
   }
 
   bool enter(const Object* object) {
-    if (std::find(path_.begin(), path_.end(), object) != path_.end()) heap_.fail("a value that holds itself is not JSON");
+    if (std::find(path_.begin(), path_.end(), object) != path_.end())
+      heap_.fail("a value that holds itself is not JSON");
     if (path_.size() > static_cast<size_t>(kMaxValueDepth)) heap_.fail("a value is nested too deeply for JSON");
     if (out.size() > heap_.limits().heap_bytes) heap_.fail("the JSON text is larger than the heap limit");
     if (heap_.failed()) return false;
@@ -120,7 +146,8 @@ class Writer {
       return;
     }
     out += '"';
-    if (!scalar(k)) heap_.fail("JSON keys must be strings, numbers, booleans or none, not " + std::string(type_name(k)));
+    if (!scalar(k))
+      heap_.fail("JSON keys must be strings, numbers, booleans or none, not " + std::string(type_name(k)));
     out += '"';
   }
 
@@ -149,7 +176,7 @@ class Writer {
       compare(heap_, Compare::kLt, order[i - 1]->first, order[i]->first);
     }
     if (heap_.failed()) return;
-    std::stable_sort(order.begin(), order.end(), [](auto* a, auto* b) { return key_order(a->first, b->first) < 0; });
+    std::sort(order.begin(), order.end(), [](auto* a, auto* b) { return key_order(a->first, b->first) < 0; });
   }
 
   Heap& heap_;

@@ -227,7 +227,8 @@ class Lexer {
     }
     if (text.empty()) {
       end = at_ + 1;
-      while (end < s_.size() && (s_[end] == '0' || (s_[end] == '_' && end + 1 < s_.size() && s_[end + 1] == '0'))) ++end;
+      while (end < s_.size() && (s_[end] == '0' || (s_[end] == '_' && end + 1 < s_.size() && s_[end + 1] == '0')))
+        ++end;
       emit(Tok::kInt, "0");
       return advance(end);
     }

@@ -14,7 +14,19 @@ namespace weir::jinja {
 
 inline constexpr size_t kMaxSourceBytes = 256 << 10;  // the largest published templates are near 32 KiB
 
-enum class Tok : uint8_t { kData, kVarBegin, kVarEnd, kBlockBegin, kBlockEnd, kName, kString, kInt, kFloat, kOp, kEof };
+enum class Tok : uint8_t {
+  kData,
+  kVarBegin,
+  kVarEnd,
+  kBlockBegin,
+  kBlockEnd,
+  kName,
+  kString,
+  kInt,
+  kFloat,
+  kOp,
+  kEof
+};
 
 struct Token {
   Tok type = Tok::kEof;

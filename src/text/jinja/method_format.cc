@@ -30,7 +30,8 @@ class Formatter {
         out += field(f.substr(at, end - at), depth);
         at = end + 1;
       }
-      if (out.size() > in_.heap.limits().heap_bytes) in_.heap.fail("a formatted string is larger than the heap limit");
+      if (out.size() > in_.heap.limits().heap_bytes)
+        in_.heap.fail("a formatted string is larger than the heap limit");
     }
     return out;
   }
@@ -112,7 +113,8 @@ class Formatter {
       const size_t end = path[at] == '[' ? path.find(']', at) : path.npos;
       if (end == path.npos) return in_.fail("a format field has a bad subscript");
       const std::string_view key = path.substr(at + 1, end - at - 1);
-      v = in_.get_item(v, is_number(key) ? Value::integer(std::stol(std::string(key))) : in_.string(std::string(key)));
+      v = in_.get_item(v,
+                       is_number(key) ? Value::integer(std::stol(std::string(key))) : in_.string(std::string(key)));
       at = end + 1;
     }
     return v;

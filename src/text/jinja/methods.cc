@@ -94,7 +94,9 @@ Value list_index(Interp& in, const Value& self, const Args& args) {
   if (!b.ok()) return {};
   const auto& items = self.seq()->items;
   const int64_t size = static_cast<int64_t>(items.size());
-  const auto bound = [&](int64_t i) { return i < 0 ? std::max<int64_t>(0, i < -size ? 0 : i + size) : std::min(i, size); };
+  const auto bound = [&](int64_t i) {
+    return i < 0 ? std::max<int64_t>(0, i < -size ? 0 : i + size) : std::min(i, size);
+  };
   const int64_t from = bound(b.integer(1, 0));
   const int64_t to = bound(b.integer(2, size));
   for (int64_t i = from; i < to && !in.heap.failed(); ++i) {
@@ -107,8 +109,10 @@ Value dict_view(Interp& in, Dict* d, SeqKind flavour) {
   Value out = make_seq(in.heap, flavour);
   if (!out.seq()->reserve(d->items.size())) return {};
   for (const auto& [key, value] : d->items) {
-    if (flavour == SeqKind::kItems) out.seq()->push(make_pair(in.heap, key, value));
-    else out.seq()->push(flavour == SeqKind::kKeys ? key : value);
+    if (flavour == SeqKind::kItems)
+      out.seq()->push(make_pair(in.heap, key, value));
+    else
+      out.seq()->push(flavour == SeqKind::kKeys ? key : value);
     if (in.heap.failed()) return {};
   }
   return out;
@@ -132,7 +136,8 @@ bool key_ok(Interp& in, const Value& key) {
 // Python's dict methods take no keywords.
 bool plain(Interp& in, const char* name, const Args& args, size_t least, size_t most) {
   if (args.keyword.empty() && args.positional.size() >= least && args.positional.size() <= most) return true;
-  in.heap.fail(std::string(name) + " takes " + std::to_string(least) + " to " + std::to_string(most) + " positional arguments");
+  in.heap.fail(std::string(name) + " takes " + std::to_string(least) + " to " + std::to_string(most) +
+               " positional arguments");
   return false;
 }
 
@@ -219,28 +224,34 @@ const Method* find_in(const Method* from, const Method* to, std::string_view nam
 }  // namespace
 
 const Method* find_list_method(std::string_view name, bool mutable_list) {
-  static constexpr Method kMethods[] = {
-      {"count", list_count},          {"index", list_index},         {"copy", list_copy},
-      {"append", list_append, true},  {"extend", list_extend, true}, {"insert", list_insert, true},
-      {"pop", list_pop, true},        {"remove", list_remove, true}, {"clear", list_clear, true},
-      {"reverse", list_reverse, true}};
+  static constexpr Method kMethods[] = {{"count", list_count},         {"index", list_index},
+                                        {"copy", list_copy},           {"append", list_append, true},
+                                        {"extend", list_extend, true}, {"insert", list_insert, true},
+                                        {"pop", list_pop, true},       {"remove", list_remove, true},
+                                        {"clear", list_clear, true},   {"reverse", list_reverse, true}};
   const Method* m = find_in(std::begin(kMethods), std::end(kMethods), name);
   return m == nullptr || mutable_list || (!m->mutates && name != "copy") ? m : nullptr;
 }
 
 const Method* find_dict_method(std::string_view name) {
-  static constexpr Method kMethods[] = {
-      {"get", dict_get},         {"items", dict_items},           {"keys", dict_keys},
-      {"values", dict_values},   {"copy", dict_copy},             {"pop", dict_pop, true},
-      {"popitem", dict_popitem, true}, {"setdefault", dict_setdefault, true},
-      {"update", dict_update, true},   {"clear", dict_clear, true}};
+  static constexpr Method kMethods[] = {{"get", dict_get},
+                                        {"items", dict_items},
+                                        {"keys", dict_keys},
+                                        {"values", dict_values},
+                                        {"copy", dict_copy},
+                                        {"pop", dict_pop, true},
+                                        {"popitem", dict_popitem, true},
+                                        {"setdefault", dict_setdefault, true},
+                                        {"update", dict_update, true},
+                                        {"clear", dict_clear, true}};
   return find_in(std::begin(kMethods), std::end(kMethods), name);
 }
 
 const Method* find_method(const Value& of, std::string_view name) {
   if (of.is(Kind::kDict)) return find_dict_method(name);
   if (of.is(Kind::kString)) return find_string_method(name);
-  if (of.is(Kind::kSeq) && of.seq()->indexable()) return find_list_method(name, of.seq()->flavour == SeqKind::kList);
+  if (of.is(Kind::kSeq) && of.seq()->indexable())
+    return find_list_method(name, of.seq()->flavour == SeqKind::kList);
   return nullptr;
 }
 

@@ -20,9 +20,14 @@ const Method* find_string_method(std::string_view name);
 const Method* find_list_method(std::string_view name, bool mutable_list);
 const Method* find_dict_method(std::string_view name);
 
-// What filters share with methods.
-std::string replace_all(Heap& heap, std::string_view s, std::string_view from, std::string_view to, int64_t count);
-std::vector<std::string_view> split_lines(std::string_view s, bool keep_ends);
+// The parts of the string table that live in files of their own (methods_split.cc, method_format.cc).
+Value str_split(Interp& in, const Value& self, const Args& args);
+Value str_rsplit(Interp& in, const Value& self, const Args& args);
+Value str_splitlines(Interp& in, const Value& self, const Args& args);
+Value str_partition(Interp& in, const Value& self, const Args& args);
+Value str_rpartition(Interp& in, const Value& self, const Args& args);
 Value format_string(Interp& in, const Value& format, const Args& args);  // str.format
+// A string with the flavour (markup or not) of the one it was made from.
+Value like(Interp& in, const Value& self, std::string text);
 
 }  // namespace weir::jinja

@@ -1,149 +1,14 @@
 // Methods of strings, in characters, not bytes.
 #include <algorithm>
-#include <cstring>
 
 #include "text/jinja/format.h"
 #include "text/jinja/methods.h"
 #include "text/jinja/print.h"
+#include "text/jinja/search.h"
 #include "text/jinja/unicode.h"
 
 namespace weir::jinja {
 namespace {
-
-// A string with the flavour (markup or not) of the one it was made from.
-Value like(Interp& in, const Value& self, std::string text) {
-  return make_string(in.heap, std::move(text), self.str()->markup);
-}
-
-size_t find_bytes(std::string_view s, std::string_view what, size_t from) {
-  if (from > s.size()) return s.npos;
-  if (what.empty()) return from;
-  const void* hit = memmem(s.data() + from, s.size() - from, what.data(), what.size());
-  return hit == nullptr ? s.npos : static_cast<size_t>(static_cast<const char*>(hit) - s.data());
-}
-
-// Searching backwards is searching the mirror image forwards, which stays linear for any pattern.
-size_t rfind_bytes(std::string_view s, std::string_view what) {
-  if (what.size() > s.size()) return s.npos;
-  const std::string mirror(s.rbegin(), s.rend());
-  const std::string mirror_what(what.rbegin(), what.rend());
-  const size_t hit = find_bytes(mirror, mirror_what, 0);
-  return hit == s.npos ? s.npos : s.size() - hit - what.size();
-}
-
-Value push_piece(Interp& in, const Value& self, Value& list, std::string_view piece) {
-  list.seq()->push(like(in, self, std::string(piece)));
-  return list;
-}
-
-void split_space(Interp& in, const Value& self, std::string_view s, int64_t max, Value& out) {
-  s = strip_left(s);
-  while (!s.empty() && !in.heap.failed()) {
-    if (max == 0) {
-      push_piece(in, self, out, s);
-      return;
-    }
-    size_t end = 0;
-    while (end < s.size() && !is_space(char_at(s, end))) end += char_bytes(s, end);
-    push_piece(in, self, out, s.substr(0, end));
-    s = strip_left(s.substr(end));
-    --max;
-  }
-}
-
-void rsplit_space(Interp& in, const Value& self, std::string_view s, int64_t max, Value& out) {
-  s = strip_right(s);
-  while (!s.empty() && !in.heap.failed()) {
-    if (max == 0) {
-      push_piece(in, self, out, s);
-      break;
-    }
-    size_t from = s.size();
-    while (from > 0) {
-      size_t before = from - 1;
-      while (before > 0 && (static_cast<unsigned char>(s[before]) & 0xC0) == 0x80) --before;
-      if (is_space(char_at(s, before))) break;
-      from = before;
-    }
-    push_piece(in, self, out, s.substr(from));
-    s = strip_right(s.substr(0, from));
-    --max;
-  }
-  std::reverse(out.seq()->items.begin(), out.seq()->items.end());
-}
-
-void split_by(Interp& in, const Value& self, std::string_view s, std::string_view by, int64_t max, Value& out) {
-  for (; max != 0 && !in.heap.failed(); --max) {
-    const size_t hit = find_bytes(s, by, 0);
-    if (hit == s.npos) break;
-    push_piece(in, self, out, s.substr(0, hit));
-    s.remove_prefix(hit + by.size());
-  }
-  push_piece(in, self, out, s);
-}
-
-void rsplit_by(Interp& in, const Value& self, std::string_view s, std::string_view by, int64_t max, Value& out) {
-  // The separators that count are the last ones found from the right, without overlaps.
-  const std::string mirror(s.rbegin(), s.rend());
-  const std::string mirror_by(by.rbegin(), by.rend());
-  std::string_view rest = mirror;
-  for (; max != 0 && !in.heap.failed(); --max) {
-    const size_t hit = find_bytes(rest, mirror_by, 0);
-    if (hit == rest.npos) break;
-    push_piece(in, self, out, s.substr(rest.size() - hit, hit));
-    rest.remove_prefix(hit + by.size());
-    s = s.substr(0, rest.size());
-  }
-  push_piece(in, self, out, s);
-  std::reverse(out.seq()->items.begin(), out.seq()->items.end());
-}
-
-Value split(Interp& in, const Value& self, const Args& args, bool right) {
-  Bound b(in.heap, right ? "rsplit" : "split", args, {"sep", "maxsplit"});
-  if (!b.ok()) return {};
-  const int64_t max = b.integer(1, -1);
-  const std::string_view by = b.given(0) ? b.text(0, "") : "";
-  if (b.given(0) && by.empty()) return in.fail("split needs a separator that is not empty");
-  Value out = make_seq(in.heap, SeqKind::kList);
-  if (!in.heap.step_bytes(self.text().size())) return {};
-  if (b.given(0)) (right ? rsplit_by : split_by)(in, self, self.text(), by, max, out);
-  else (right ? rsplit_space : split_space)(in, self, self.text(), max, out);
-  return out;
-}
-
-Value str_split(Interp& in, const Value& self, const Args& args) { return split(in, self, args, false); }
-Value str_rsplit(Interp& in, const Value& self, const Args& args) { return split(in, self, args, true); }
-
-Value str_splitlines(Interp& in, const Value& self, const Args& args) {
-  Bound b(in.heap, "splitlines", args, {"keepends"});
-  Value out = make_seq(in.heap, SeqKind::kList);
-  if (!b.ok()) return {};
-  for (const std::string_view line : split_lines(self.text(), b.flag(0, false))) {
-    if (in.heap.failed()) return {};
-    push_piece(in, self, out, line);
-  }
-  return out;
-}
-
-Value partition(Interp& in, const Value& self, const Args& args, bool right) {
-  Bound b(in.heap, "partition", args, {"sep"}, 1);
-  const std::string_view by = b.ok() ? b.text(0, "") : "";
-  if (in.heap.failed()) return {};
-  if (by.empty()) return in.fail("partition needs a separator that is not empty");
-  const std::string_view s = self.text();
-  const size_t hit = right ? rfind_bytes(s, by) : find_bytes(s, by, 0);
-  Value out = make_seq(in.heap, SeqKind::kTuple);
-  if (hit != s.npos) {
-    push_piece(in, self, out, s.substr(0, hit));
-    push_piece(in, self, out, by);
-    return push_piece(in, self, out, s.substr(hit + by.size()));
-  }
-  push_piece(in, self, out, right ? "" : s);
-  push_piece(in, self, out, "");
-  return push_piece(in, self, out, right ? s : "");
-}
-Value str_partition(Interp& in, const Value& self, const Args& args) { return partition(in, self, args, false); }
-Value str_rpartition(Interp& in, const Value& self, const Args& args) { return partition(in, self, args, true); }
 
 template <bool kLeft, bool kRight>
 Value str_strip(Interp& in, const Value& self, const Args& args) {
@@ -160,7 +25,9 @@ Value str_strip(Interp& in, const Value& self, const Args& args) {
 // The part of the text that start and stop (characters) choose. RETURNS: false when start lies behind the end.
 bool window(Bound& b, const Value& self, size_t first, std::string_view& out, int64_t& offset) {
   const int64_t size = char_count(self);
-  const auto clamp = [&](int64_t i) { return i < 0 ? std::max<int64_t>(0, i < -size ? 0 : i + size) : std::min(i, size); };
+  const auto clamp = [&](int64_t i) {
+    return i < 0 ? std::max<int64_t>(0, i < -size ? 0 : i + size) : std::min(i, size);
+  };
   const int64_t asked = b.given(first) ? b.integer(first, 0) : 0;
   const int64_t from = clamp(asked);
   const int64_t to = b.given(first + 1) ? clamp(b.integer(first + 1, size)) : size;
@@ -227,7 +94,8 @@ Value str_replace(Interp& in, const Value& self, const Args& args) {
 
 template <std::string (*kMap)(std::string_view)>
 Value str_map(Interp& in, const Value& self, const Args& args) {
-  if (!Bound(in.heap, "this string method", args, {}).ok() || !in.heap.step_bytes(self.text().size() * 4)) return {};
+  if (!Bound(in.heap, "this string method", args, {}).ok() || !in.heap.step_bytes(self.text().size() * 4))
+    return {};
   return like(in, self, kMap(self.text()));
 }
 
@@ -275,10 +143,12 @@ Value str_join(Interp& in, const Value& self, const Args& args) {
   std::string out;
   for (size_t i = 0; i < items.size() && in.heap.step(); ++i) {
     if (!items[i].is(Kind::kString)) {
-      return in.fail("join: item " + std::to_string(i) + " is not a string but " + std::string(type_name(items[i])));
+      return in.fail("join: item " + std::to_string(i) + " is not a string but " +
+                     std::string(type_name(items[i])));
     }
     if (i > 0) out += self.text();
-    out += self.str()->markup && !items[i].str()->markup ? escape_html(items[i].text()) : std::string(items[i].text());
+    out +=
+        self.str()->markup && !items[i].str()->markup ? escape_html(items[i].text()) : std::string(items[i].text());
     if (out.size() > in.heap.limits().heap_bytes) in.heap.fail("a joined string is larger than the heap limit");
   }
   return in.heap.failed() ? Value() : like(in, self, std::move(out));
@@ -308,7 +178,8 @@ Value str_zfill(Interp& in, const Value& self, const Args& args) {
   const int64_t missing = b.ok() ? b.integer(0, 0) - char_count(self) : 0;
   if (in.heap.failed() || (missing > 0 && !in.heap.can_make(static_cast<uint64_t>(missing)))) return {};
   std::string out(self.text());
-  if (missing > 0) out.insert(!out.empty() && (out[0] == '-' || out[0] == '+') ? 1 : 0, static_cast<size_t>(missing), '0');
+  if (missing > 0)
+    out.insert(!out.empty() && (out[0] == '-' || out[0] == '+') ? 1 : 0, static_cast<size_t>(missing), '0');
   return like(in, self, std::move(out));
 }
 
@@ -333,7 +204,8 @@ Value str_expandtabs(Interp& in, const Value& self, const Args& args) {
   for (size_t i = 0; i < s.size() && in.heap.step(); i += char_bytes(s, i)) {
     if (s[i] == '\t') {
       const int64_t n = size > 0 ? size - column % size : 0;
-      if (out.size() + static_cast<size_t>(n) > in.heap.limits().heap_bytes) return in.fail("expandtabs made too much");
+      if (out.size() + static_cast<size_t>(n) > in.heap.limits().heap_bytes)
+        return in.fail("expandtabs made too much");
       out.append(static_cast<size_t>(n), ' ');
       column += n;
     } else {
@@ -354,92 +226,49 @@ Value str_isprintable(Interp& in, const Value& self, const Args& args) {
 
 }  // namespace
 
-std::string replace_all(Heap& heap, std::string_view s, std::string_view from, std::string_view to, int64_t count) {
-  std::string out;
-  uint64_t left = count < 0 ? UINT64_MAX : static_cast<uint64_t>(count);
-  heap.step_bytes(s.size());
-  size_t at = 0;
-  bool more = left > 0;
-  while (more && heap.step()) {
-    const size_t hit = from.empty() ? at : find_bytes(s, from, at);
-    if (hit == s.npos) break;
-    out += s.substr(at, hit - at);
-    out += to;
-    --left;
-    at = hit + from.size();
-    more = left > 0;
-    if (from.empty()) {
-      if (at >= s.size()) break;
-      const size_t n = char_bytes(s, at);
-      out += s.substr(at, n);
-      at += n;
-    }
-    if (out.size() > heap.limits().heap_bytes) heap.fail("replace made a string larger than the heap limit");
-  }
-  return out += s.substr(at);
-}
-
-std::vector<std::string_view> split_lines(std::string_view s, bool keep_ends) {
-  std::vector<std::string_view> out;
-  size_t from = 0;
-  for (size_t i = 0; i < s.size();) {
-    const size_t n = char_bytes(s, i);
-    if (!is_line_break(char_at(s, i))) {
-      i += n;
-      continue;
-    }
-    const size_t end = i + (s[i] == '\r' && i + 1 < s.size() && s[i + 1] == '\n' ? 2 : n);
-    out.push_back(s.substr(from, (keep_ends ? end : i) - from));
-    from = i = end;
-  }
-  if (from < s.size()) out.push_back(s.substr(from));
-  return out;
-}
-
 const Method* find_string_method(std::string_view name) {
-  static constexpr Method kMethods[] = {
-      {"split", str_split},
-      {"strip", str_strip<true, true>},
-      {"lstrip", str_strip<true, false>},
-      {"rstrip", str_strip<false, true>},
-      {"startswith", str_starts<false>},
-      {"endswith", str_starts<true>},
-      {"replace", str_replace},
-      {"upper", str_map<to_upper>},
-      {"lower", str_map<to_lower>},
-      {"casefold", str_map<to_lower>},
-      {"title", str_map<to_title>},
-      {"capitalize", str_map<to_capitalized>},
-      {"swapcase", str_map<to_swapped>},
-      {"join", str_join},
-      {"format", format_string},
-      {"find", str_find<false, false>},
-      {"rfind", str_find<true, false>},
-      {"index", str_find<false, true>},
-      {"rindex", str_find<true, true>},
-      {"count", str_count},
-      {"rsplit", str_rsplit},
-      {"splitlines", str_splitlines},
-      {"partition", str_partition},
-      {"rpartition", str_rpartition},
-      {"removeprefix", str_remove<false>},
-      {"removesuffix", str_remove<true>},
-      {"zfill", str_zfill},
-      {"ljust", str_justify<-1>},
-      {"center", str_justify<0>},
-      {"rjust", str_justify<1>},
-      {"expandtabs", str_expandtabs},
-      {"isalpha", str_all<is_alpha>},
-      {"isdigit", str_all<is_digit>},
-      {"isnumeric", str_all<is_digit>},
-      {"isdecimal", str_all<is_decimal>},
-      {"isalnum", str_all<is_alnum>},
-      {"isspace", str_all<is_space>},
-      {"isascii", str_isascii},
-      {"isprintable", str_isprintable},
-      {"isupper", str_case<is_upper>},
-      {"islower", str_case<is_lower>},
-      {"istitle", str_istitle}};
+  static constexpr Method kMethods[] = {{"split", str_split},
+                                        {"strip", str_strip<true, true>},
+                                        {"lstrip", str_strip<true, false>},
+                                        {"rstrip", str_strip<false, true>},
+                                        {"startswith", str_starts<false>},
+                                        {"endswith", str_starts<true>},
+                                        {"replace", str_replace},
+                                        {"upper", str_map<to_upper>},
+                                        {"lower", str_map<to_lower>},
+                                        {"casefold", str_map<to_lower>},
+                                        {"title", str_map<to_title>},
+                                        {"capitalize", str_map<to_capitalized>},
+                                        {"swapcase", str_map<to_swapped>},
+                                        {"join", str_join},
+                                        {"format", format_string},
+                                        {"find", str_find<false, false>},
+                                        {"rfind", str_find<true, false>},
+                                        {"index", str_find<false, true>},
+                                        {"rindex", str_find<true, true>},
+                                        {"count", str_count},
+                                        {"rsplit", str_rsplit},
+                                        {"splitlines", str_splitlines},
+                                        {"partition", str_partition},
+                                        {"rpartition", str_rpartition},
+                                        {"removeprefix", str_remove<false>},
+                                        {"removesuffix", str_remove<true>},
+                                        {"zfill", str_zfill},
+                                        {"ljust", str_justify<-1>},
+                                        {"center", str_justify<0>},
+                                        {"rjust", str_justify<1>},
+                                        {"expandtabs", str_expandtabs},
+                                        {"isalpha", str_all<is_alpha>},
+                                        {"isdigit", str_all<is_digit>},
+                                        {"isnumeric", str_all<is_digit>},
+                                        {"isdecimal", str_all<is_decimal>},
+                                        {"isalnum", str_all<is_alnum>},
+                                        {"isspace", str_all<is_space>},
+                                        {"isascii", str_isascii},
+                                        {"isprintable", str_isprintable},
+                                        {"isupper", str_case<is_upper>},
+                                        {"islower", str_case<is_lower>},
+                                        {"istitle", str_istitle}};
   for (const Method& m : kMethods) {
     if (m.name == name) return &m;
   }

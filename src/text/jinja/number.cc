@@ -28,7 +28,8 @@ Value int_power(Heap& heap, int64_t base, int64_t exponent) {
   int64_t result = 1;
   bool base_overflowed = false;
   while (exponent > 0) {
-    if ((exponent & 1) != 0 && (base_overflowed || __builtin_mul_overflow(result, base, &result))) return overflow(heap);
+    if ((exponent & 1) != 0 && (base_overflowed || __builtin_mul_overflow(result, base, &result)))
+      return overflow(heap);
     exponent >>= 1;
     if (exponent > 0 && __builtin_mul_overflow(base, base, &base)) base_overflowed = true;
   }
@@ -38,11 +39,16 @@ Value int_power(Heap& heap, int64_t base, int64_t exponent) {
 Value int_arith(Heap& heap, Arith op, int64_t a, int64_t b) {
   int64_t r = 0;
   switch (op) {
-    case Arith::kAdd: return __builtin_add_overflow(a, b, &r) ? overflow(heap) : Value::integer(r);
-    case Arith::kSub: return __builtin_sub_overflow(a, b, &r) ? overflow(heap) : Value::integer(r);
-    case Arith::kMul: return __builtin_mul_overflow(a, b, &r) ? overflow(heap) : Value::integer(r);
-    case Arith::kPow: return int_power(heap, a, b);
-    default: break;
+    case Arith::kAdd:
+      return __builtin_add_overflow(a, b, &r) ? overflow(heap) : Value::integer(r);
+    case Arith::kSub:
+      return __builtin_sub_overflow(a, b, &r) ? overflow(heap) : Value::integer(r);
+    case Arith::kMul:
+      return __builtin_mul_overflow(a, b, &r) ? overflow(heap) : Value::integer(r);
+    case Arith::kPow:
+      return int_power(heap, a, b);
+    default:
+      break;
   }
   if (b == 0) {
     heap.fail("division by zero");
@@ -80,9 +86,12 @@ double float_floor_div(double a, double b) {
 
 Value float_arith(Heap& heap, Arith op, double a, double b) {
   switch (op) {
-    case Arith::kAdd: return Value::real(a + b);
-    case Arith::kSub: return Value::real(a - b);
-    case Arith::kMul: return Value::real(a * b);
+    case Arith::kAdd:
+      return Value::real(a + b);
+    case Arith::kSub:
+      return Value::real(a - b);
+    case Arith::kMul:
+      return Value::real(a * b);
     case Arith::kPow: {
       if (a == 0 && b < 0) {
         heap.fail("0 cannot be raised to a negative power");
@@ -93,7 +102,8 @@ Value float_arith(Heap& heap, Arith op, double a, double b) {
       if (std::isinf(r) && !std::isinf(a) && !std::isinf(b)) heap.fail("float result out of range");
       return Value::real(r);
     }
-    default: break;
+    default:
+      break;
   }
   if (b == 0) {
     heap.fail("float division by zero");
@@ -174,7 +184,8 @@ Value arithmetic(Heap& heap, Arith op, const Value& a, const Value& b) {
     const Value& count = b.is_int_like() ? b : a;
     const Value& what = b.is_int_like() ? a : b;
     if (count.is_int_like() && what.is(Kind::kString)) return repeat_string(heap, what, count.integer());
-    if (count.is_int_like() && (is_list(what) || is_tuple(what))) return repeat_list(heap, what.seq(), count.integer());
+    if (count.is_int_like() && (is_list(what) || is_tuple(what)))
+      return repeat_list(heap, what.seq(), count.integer());
   }
   heap.fail(std::string("cannot compute '") + std::string(type_name(a)) + "' " + kOpNames[static_cast<int>(op)] +
             " '" + std::string(type_name(b)) + "'");
@@ -186,14 +197,16 @@ Value negate(Heap& heap, const Value& v) {
     return v.integer() == INT64_MIN ? overflow(heap) : Value::integer(-v.integer());
   }
   if (v.is(Kind::kFloat)) return Value::real(-v.real());
-  heap.fail(v.is_undefined() ? v.undefined_message() : "bad operand for unary -: '" + std::string(type_name(v)) + "'");
+  heap.fail(v.is_undefined() ? v.undefined_message()
+                             : "bad operand for unary -: '" + std::string(type_name(v)) + "'");
   return {};
 }
 
 Value plus(Heap& heap, const Value& v) {
   if (v.is_int_like()) return Value::integer(v.integer());
   if (v.is(Kind::kFloat) || v.is(Kind::kBigInt)) return v;
-  heap.fail(v.is_undefined() ? v.undefined_message() : "bad operand for unary +: '" + std::string(type_name(v)) + "'");
+  heap.fail(v.is_undefined() ? v.undefined_message()
+                             : "bad operand for unary +: '" + std::string(type_name(v)) + "'");
   return {};
 }
 
@@ -254,7 +267,8 @@ bool parse_int(std::string_view text, int base, int64_t& out) {
     if ((c | 0x20) >= 'a' && (c | 0x20) <= 'z') digit = (c | 0x20) - 'a' + 10;
     if (digit >= base) return false;
     if (__builtin_mul_overflow(value, static_cast<int64_t>(base), &value)) return false;
-    if (__builtin_sub_overflow(value, static_cast<int64_t>(digit), &value)) return false;  // negative: has more room
+    if (__builtin_sub_overflow(value, static_cast<int64_t>(digit), &value))
+      return false;  // negative: has more room
     digit_before = true;
   }
   if (!digit_before || (literal_zero_rule && text[0] == '0' && value != 0)) return false;

@@ -27,11 +27,16 @@ void Parser::fail(const std::string& what) {
 
 std::string Parser::describe() const {
   switch (now().type) {
-    case Tok::kEof: return "the end of the template";
-    case Tok::kVarEnd: return "'}}'";
-    case Tok::kBlockEnd: return "'%}'";
-    case Tok::kString: return "a string";
-    default: return "'" + now().text.substr(0, 60) + "'";
+    case Tok::kEof:
+      return "the end of the template";
+    case Tok::kVarEnd:
+      return "'}}'";
+    case Tok::kBlockEnd:
+      return "'%}'";
+    case Tok::kString:
+      return "a string";
+    default:
+      return "'" + now().text.substr(0, 60) + "'";
   }
 }
 
@@ -257,7 +262,7 @@ void Parser::parse_call_block(Stmt& s) {
 
 void Parser::parse_filter_block(Stmt& s) {
   s.kind = StmtKind::kFilter;
-  // The first filter stands without its bar; filter() steps over one, so hand it a token it may eat.
+  // The first filter stands without its bar, which filter() does not insist on.
   s.expr = filter(nullptr);
   while (is_op("|")) s.expr = filter(std::move(s.expr));
   s.body = block("endfilter");

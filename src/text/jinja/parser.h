@@ -1,7 +1,8 @@
-// Parser: tokens to a Program. Recursive descent after Jinja's own grammar; nesting is bounded by kMaxParseDepth, so
-// neither parsing nor later evaluation can run out of stack. Runs once per template at load; any thread.
+// Parser: tokens to a Program. Recursive descent after Jinja's own grammar; nesting is bounded by kMaxParseDepth,
+// so neither parsing nor later evaluation can run out of stack. Runs once per template at load; any thread.
 //
-// Not supported, each with an error that says so: extends, include, import, from, block, autoescape, recursive loops.
+// Not supported, each with an error that says so: extends, include, import, from, block, autoescape, recursive
+// loops.
 #pragma once
 
 #include <memory>

@@ -1,9 +1,9 @@
-// The expression half of the parser; precedence as in Jinja: filters bind tighter than any operator, "~" sits between
+// The expression half of the parser; precedence as in Jinja: filters bind tighter than any operator, "~" sits
+// between
 // "+" and "*", tests ("is") are postfix like filters.
 #include <algorithm>
 #include <charconv>
 
-#include "text/jinja/filters.h"
 #include "text/jinja/parser_impl.h"
 
 namespace weir::jinja {
@@ -69,7 +69,6 @@ bool Parser::tuple_end(std::string_view end_name) const {
 }
 
 ExprPtr Parser::tuple(bool conditional, bool parentheses, std::string_view end_name) {
-  const Level level(*this);
   ExprPtr e = node(ExprKind::kTuple);
   bool comma = false;
   while (!failed() && !tuple_end(end_name)) {
@@ -96,15 +95,15 @@ ExprPtr Parser::parse_and() {
 }
 
 ExprPtr Parser::parse_not() {
+  if (!skip_name("not")) return parse_compare();
   const Level level(*this);
-  if (!failed() && skip_name("not")) return node(ExprKind::kNot, parse_not());
-  return parse_compare();
+  return failed() ? node(ExprKind::kTuple) : node(ExprKind::kNot, parse_not());
 }
 
 bool Parser::compare_op(Compare& op) {
-  static constexpr std::pair<std::string_view, Compare> kOps[] = {
-      {"==", Compare::kEq}, {"!=", Compare::kNe}, {"<", Compare::kLt},
-      {"<=", Compare::kLe}, {">", Compare::kGt},  {">=", Compare::kGe}};
+  static constexpr std::pair<std::string_view, Compare> kOps[] = {{"==", Compare::kEq}, {"!=", Compare::kNe},
+                                                                  {"<", Compare::kLt},  {"<=", Compare::kLe},
+                                                                  {">", Compare::kGt},  {">=", Compare::kGe}};
   for (const auto& [text, value] : kOps) {
     if (skip_op(text)) {
       op = value;
@@ -160,7 +159,8 @@ ExprPtr Parser::parse_concat() {
 ExprPtr Parser::parse_product() {
   ExprPtr e = parse_power();
   while (is_op("*") || is_op("/") || is_op("//") || is_op("%")) {
-    const Arith op = is_op("*") ? Arith::kMul : (is_op("/") ? Arith::kDiv : (is_op("%") ? Arith::kMod : Arith::kFloorDiv));
+    const Arith op =
+        is_op("*") ? Arith::kMul : (is_op("/") ? Arith::kDiv : (is_op("%") ? Arith::kMod : Arith::kFloorDiv));
     next();
     e = node(ExprKind::kArith, std::move(e), parse_power());
     e->arith = op;
@@ -178,13 +178,12 @@ ExprPtr Parser::parse_power() {
 }
 
 ExprPtr Parser::unary(bool with_filter) {
-  const Level level(*this);
   ExprPtr e;
-  if (failed()) return node(ExprKind::kTuple);
-  if (skip_op("-")) {
-    e = node(ExprKind::kNegate, unary(false));
-  } else if (skip_op("+")) {
-    e = node(ExprKind::kPlus, unary(false));
+  if (is_op("-") || is_op("+")) {
+    const Level level(*this);
+    const ExprKind kind = is_op("-") ? ExprKind::kNegate : ExprKind::kPlus;
+    next();
+    e = failed() ? node(ExprKind::kTuple) : node(kind, unary(false));
   } else {
     e = primary();
   }
@@ -276,21 +275,6 @@ ExprPtr Parser::postfix(ExprPtr e) {
   return e;
 }
 
-ExprPtr Parser::filters(ExprPtr e) {
-  while (!failed()) {
-    if (is_op("|")) {
-      e = filter(std::move(e));
-    } else if (is_name("is")) {
-      e = test(std::move(e));
-    } else if (is_op("(")) {
-      e = call(std::move(e));
-    } else {
-      break;
-    }
-  }
-  return e;
-}
-
 ExprPtr Parser::subscript(ExprPtr of) {
   if (skip_op(".")) {
     if (now().type == Tok::kInt) return node(ExprKind::kItem, std::move(of), number());
@@ -326,87 +310,6 @@ ExprPtr Parser::subscript(ExprPtr of) {
   }
   deepen(*e);
   return e;
-}
-
-std::string Parser::dotted_name() {
-  std::string name = expect_name();
-  while (skip_op(".")) name += "." + expect_name();
-  return name;
-}
-
-void Parser::unknown(const char* what, const std::string& name) {
-  if (soft_) return;
-  unknown_.push_back("chat template line " + std::to_string(now().line) + ": there is no " + what + " named '" + name +
-                     "'");
-}
-
-ExprPtr Parser::filter(ExprPtr input) {
-  skip_op("|");
-  ExprPtr e = node(ExprKind::kFilter, std::move(input));
-  e->name = dotted_name();
-  e->filter = find_filter(e->name);
-  if (e->filter == nullptr) unknown("filter", e->name);
-  e->call = is_op("(") ? call_args() : std::make_unique<CallArgs>();
-  return e;
-}
-
-ExprPtr Parser::test(ExprPtr of) {
-  next();
-  const bool negated = skip_name("not");
-  ExprPtr e = node(ExprKind::kTest, std::move(of));
-  e->name = dotted_name();
-  e->test = find_test(e->name);
-  if (e->test == nullptr) unknown("test", e->name);
-  const Tok t = now().type;
-  const bool operand = t == Tok::kString || t == Tok::kInt || t == Tok::kFloat || is_op("[") || is_op("{") ||
-                       (t == Tok::kName && !is_name("else") && !is_name("or") && !is_name("and"));
-  if (is_op("(")) {
-    e->call = call_args();
-  } else if (is_name("is")) {
-    fail("tests cannot be chained with 'is'");
-  } else {
-    e->call = std::make_unique<CallArgs>();
-    if (operand) e->call->positional.push_back(postfix(primary()));
-  }
-  return negated ? node(ExprKind::kNot, std::move(e)) : std::move(e);
-}
-
-ExprPtr Parser::call(ExprPtr callee) {
-  ExprPtr e = node(ExprKind::kCall, std::move(callee));
-  e->call = call_args();
-  return e;
-}
-
-std::unique_ptr<CallArgs> Parser::call_args() {
-  const Level level(*this);
-  auto args = std::make_unique<CallArgs>();
-  bool first = true;
-  expect_op("(");
-  while (!is_op(")") && !failed()) {
-    if (!std::exchange(first, false)) expect_op(",");
-    if (is_op(")")) break;
-    const bool named = now().type == Tok::kName && ahead().type == Tok::kOp && ahead().text == "=";
-    if (args->star_star != nullptr || (args->star != nullptr && !named && !is_op("**")) ||
-        (!args->keyword.empty() && !named && !is_op("**") && !is_op("*"))) {
-      fail("arguments are out of order: positional, named, *list, **dict");
-    }
-    if (skip_op("*")) {
-      args->star = expression();
-    } else if (skip_op("**")) {
-      args->star_star = expression();
-    } else if (named) {
-      std::string name = expect_name();
-      next();
-      for (const auto& [key, value] : args->keyword) {
-        if (key == name) fail("the argument '" + name + "' is given twice");
-      }
-      args->keyword.emplace_back(std::move(name), expression());
-    } else {
-      args->positional.push_back(expression());
-    }
-  }
-  expect_op(")");
-  return args;
 }
 
 }  // namespace weir::jinja

@@ -73,7 +73,7 @@ class Parser {
   Target target(bool namespaces, bool before_in);
   Target one_target(bool namespaces);
 
-  // Expressions (parser_expr.cc).
+  // Expressions (parser_expr.cc, parser_call.cc).
   ExprPtr expression(bool conditional = true);
   ExprPtr tuple(bool conditional = true, bool parentheses = false, std::string_view end_name = {});
   bool tuple_end(std::string_view end_name) const;
@@ -106,9 +106,10 @@ class Parser {
   std::vector<Token> tokens_;
   size_t at_ = 0;
   int depth_ = 0;
-  int loop_depth_ = 0;     // for break and continue
-  // jinja2 reports an unknown filter or test at once, except inside {% if %} and "a if b", where it waits until it is
-  // reached: templates probe for optional filters that way. unknown_ holds messages that no conditional took back.
+  int loop_depth_ = 0;  // for break and continue
+  // jinja2 reports an unknown filter or test at once, except inside {% if %} and "a if b", where it waits until it
+  // is reached: templates probe for optional filters that way. unknown_ holds messages that no conditional took
+  // back.
   bool soft_ = false;
   std::vector<std::string> unknown_;
   std::vector<MacroDef*> macros_;  // being parsed, outermost first

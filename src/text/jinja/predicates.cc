@@ -66,7 +66,8 @@ bool compared(Interp& in, const Value& v, const Args& args) {
   return b.ok() && compare(in.heap, kOp, v, *b.get(0));
 }
 
-// Python's "is". Small numbers, none and booleans are one object each there, strings usually not: equal text counts.
+// Python's "is". Small numbers, none and booleans are one object each there, strings usually not: equal text
+// counts.
 bool same_as(Interp& in, const Value& v, const Args& args) {
   Bound b(in.heap, "sameas", args, {"other"}, 1);
   if (!b.ok()) return false;
@@ -91,46 +92,45 @@ struct TestEntry {
 }  // namespace
 
 TestFn find_test(std::string_view name) {
-  static constexpr TestEntry kTests[] = {
-      {"defined", plain<defined>},
-      {"undefined", plain<undefined>},
-      {"none", plain<none>},
-      {"string", plain<string>},
-      {"mapping", plain<mapping>},
-      {"sequence", plain<is_sequence>},
-      {"iterable", plain<is_iterable>},
-      {"number", plain<number>},
-      {"integer", plain<is_any_int>},
-      {"float", plain<floating>},
-      {"boolean", plain<boolean>},
-      {"true", plain<is_true>},
-      {"false", plain<is_false>},
-      {"callable", plain<is_callable>},
-      {"escaped", plain<escaped>},
-      {"odd", odd},
-      {"even", even},
-      {"divisibleby", divisible},
-      {"lower", cased<false>},
-      {"upper", cased<true>},
-      {"sameas", same_as},
-      {"filter", is_filter},
-      {"test", is_test},
-      {"in", compared<Compare::kIn>},
-      {"==", compared<Compare::kEq>},
-      {"eq", compared<Compare::kEq>},
-      {"equalto", compared<Compare::kEq>},
-      {"!=", compared<Compare::kNe>},
-      {"ne", compared<Compare::kNe>},
-      {"<", compared<Compare::kLt>},
-      {"lt", compared<Compare::kLt>},
-      {"lessthan", compared<Compare::kLt>},
-      {"<=", compared<Compare::kLe>},
-      {"le", compared<Compare::kLe>},
-      {">", compared<Compare::kGt>},
-      {"gt", compared<Compare::kGt>},
-      {"greaterthan", compared<Compare::kGt>},
-      {">=", compared<Compare::kGe>},
-      {"ge", compared<Compare::kGe>}};
+  static constexpr TestEntry kTests[] = {{"defined", plain<defined>},
+                                         {"undefined", plain<undefined>},
+                                         {"none", plain<none>},
+                                         {"string", plain<string>},
+                                         {"mapping", plain<mapping>},
+                                         {"sequence", plain<is_sequence>},
+                                         {"iterable", plain<is_iterable>},
+                                         {"number", plain<number>},
+                                         {"integer", plain<is_any_int>},
+                                         {"float", plain<floating>},
+                                         {"boolean", plain<boolean>},
+                                         {"true", plain<is_true>},
+                                         {"false", plain<is_false>},
+                                         {"callable", plain<is_callable>},
+                                         {"escaped", plain<escaped>},
+                                         {"odd", odd},
+                                         {"even", even},
+                                         {"divisibleby", divisible},
+                                         {"lower", cased<false>},
+                                         {"upper", cased<true>},
+                                         {"sameas", same_as},
+                                         {"filter", is_filter},
+                                         {"test", is_test},
+                                         {"in", compared<Compare::kIn>},
+                                         {"==", compared<Compare::kEq>},
+                                         {"eq", compared<Compare::kEq>},
+                                         {"equalto", compared<Compare::kEq>},
+                                         {"!=", compared<Compare::kNe>},
+                                         {"ne", compared<Compare::kNe>},
+                                         {"<", compared<Compare::kLt>},
+                                         {"lt", compared<Compare::kLt>},
+                                         {"lessthan", compared<Compare::kLt>},
+                                         {"<=", compared<Compare::kLe>},
+                                         {"le", compared<Compare::kLe>},
+                                         {">", compared<Compare::kGt>},
+                                         {"gt", compared<Compare::kGt>},
+                                         {"greaterthan", compared<Compare::kGt>},
+                                         {">=", compared<Compare::kGe>},
+                                         {"ge", compared<Compare::kGe>}};
   for (const TestEntry& t : kTests) {
     if (t.name == name) return t.fn;
   }

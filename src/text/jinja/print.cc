@@ -49,8 +49,11 @@ struct Printer {
         if (s->jump != 1) out += ", " + std::to_string(s->jump);
         out += ")";
         return;
-      case SeqKind::kIterator: out += "<generator object>"; return;
-      default: break;
+      case SeqKind::kIterator:
+        out += "<generator object>";
+        return;
+      default:
+        break;
     }
     if (!enter(s, "...")) return;
     out += type_name(Value::object(Kind::kSeq, s));
@@ -75,20 +78,36 @@ struct Printer {
     if (heap.failed()) return;
     switch (v.kind()) {
       case Kind::kMissing:
-      case Kind::kUndefined: out += "Undefined"; return;
-      case Kind::kNone: out += "None"; return;
-      case Kind::kBool: out += v.boolean() ? "True" : "False"; return;
-      case Kind::kInt: out += std::to_string(v.integer()); return;
-      case Kind::kFloat: out += float_repr(v.real()); return;
-      case Kind::kBigInt: out += v.text(); return;
+      case Kind::kUndefined:
+        out += "Undefined";
+        return;
+      case Kind::kNone:
+        out += "None";
+        return;
+      case Kind::kBool:
+        out += v.boolean() ? "True" : "False";
+        return;
+      case Kind::kInt:
+        out += std::to_string(v.integer());
+        return;
+      case Kind::kFloat:
+        out += float_repr(v.real());
+        return;
+      case Kind::kBigInt:
+        out += v.text();
+        return;
       case Kind::kString:
         heap.step_bytes(v.text().size());
         if (v.str()->markup) out += "Markup(";
         append_string_repr(v.text(), out);
         if (v.str()->markup) out += ")";
         return;
-      case Kind::kSeq: seq(v.seq()); return;
-      case Kind::kDict: dict(v.dict()); return;
+      case Kind::kSeq:
+        seq(v.seq());
+        return;
+      case Kind::kDict:
+        dict(v.dict());
+        return;
       case Kind::kNamespace:
         out += "<Namespace ";
         dict(v.dict());

@@ -1,5 +1,5 @@
-// str() and repr() of values, letter for letter as Python prints them. Bounded in depth, steps and bytes; a list that
-// holds itself prints as [...]. One render, one thread.
+// str() and repr() of values, letter for letter as Python prints them. Bounded in depth, steps and bytes; a list
+// that holds itself prints as [...]. One render, one thread.
 #pragma once
 
 #include <string>

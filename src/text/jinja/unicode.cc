@@ -12,24 +12,41 @@ utf8proc_category_t category(uint32_t c) { return utf8proc_category(static_cast<
 // Letters whose capital is more than one letter, as far as texts meet them (Unicode SpecialCasing.txt).
 const char* long_upper(uint32_t c) {
   switch (c) {
-    case 0x00DF: return "SS";
-    case 0x0149: return "\u02BCN";
-    case 0x01F0: return "J\u030C";
-    case 0x0390: return "\u0399\u0308\u0301";
-    case 0x03B0: return "\u03A5\u0308\u0301";
-    case 0x0587: return "\u0535\u0552";
-    case 0x1E96: return "H\u0331";
-    case 0x1E97: return "T\u0308";
-    case 0x1E98: return "W\u030A";
-    case 0x1E99: return "Y\u030A";
-    case 0xFB00: return "FF";
-    case 0xFB01: return "FI";
-    case 0xFB02: return "FL";
-    case 0xFB03: return "FFI";
-    case 0xFB04: return "FFL";
+    case 0x00DF:
+      return "SS";
+    case 0x0149:
+      return "\u02BCN";
+    case 0x01F0:
+      return "J\u030C";
+    case 0x0390:
+      return "\u0399\u0308\u0301";
+    case 0x03B0:
+      return "\u03A5\u0308\u0301";
+    case 0x0587:
+      return "\u0535\u0552";
+    case 0x1E96:
+      return "H\u0331";
+    case 0x1E97:
+      return "T\u0308";
+    case 0x1E98:
+      return "W\u030A";
+    case 0x1E99:
+      return "Y\u030A";
+    case 0xFB00:
+      return "FF";
+    case 0xFB01:
+      return "FI";
+    case 0xFB02:
+      return "FL";
+    case 0xFB03:
+      return "FFI";
+    case 0xFB04:
+      return "FFL";
     case 0xFB05:
-    case 0xFB06: return "ST";
-    default: return nullptr;
+    case 0xFB06:
+      return "ST";
+    default:
+      return nullptr;
   }
 }
 
@@ -59,8 +76,10 @@ bool is_case_ignorable(uint32_t c) {
     case UTF8PROC_CATEGORY_ME:
     case UTF8PROC_CATEGORY_CF:
     case UTF8PROC_CATEGORY_LM:
-    case UTF8PROC_CATEGORY_SK: return true;
-    default: return c == '\'' || c == '.' || c == ':' || c == 0xB7 || c == 0x2018 || c == 0x2019;
+    case UTF8PROC_CATEGORY_SK:
+      return true;
+    default:
+      return c == '\'' || c == '.' || c == ':' || c == 0xB7 || c == 0x2018 || c == 0x2019;
   }
 }
 
@@ -197,8 +216,10 @@ bool is_printable(uint32_t c) {
     case UTF8PROC_CATEGORY_CO:
     case UTF8PROC_CATEGORY_ZL:
     case UTF8PROC_CATEGORY_ZP:
-    case UTF8PROC_CATEGORY_ZS: return false;
-    default: return true;
+    case UTF8PROC_CATEGORY_ZS:
+      return false;
+    default:
+      return true;
   }
 }
 

@@ -13,9 +13,9 @@ namespace weir::jinja {
 bool is_ascii(std::string_view s);
 bool is_valid_utf8(std::string_view s);
 size_t count_chars(std::string_view s);
-size_t char_bytes(std::string_view s, size_t at);             // bytes of the character at byte `at`, 1..4
-uint32_t char_at(std::string_view s, size_t at);              // its code point
-size_t byte_offset(std::string_view s, int64_t chars);        // bytes before character number `chars`
+size_t char_bytes(std::string_view s, size_t at);       // bytes of the character at byte `at`, 1..4
+uint32_t char_at(std::string_view s, size_t at);        // its code point
+size_t byte_offset(std::string_view s, int64_t chars);  // bytes before character number `chars`
 void append_char(std::string& out, uint32_t code_point);
 
 bool is_space(uint32_t c);       // what str.strip() removes

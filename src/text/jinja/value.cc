@@ -117,14 +117,21 @@ bool truthy(const Value& v) {
   switch (v.kind()) {
     case Kind::kMissing:
     case Kind::kUndefined:
-    case Kind::kNone: return false;
+    case Kind::kNone:
+      return false;
     case Kind::kBool:
-    case Kind::kInt: return v.integer() != 0;
-    case Kind::kFloat: return v.real() != 0;
-    case Kind::kString: return !v.text().empty();
-    case Kind::kSeq: return v.seq()->flavour == SeqKind::kIterator || !v.seq()->items.empty();
-    case Kind::kDict: return !v.dict()->items.empty();
-    default: return true;
+    case Kind::kInt:
+      return v.integer() != 0;
+    case Kind::kFloat:
+      return v.real() != 0;
+    case Kind::kString:
+      return !v.text().empty();
+    case Kind::kSeq:
+      return v.seq()->flavour == SeqKind::kIterator || !v.seq()->items.empty();
+    case Kind::kDict:
+      return !v.dict()->items.empty();
+    default:
+      return true;
   }
 }
 
@@ -146,30 +153,51 @@ bool hashable(const Value& v) { return hashable_at(v, 0); }
 std::string_view type_name(const Value& v) {
   switch (v.kind()) {
     case Kind::kMissing:
-    case Kind::kUndefined: return "Undefined";
-    case Kind::kNone: return "NoneType";
-    case Kind::kBool: return "bool";
+    case Kind::kUndefined:
+      return "Undefined";
+    case Kind::kNone:
+      return "NoneType";
+    case Kind::kBool:
+      return "bool";
     case Kind::kInt:
-    case Kind::kBigInt: return "int";
-    case Kind::kFloat: return "float";
-    case Kind::kString: return "str";
-    case Kind::kDict: return "dict";
-    case Kind::kNamespace: return "Namespace";
-    case Kind::kMacro: return "Macro";
-    case Kind::kBuiltin: return "function";
-    case Kind::kLoop: return "LoopContext";
-    case Kind::kCycler: return "Cycler";
-    case Kind::kSeq: break;
+    case Kind::kBigInt:
+      return "int";
+    case Kind::kFloat:
+      return "float";
+    case Kind::kString:
+      return "str";
+    case Kind::kDict:
+      return "dict";
+    case Kind::kNamespace:
+      return "Namespace";
+    case Kind::kMacro:
+      return "Macro";
+    case Kind::kBuiltin:
+      return "function";
+    case Kind::kLoop:
+      return "LoopContext";
+    case Kind::kCycler:
+      return "Cycler";
+    case Kind::kSeq:
+      break;
   }
   switch (v.seq()->flavour) {
-    case SeqKind::kList: return "list";
-    case SeqKind::kTuple: return "tuple";
-    case SeqKind::kGroup: return "tuple";
-    case SeqKind::kRange: return "range";
-    case SeqKind::kKeys: return "dict_keys";
-    case SeqKind::kValues: return "dict_values";
-    case SeqKind::kItems: return "dict_items";
-    case SeqKind::kIterator: return "generator";
+    case SeqKind::kList:
+      return "list";
+    case SeqKind::kTuple:
+      return "tuple";
+    case SeqKind::kGroup:
+      return "tuple";
+    case SeqKind::kRange:
+      return "range";
+    case SeqKind::kKeys:
+      return "dict_keys";
+    case SeqKind::kValues:
+      return "dict_values";
+    case SeqKind::kItems:
+      return "dict_items";
+    case SeqKind::kIterator:
+      return "generator";
   }
   return "object";
 }
@@ -219,7 +247,8 @@ bool iterate(Heap& heap, const Value& v, std::vector<Value>& out) {
     if (!heap.step(1 + static_cast<int64_t>(seq->items.size() / 8))) return false;
     const size_t from = seq->flavour == SeqKind::kIterator ? std::exchange(seq->taken, seq->items.size()) : 0;
     out.insert(out.end(), seq->items.begin() + static_cast<std::ptrdiff_t>(from), seq->items.end());
-    return true;
+    if (seq->error != nullptr) heap.fail(*std::exchange(seq->error, nullptr));
+    return !heap.failed();
   }
   if (v.is(Kind::kDict)) {
     if (!heap.step(1 + static_cast<int64_t>(v.dict()->items.size() / 8))) return false;
@@ -234,7 +263,8 @@ int64_t length_of(Heap& heap, const Value& v) {
   if (v.is_undefined()) return 0;
   if (v.is(Kind::kString)) return char_count(v);
   if (v.is(Kind::kDict)) return static_cast<int64_t>(v.dict()->items.size());
-  if (v.is(Kind::kSeq) && v.seq()->flavour != SeqKind::kIterator) return static_cast<int64_t>(v.seq()->items.size());
+  if (v.is(Kind::kSeq) && v.seq()->flavour != SeqKind::kIterator)
+    return static_cast<int64_t>(v.seq()->items.size());
   heap.fail("object of type '" + std::string(type_name(v)) + "' has no len()");
   return -1;
 }

@@ -130,8 +130,8 @@ struct Str : Object {
   Str(Heap& heap, std::string&& s);
   const std::string text;
   const bool ascii;
-  bool markup = false;   // passed through |safe or |escape: "+" then escapes its other side
-  int64_t chars = -1;    // code points, counted on first use
+  bool markup = false;  // passed through |safe or |escape: "+" then escapes its other side
+  int64_t chars = -1;   // code points, counted on first use
 };
 
 enum class SeqKind : uint8_t { kList, kTuple, kRange, kKeys, kValues, kItems, kIterator, kGroup };
@@ -139,13 +139,14 @@ enum class SeqKind : uint8_t { kList, kTuple, kRange, kKeys, kValues, kItems, kI
 struct Seq : Object {
   Seq(Heap& heap, SeqKind k) : Object(heap), flavour(k) {}
   void drop() override { items.clear(); }
-  void push(Value v);             // charged
-  bool reserve(uint64_t count);   // RETURNS: false (and fails the render) when it cannot fit
+  void push(Value v);            // charged
+  bool reserve(uint64_t count);  // RETURNS: false (and fails the render) when it cannot fit
   bool indexable() const { return flavour <= SeqKind::kRange || flavour == SeqKind::kGroup; }
   bool tuple_like() const { return flavour == SeqKind::kTuple || flavour == SeqKind::kGroup; }
   std::vector<Value> items;
   SeqKind flavour;
-  size_t taken = 0;                   // kIterator: how many were consumed
+  size_t taken = 0;                       // kIterator: how many were consumed
+  const std::string* error = nullptr;     // kIterator: what reading past the items fails with
   int64_t start = 0, stop = 0, jump = 1;  // kRange: as printed
 };
 

@@ -1,0 +1,117 @@
+#include "server/server_process.h"
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <cstdlib>
+#include <fstream>
+#include <sstream>
+#include <thread>
+
+#include "server/client.h"
+
+namespace weir::testing {
+namespace {
+
+constexpr int kStartTimeoutMs = 60'000;
+
+void pause_ms(int ms) { std::this_thread::sleep_for(std::chrono::milliseconds(ms)); }
+
+std::string read_file(const std::string& path) {
+  std::ifstream file(path);
+  std::stringstream text;
+  text << file.rdbuf();
+  return text.str();
+}
+
+}  // namespace
+
+std::string demo_model() {
+  const char* model = std::getenv("WEIR_MODEL");
+  return model ? model : "models/weir-demo";
+}
+
+ServerProcess::ServerProcess(const std::vector<std::string>& flags, const std::string& model) {
+  char path[] = "/tmp/weir-server-XXXXXX";
+  const int log = mkstemp(path);
+  log_path_ = path;
+  std::vector<std::string> words = {WEIR_BINARY, "serve", model, "--server-port", "0"};
+  words.insert(words.end(), flags.begin(), flags.end());
+  std::vector<char*> argv;
+  for (std::string& word : words) argv.push_back(word.data());
+  argv.push_back(nullptr);
+  pid_ = fork();
+  if (pid_ == 0) {
+    dup2(log, STDOUT_FILENO);
+    dup2(log, STDERR_FILENO);
+    execv(argv[0], argv.data());
+    _exit(127);
+  }
+  close(log);
+  const std::string mark = "ready: http://127.0.0.1:";
+  for (int waited = 0; waited < kStartTimeoutMs && running(); waited += 20, pause_ms(20)) {
+    const std::string text = this->log();
+    const size_t at = text.find(mark);
+    if (at == std::string::npos || text.find(' ', at + mark.size()) == std::string::npos) continue;
+    port_ = std::atoi(text.c_str() + at + mark.size());
+    return;
+  }
+  ADD_FAILURE() << "the server did not become ready:\n" << this->log();
+}
+
+ServerProcess::~ServerProcess() {
+  if (pid_ > 0) {
+    ::kill(pid_, SIGKILL);
+    waitpid(pid_, nullptr, 0);
+  }
+  unlink(log_path_.c_str());
+}
+
+bool ServerProcess::running() { return pid_ > 0 && ::kill(pid_, 0) == 0 && waitpid(pid_, nullptr, WNOHANG) == 0; }
+
+void ServerProcess::signal(int number) { ::kill(pid_, number); }
+
+int ServerProcess::wait_for_exit(int timeout_ms) {
+  for (int waited = 0; waited <= timeout_ms; waited += 10, pause_ms(10)) {
+    int status = 0;
+    if (waitpid(pid_, &status, WNOHANG) != pid_) continue;
+    pid_ = -1;
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+  }
+  return -1;
+}
+
+std::string ServerProcess::log() const { return read_file(log_path_); }
+
+uint64_t ServerProcess::peak_bytes() const {
+  std::ifstream status("/proc/" + std::to_string(pid_) + "/status");
+  for (std::string line; std::getline(status, line);) {
+    if (line.rfind("VmHWM:", 0) == 0) return std::strtoull(line.c_str() + 6, nullptr, 10) * 1024;
+  }
+  return 0;
+}
+
+uint64_t ServerProcess::plan_bytes() const {
+  const std::string body = get(port_, "/plan").body;
+  const size_t at = body.find("\"total_bytes\":");
+  return at == std::string::npos ? 0 : std::strtoull(body.c_str() + at + 14, nullptr, 10);
+}
+
+double ServerProcess::metric(const std::string& name) const {
+  const std::string text = "\n" + get(port_, "/metrics").body;
+  const size_t at = text.find("\n" + name + " ");
+  return at == std::string::npos ? -1 : std::strtod(text.c_str() + at + name.size() + 2, nullptr);
+}
+
+bool ServerProcess::wait_for_metric(const std::string& name, double value, int timeout_ms) const {
+  for (int waited = 0; waited <= timeout_ms; waited += 20, pause_ms(20)) {
+    if (metric(name) == value) return true;
+  }
+  return false;
+}
+
+}  // namespace weir::testing

@@ -1,0 +1,42 @@
+// A real `weir serve` in a process of its own, on a free loopback port, for tests of the whole. Killed by the
+// destructor if it still runs. Test thread only.
+#pragma once
+
+#include <sys/types.h>
+
+#include <map>
+#include <string>
+#include <vector>
+
+namespace weir::testing {
+
+// models/weir-demo, or what WEIR_MODEL names.
+std::string demo_model();
+
+class ServerProcess {
+ public:
+  // Starts and waits until it prints that it is ready; fails the test (and leaves port() 0) when it does not.
+  explicit ServerProcess(const std::vector<std::string>& flags, const std::string& model = demo_model());
+  ~ServerProcess();
+
+  int port() const { return port_; }
+  bool running();
+  void signal(int number);
+  // RETURNS: the exit status, 128 + signal when killed, -1 after timeout_ms.
+  int wait_for_exit(int timeout_ms);
+
+  uint64_t peak_bytes() const;  // VmHWM
+  uint64_t plan_bytes() const;  // total_bytes of GET /plan
+  std::string log() const;      // what it printed so far
+  // A value of /metrics by its name with labels; -1 when absent.
+  double metric(const std::string& name) const;
+  // Polls until the metric has the value. RETURNS: false after timeout_ms.
+  bool wait_for_metric(const std::string& name, double value, int timeout_ms) const;
+
+ private:
+  std::string log_path_;
+  pid_t pid_ = -1;
+  int port_ = 0;
+};
+
+}  // namespace weir::testing
