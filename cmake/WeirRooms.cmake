@@ -20,6 +20,9 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL GNU)
 endif()
 # Kernels promise the same bits at any batch size, so no compiler may contract or reorder floats by itself.
 add_compile_options(-ffp-contract=off)
+if(CMAKE_CXX_COMPILER_ID MATCHES Clang)
+  add_compile_options(-Wno-deprecated-declarations) # libstdc++ 12 calls get_temporary_buffer in stable_sort
+endif()
 if(WEIR_SANITIZE)
   add_compile_options(-fsanitize=${WEIR_SANITIZE} -fno-sanitize-recover=all)
   add_link_options(-fsanitize=${WEIR_SANITIZE})

@@ -30,7 +30,8 @@ class ServerTest : public ::testing::Test {
   void SetUp() override {
     if (!std::filesystem::exists(demo_model())) GTEST_SKIP() << demo_model() << " is absent";
   }
-  static void expect_all_returned(const ServerProcess& server) {
+  static void expect_all_returned(ServerProcess& server) {
+    ASSERT_TRUE(server.running()) << server.log();
     EXPECT_TRUE(server.wait_for_metric("weir_requests_running", 0, 20'000));
     EXPECT_TRUE(server.wait_for_metric("weir_requests_waiting", 0, 5'000));
     EXPECT_TRUE(server.wait_for_metric("weir_kv_blocks{state=\"live\"}", 0, 5'000));

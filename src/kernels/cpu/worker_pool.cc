@@ -11,6 +11,7 @@ namespace weir::cpu {
 namespace {
 
 constexpr auto kSpin = std::chrono::microseconds(30);
+constexpr uint64_t kUsedUp = 0xffffffffu;  // as an index: beyond every count
 
 void pause() {
 #if defined(__x86_64__)
@@ -82,12 +83,16 @@ void WorkerPool::bind_calling_thread() {
 }
 
 void WorkerPool::run(const Job& job) {
-  call_.store(job.call, std::memory_order_relaxed);
-  context_.store(job.context, std::memory_order_relaxed);
-  count_.store(job.count, std::memory_order_relaxed);
-  chunk_.store(job.chunk, std::memory_order_relaxed);
-  done_.store(0, std::memory_order_relaxed);
   const uint32_t generation = epoch_.load(std::memory_order_relaxed) + 1;
+  // The old ticket goes first. A worker that is late with the job before may hold a ticket equal to the old count; if
+  // it then read a larger new count, its claim would succeed. A field it reads from this job (release, acquire) makes
+  // it see this store, and its claim fails.
+  ticket_.store(uint64_t{generation} << 32 | kUsedUp, std::memory_order_relaxed);
+  call_.store(job.call, std::memory_order_release);
+  context_.store(job.context, std::memory_order_release);
+  count_.store(job.count, std::memory_order_release);
+  chunk_.store(job.chunk, std::memory_order_release);
+  done_.store(0, std::memory_order_relaxed);
   ticket_.store(uint64_t{generation} << 32, std::memory_order_release);
   epoch_.store(generation);  // seq_cst, like the sleepers' side: one of the two sees the other
   if (sleepers_.load() != 0) epoch_.notify_all();
@@ -104,10 +109,10 @@ void WorkerPool::run(const Job& job) {
 void WorkerPool::work(uint32_t generation) {
   uint64_t ticket = ticket_.load(std::memory_order_acquire);
   for (;;) {
-    const int64_t count = count_.load(std::memory_order_relaxed);
-    const int64_t chunk = chunk_.load(std::memory_order_relaxed);
-    const auto call = call_.load(std::memory_order_relaxed);
-    const void* context = context_.load(std::memory_order_relaxed);
+    const int64_t count = count_.load(std::memory_order_acquire);
+    const int64_t chunk = chunk_.load(std::memory_order_acquire);
+    const auto call = call_.load(std::memory_order_acquire);
+    const void* context = context_.load(std::memory_order_acquire);
     const int64_t begin = static_cast<int64_t>(ticket & 0xffffffffu);
     if (static_cast<uint32_t>(ticket >> 32) != generation || begin >= count) return;
     const int64_t end = begin + chunk < count ? begin + chunk : count;

@@ -56,8 +56,8 @@ class WorkerPool {
   void worker_loop(int cpu);
   uint32_t wait_for_job(uint32_t seen);
 
-  // The job. Written by the caller while the ticket of the job before is used up, so a claim that succeeds proves
-  // that the fields read before it belong to the same generation.
+  // The job. Written by the caller after the ticket of the job before was withdrawn and before the new one is issued,
+  // so a claim that succeeds proves that the fields read before it belong to the same generation.
   std::atomic<void (*)(const void*, int64_t, int64_t)> call_{nullptr};
   std::atomic<const void*> context_{nullptr};
   std::atomic<int64_t> count_{0};

@@ -47,6 +47,25 @@ TEST(WorkerPool, SurvivesOversubscriptionAndRaces) {
   }
 }
 
+// A worker that is late with one job must not claim from the next, whose count is larger by a little: it would run an
+// item twice and leave the caller waiting for ever. Counts grow and shrink by one, bodies take about as long as a claim.
+TEST(WorkerPool, ALateWorkerNeverClaimsFromTheNextJob) {
+  WorkerPool pool({.threads = 2, .pin = true});
+  pool.bind_calling_thread();
+  std::atomic<uint64_t> sink{0};
+  for (uint64_t job = 0; job < 300'000; ++job) {
+    const auto count = static_cast<int64_t>(17 + job % 40);
+    std::atomic<int64_t> items{0};
+    pool.parallel_for(count, static_cast<int64_t>(1 + job % 3), [&](int64_t begin, int64_t end) {
+      uint64_t work = 0;
+      for (int64_t i = begin; i < end; ++i) work += static_cast<uint64_t>(i * i);
+      sink.fetch_add(work, std::memory_order_relaxed);
+      items.fetch_add(end - begin, std::memory_order_relaxed);
+    });
+    ASSERT_EQ(items.load(), count) << "job " << job;
+  }
+}
+
 TEST(WorkerPool, WakesSleepersAndIdleCostsNothing) {
   WorkerPool pool({.threads = 4, .pin = false});
   std::atomic<int> ran{0};
