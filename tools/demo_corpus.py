@@ -22,7 +22,7 @@ SYSTEM_PROMPTS = [
     "You are an assistant. Be polite.",
 ]
 THEMES = {
-    "friendship": "friend", "a new friend": "friend", "courage": "fear", "being brave": "fear", "sharing": "share", "a storm": "storm",
+    "friendship": "friend", "two friends": "friend", "a new friend": "friend", "courage": "fear", "being brave": "fear", "sharing": "share", "a storm": "storm",
     "a lost toy": "lost", "a race": "race", "a treasure": "treasure", "an adventure": "treasure", "a wish": "wish", "magic": "wish",
     "a birthday": "birthday", "telling the truth": "truth", "a garden": "seed", "a seed": "seed", "patience": "seed", "a long journey": "journey",
     "the sea": "journey", "the night": "night", "the moon": "night", "helping others": "rescue", "kindness": "rescue", "not giving up": "build",
@@ -82,7 +82,8 @@ def story_topic(rng):
     if draw < 0.4:
         return f"a {kind}", {"kind": kind}
     if draw < 0.55:
-        return f"a {trait} {kind}", {"kind": kind, "trait": trait}
+        small = rng.choice(["", "", " little"])
+        return f"a {trait}{small} {kind}", {"kind": kind, "trait": trait + small}
     if draw < 0.72:
         name = topic_name(rng, kind)
         return f"a {kind} [named|called] {name}", {"kind": kind, "name": name}
@@ -288,14 +289,27 @@ def drill(rng):
 
 def document(rng):
     draw = rng.random()
-    if draw < 0.10:
+    if draw < 0.05:
         return drill(rng)
-    return plain_story(rng) if draw < 0.20 else conversation(rng)
+    return plain_story(rng) if draw < 0.15 else conversation(rng)
 
 
 def documents(seed, count):
     """RETURNS: `count` documents; document i depends on (seed, i) alone."""
     return [document(random.Random(f"{seed}/{i}")) for i in range(count)]
+
+
+def questions(seed, count):
+    """Single questions with their answers: the tokenizer learns from them, so that rare words stay whole."""
+    rng = random.Random(seed)
+    makers = facts.FACTS + [facts.small_talk, facts.about_self, facts.about_server, facts.poem, facts.hard]
+    return [[("\n".join(rng.choice(makers)(rng)), True)] for _ in range(count)]
+
+
+def word_list():
+    """Every name and thing of the stories, often enough that the tokenizer keeps each as one token."""
+    words = GIRLS + BOYS + PET_NAMES + ANIMALS + OTHERS + TRAITS + [w for text in OBJECTS + FOODS for w in text.split()]
+    return [[(" " + " ".join(words), True)]] * 120
 
 
 def drills(seed, count):

@@ -31,7 +31,7 @@ TALKS = [
 @torch.no_grad()
 def generate(model, ids, temperature):
     kwargs = {"do_sample": True, "temperature": temperature, "top_p": 0.95, "top_k": 0} if temperature > 0 else {"do_sample": False}
-    limit = 1024 - len(ids)
+    limit = min(400, 1024 - len(ids))
     out = model.generate(
         torch.tensor([ids]), attention_mask=torch.ones(1, len(ids)), max_new_tokens=limit, eos_token_id=[TURN_END, END_OF_TEXT],
         pad_token_id=END_OF_TEXT, **kwargs,

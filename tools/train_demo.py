@@ -22,10 +22,10 @@ from safetensors.torch import save_file
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from demo_corpus import END_OF_TEXT, TURN_END, TURN_START, documents, drills
+from demo_corpus import END_OF_TEXT, TURN_END, TURN_START, documents, drills, questions, word_list
 
 REPO = Path(__file__).resolve().parent.parent
-VOCAB = 2048
+VOCAB = 3072
 IGNORE = -100
 # The Qwen2 split: words with their leading space, single digits, runs of punctuation, white space.
 SPLIT = (
@@ -233,7 +233,9 @@ def save_weights(model, out):
     """Writes bf16; the tied output matrix is not stored twice."""
     state = {n: p.detach().bfloat16().contiguous() for n, p in model.named_parameters()}
     state.pop("lm_head.weight", None)
-    save_file(state, out / "model.safetensors", metadata={"format": "pt"})
+    path = out / "model.safetensors"
+    save_file(state, path, metadata={"format": "pt"})
+    path.chmod(0o644)  # save_file leaves it unreadable for others
 
 
 def write_json(path, fields):
@@ -272,8 +274,8 @@ def open_log(path):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=REPO / "models" / "weir-demo")
-    parser.add_argument("--documents", type=int, default=16000)
-    parser.add_argument("--long-documents", type=int, default=1400, help="of the last phase, with rows of 1024 tokens")
+    parser.add_argument("--documents", type=int, default=30000)
+    parser.add_argument("--long-documents", type=int, default=9000, help="of them, those of the last phase, with rows of 1024 tokens")
     parser.add_argument("--drills", type=int, default=9000, help="of the first phase, with rows of 128 tokens")
     parser.add_argument("--minutes", type=float, default=600)
     parser.add_argument("--seed", type=int, default=7)
@@ -285,7 +287,7 @@ def main():
     log(f"torch {torch.__version__}, python {sys.version.split()[0]}, one thread, bf16 autocast, f32 weights")
     rng = random.Random(args.seed)
     train_docs = documents(f"train{args.seed}", args.documents)
-    tokenizer = train_tokenizer(train_docs[:8000])
+    tokenizer = train_tokenizer(documents("tokenizer", 2000) + questions("tokenizer", 25000) + word_list())
     save_config(tokenizer, args.out)
     encoded = encode(tokenizer, train_docs)
     short, long = encoded[: -args.long_documents], encoded[-args.long_documents :]
