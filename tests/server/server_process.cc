@@ -1,12 +1,12 @@
 #include "server/server_process.h"
 
 #include <fcntl.h>
-#include <gtest/gtest.h>
 #include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <chrono>
+#include <cstdio>
 #include <cstdlib>
 #include <fstream>
 #include <sstream>
@@ -26,6 +26,15 @@ std::string read_file(const std::string& path) {
   std::stringstream text;
   text << file.rdbuf();
   return text.str();
+}
+
+// A kB line of /proc/PID/status, in bytes.
+uint64_t status_bytes(pid_t pid, const std::string& name) {
+  std::ifstream status("/proc/" + std::to_string(pid) + "/status");
+  for (std::string line; std::getline(status, line);) {
+    if (line.rfind(name, 0) == 0) return std::strtoull(line.c_str() + name.size(), nullptr, 10) * 1024;
+  }
+  return 0;
 }
 
 }  // namespace
@@ -60,7 +69,7 @@ ServerProcess::ServerProcess(const std::vector<std::string>& flags, const std::s
     port_ = std::atoi(text.c_str() + at + mark.size());
     return;
   }
-  ADD_FAILURE() << "the server did not become ready:\n" << this->log();
+  std::fprintf(stderr, "the server did not become ready:\n%s\n", this->log().c_str());
 }
 
 ServerProcess::~ServerProcess() {
@@ -87,13 +96,8 @@ int ServerProcess::wait_for_exit(int timeout_ms) {
 
 std::string ServerProcess::log() const { return read_file(log_path_); }
 
-uint64_t ServerProcess::peak_bytes() const {
-  std::ifstream status("/proc/" + std::to_string(pid_) + "/status");
-  for (std::string line; std::getline(status, line);) {
-    if (line.rfind("VmHWM:", 0) == 0) return std::strtoull(line.c_str() + 6, nullptr, 10) * 1024;
-  }
-  return 0;
-}
+uint64_t ServerProcess::peak_bytes() const { return status_bytes(pid_, "VmHWM:"); }
+uint64_t ServerProcess::rss_bytes() const { return status_bytes(pid_, "VmRSS:"); }
 
 uint64_t ServerProcess::plan_bytes() const {
   const std::string body = get(port_, "/plan").body;

@@ -15,7 +15,7 @@ std::string demo_model();
 
 class ServerProcess {
  public:
-  // Starts and waits until it prints that it is ready; fails the test (and leaves port() 0) when it does not.
+  // Starts and waits until it prints that it is ready; prints its log and leaves port() 0 when it does not.
   explicit ServerProcess(const std::vector<std::string>& flags, const std::string& model = demo_model());
   ~ServerProcess();
 
@@ -26,6 +26,7 @@ class ServerProcess {
   int wait_for_exit(int timeout_ms);
 
   uint64_t peak_bytes() const;  // VmHWM
+  uint64_t rss_bytes() const;   // VmRSS
   uint64_t plan_bytes() const;  // total_bytes of GET /plan
   std::string log() const;      // what it printed so far
   // A value of /metrics by its name with labels; -1 when absent.
