@@ -33,7 +33,8 @@ SEED = int(os.environ.get("WEIR_JINJA_SEED", "20251123"))
 # What weir refuses on purpose where Python goes on: 64-bit integers, and budgets.
 OURS_ALONE = re.compile(r"64 bit|64-bit|beyond 64|format width or precision|bytes of values|value of \d+ bytes|"
                         r"float precision is at most|repeats a")
-ADDRESS = re.compile(r"0x[0-9a-f]{8}", re.IGNORECASE)  # Python prints functions with their address
+# Python prints functions with their address and methods with their object; weir says <function>.
+ADDRESS = re.compile(r"0x[0-9a-f]{8}|<bound method ", re.IGNORECASE)
 # jinja2 folds a slice of a literal that cannot be sliced, (1)[:2], into undefined; weir refuses as it does for variables.
 FOLDED = re.compile(r"cannot slice")
 
