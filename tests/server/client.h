@@ -20,7 +20,8 @@ Answer get(int port, const std::string& path);
 Answer post(int port, const std::string& path, const std::string& body);
 std::string completion_body(const std::string& prompt, int max_tokens, bool stream, const std::string& more = "");
 
-int connect_to(int port);                                    // a blocking socket; -1 on failure
+// A blocking socket; -1 on failure. receive_bytes: the kernel's receive buffer, 0 for its default.
+int connect_to(int port, int receive_bytes = 0);
 void send_all(int fd, const std::string& bytes);             // ignores errors: the server may hang up first
 std::string post_text(const std::string& path, const std::string& body);
 

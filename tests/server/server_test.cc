@@ -126,15 +126,21 @@ TEST_F(Traps, limiter_hides_disconnects) {
 
 TEST_F(ServerTest, AClientThatNeverReadsIsCutOff) {
   ServerProcess server({"--max-concurrent-requests", "2", "--max-queued-requests", "2"});
-  Crowd crowd(server.port());
-  crowd.connect(1);
-  // Twenty log-probabilities make a frame of about 2 KiB: more than socket buffers and the 256 KiB cap hold.
+  // Twenty alternatives make an event of about 1.5 KiB: 1000 of them are more than the socket buffers of both ends
+  // hold (small here) and the 256 KiB of the server's own.
+  std::vector<int> sockets;
   for (int i = 0; i < 2; ++i) {
-    const int fd = connect_to(server.port());
-    send_all(fd, post_text("/v1/completions", completion_body("Once", 1000, true, ", \"logprobs\": 5")));
+    const int fd = connect_to(server.port(), 4096);
+    send_all(fd, post_text("/v1/chat/completions",
+                           "{\"messages\": [{\"role\": \"user\", \"content\": \"Hi\"}], \"stream\": true, \"logprobs\": true, "
+                           "\"top_logprobs\": 20, \"ignore_eos\": true, \"max_tokens\": 1000}"));
+    sockets.push_back(fd);
   }
   EXPECT_EQ(post(server.port(), "/v1/completions", completion_body("Once", 2, false)).status, 200)
-      << "others are served meanwhile or after";
+      << "others are served";
+  EXPECT_TRUE(server.wait_for_metric("weir_requests_abandoned_total{why=\"slow_reader\"}", 2, 20'000));
+  for (const int fd : sockets) close(fd);
+  expect_all_returned(server);
   expect_within_plan(server);
 }
 
