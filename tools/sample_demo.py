@@ -19,9 +19,9 @@ TALKS = [
     ["Tell me a long story about two friends and the sea."],
     ["Who are you?", "And what is weir?"],
     ["What is the capital of France?", "What is 3 + 4?", "Name three fruits.", "what is a river?"],
-    ["Hi, my name is Zandor.", "What sound does a cow make?", "What is my name?"],
+    ["Hi, my name is Anna.", "What sound does a cow make?", "What is my name?"],
     ["Write a poem about an owl.", "Thank you!"],
-    ["Tell me a story about a dog named Rex.", "What was the name of the dog?", "Where did he live?", "Tell me another one, please."],
+    ["Tell me a story about a dog named Bruno.", "What was the name of the dog?", "Where did he live?", "Tell me another one, please."],
     ["Write a Python program that sorts numbers."],
     ["I am sad today.", "My cat ran away."],
     ["What do you think about politics?"],
@@ -31,7 +31,7 @@ TALKS = [
 @torch.no_grad()
 def generate(model, ids, temperature):
     kwargs = {"do_sample": True, "temperature": temperature, "top_p": 0.95, "top_k": 0} if temperature > 0 else {"do_sample": False}
-    limit = min(400, 1024 - len(ids))
+    limit = max(1, min(400, 1024 - len(ids)))
     out = model.generate(
         torch.tensor([ids]), attention_mask=torch.ones(1, len(ids)), max_new_tokens=limit, eos_token_id=[TURN_END, END_OF_TEXT],
         pad_token_id=END_OF_TEXT, **kwargs,
