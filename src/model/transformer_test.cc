@@ -211,6 +211,15 @@ TEST(Transformer, TinyStories656KWritesWhatTransformersWrites) {
   EXPECT_EQ(rig.greedy(ids_of(golden.at("prompt")), 120, Rig::blocks_from(0)), want);
 }
 
+// bf16 weights, computed in f32 on both sides.
+TEST(Transformer, TheDemoModelWritesWhatTransformersWrites) {
+  const json::object golden = read_json("tests/golden/weir_demo.json");
+  Rig rig = Rig::load("models/weir-demo", WeightFormat::kF32, DType::kF32);
+  const std::vector<int32_t> want = ids_of(golden.at("greedy"));
+  ASSERT_GE(want.size(), 60u);
+  EXPECT_EQ(rig.greedy(ids_of(golden.at("prompt")), static_cast<int>(want.size()), Rig::blocks_from(0)), want);
+}
+
 TEST(Transformer, NeedsAreWhatLoadTakes) {
   const ModelSpec spec = load_spec("tests/golden/models/llama3").value();
   auto backend = std::move(make_backend("cpu", {.threads = 1, .isa = "", .pin = false})).value();

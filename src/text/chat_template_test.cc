@@ -1,4 +1,5 @@
 #include "text/chat_template.h"
+#include "text/tokenizer.h"
 
 #include <gmock/gmock.h>
 
@@ -141,6 +142,24 @@ TEST(ChatTemplate, GoldensOfJinja2) {
     }
   }
   EXPECT_GE(cases, 80);
+}
+
+// The bundled model from its files to token ids, as transformers' apply_chat_template gives them
+// (tests/golden/weir_demo.json, written by tools/make_goldens.py).
+TEST(DemoModel, TemplateAndTokeniserGiveTheGoldenIds) {
+  auto files = read_chat_template("models/weir-demo");
+  ASSERT_TRUE(files.ok()) << files.status().message();
+  auto chat = ChatTemplate::parse(files->source);
+  ASSERT_TRUE(chat.ok()) << chat.status().message();
+  auto text = (*chat)->render(R"({"messages": [{"role": "user", "content": "Tell me a story about a cat."}],
+                                  "add_generation_prompt": true})");
+  ASSERT_TRUE(text.ok()) << text.status().message();
+  EXPECT_EQ(*text, "<|im_start|>user\nTell me a story about a cat.<|im_end|>\n<|im_start|>assistant\n");
+  auto tokenizer = Tokenizer::load_dir("models/weir-demo");
+  ASSERT_TRUE(tokenizer.ok()) << tokenizer.status().message();
+  auto ids = (*tokenizer)->encode(*text, false);
+  ASSERT_TRUE(ids.ok());
+  EXPECT_EQ(*ids, (std::vector<int32_t>{1, 372, 201, 553, 337, 259, 491, 378, 259, 594, 16, 2, 201, 1, 373, 201}));
 }
 
 }  // namespace
