@@ -278,7 +278,7 @@ def drill(rng):
     """Random words said again and again: nothing but looking back can predict them.
 
     In stories copying pays too little at first, and a model that starts on them learns their grammar and keeps
-    inventing a new name in every sentence. Forty steps of this teach it to look.
+    inventing a new name in every sentence. About 130 steps of this teach it to look (TRAINING.log).
     """
     pool = GIRLS + BOYS + PET_NAMES + ANIMALS + OTHERS + TRAITS + OBJECTS + FOODS
     words = [invented_name(rng) if rng.random() < 0.08 else rng.choice(pool) for _ in range(rng.randint(4, 12))]
