@@ -36,10 +36,10 @@ struct Rig {
   SchedulerOptions options;
   Gateway gateway;
   BlockPool pool;
-  Engine engine;
   std::map<SlotIndex, RequestSpec> specs;
   std::map<SlotIndex, std::vector<int32_t>> outputs;
   std::map<SlotIndex, FinishReason> ended;
+  Engine engine;  // last: its thread ends before what it reads
 
   Rig(Executor* executor, SchedulerOptions o, int32_t blocks, int32_t block_tokens = 16)
       : options(o),
