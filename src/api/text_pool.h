@@ -1,7 +1,7 @@
 // TextPool: the few threads that render templates and turn text into tokens, so that no io thread waits for it.
 //
 // Owner: Api. try_run from any thread; jobs run on the pool's threads in the order they came. Limits: threads, and
-// kQueuedPerThread jobs that wait for each; a full pool is an answer (429 text_pool_full). What a job holds is
+// kQueuedPerThread jobs that wait for each, plus `extra`; a full pool is an answer (429 text_pool_full). What a job holds is
 // charged elsewhere (http's body budget). A job must not throw.
 #pragma once
 
