@@ -59,8 +59,9 @@ void Generation::make_prompts_on_pool() {
   reply_.exchange().post([self = shared_from_this()] { self->after_text(); });
 }
 
+// The exchange may know of a client that left before its on_gone callback has had its turn.
 void Generation::after_text() {
-  if (over()) return;
+  if (over() || reply_.exchange().gone() != http::Gone::kNo) return;
   if (const auto* error = std::get_if<ApiError>(&prompts_)) return fail(*error);
   admit(std::move(std::get<std::vector<PromptTokens>>(prompts_)));
 }
