@@ -43,7 +43,7 @@ Measured measure(int sequences, int steps) {
   Gateway gateway(options.slots, sequences, 1, Gateway::kRingEvents);
   BlockPool pool({.blocks = sequences * session / block, .block_tokens = block, .sequences_max = sequences,
                   .blocks_per_sequence_max = session / block});
-  Engine engine(options, &pool, &gateway, &executor, &clock);
+  Engine engine(options, &pool, nullptr, &gateway, &executor, &clock);
   RequestSpec spec;
   spec.prompt.assign(100, 5);
   spec.params.max_tokens = session - 200;

@@ -24,6 +24,7 @@ const char* refusal_name(Refusal refusal) {
     case Refusal::kTextPoolFull: return "text_pool_full";
     case Refusal::kNotReady: return "not_ready";
     case Refusal::kDraining: return "draining";
+    case Refusal::kMemoryPressure: return "memory_pressure";
     case Refusal::kQueueTimeout: return "queue_timeout";
     case Refusal::kUnauthenticated: return "unauthenticated";
     case Refusal::kBadRequest: return "bad_request";

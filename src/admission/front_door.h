@@ -45,6 +45,7 @@ enum class Refusal : uint8_t {
   kTextPoolFull,     // tokenisers are all busy and their queue is full (429 slow_down)
   kNotReady,         // the model is still loading (503 server_is_overloaded)
   kDraining,         // SIGTERM was seen (503 server_is_overloaded)
+  kMemoryPressure,   // the machine is short of memory (503 server_is_overloaded)
   kQueueTimeout,     // it was accepted and waited longer than --queue-timeout (503 server_is_overloaded)
   kUnauthenticated,  // missing or wrong key (401)
   kBadRequest,       // any other 4xx about the body

@@ -120,6 +120,7 @@ void Generation::submit(Seat* seat, int prompt_index, int choice_of_prompt) {
   channel.ring = nullptr;
   channel.started_us = 0;
   channel.prompt_tokens_done = 0;
+  channel.cached_tokens = 0;
   service_->by_slot[static_cast<size_t>(slot)] = shared_from_this();
   service_->context.gateway->submit(slot);
 }
@@ -166,6 +167,9 @@ void Generation::end_seat(Seat* seat, FinishReason finish) {
                           "the request waited longer than the server's --queue-timeout; try again later"));
     case FinishReason::kShutdown:
       return fail(refusal(Code::kUnavailable, Refusal::kDraining, "the server shut down before the answer was complete"));
+    case FinishReason::kMemoryPressure:
+      return fail(refusal(Code::kUnavailable, Refusal::kMemoryPressure,
+                          "the machine ran short of memory and this request was the newest; try again later"));
     case FinishReason::kError:
       return fail({.status = internal_error("the model failed on this request; others are not affected")});
     case FinishReason::kCancelled:

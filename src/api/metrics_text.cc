@@ -85,7 +85,7 @@ void write_engine(const LoadGauges& load, PromText* out) {
   out->counter("weir_ring_stalls_total", "Steps a sequence sat out because its events were not read.",
                read(load.ring_stalls));
   out->family("weir_sequences_finished_total", "counter", "Sequences ended, by the engine's reason.");
-  for (int reason = static_cast<int>(FinishReason::kStop); reason <= static_cast<int>(FinishReason::kError); ++reason) {
+  for (int reason = static_cast<int>(FinishReason::kStop); reason < kFinishReasons; ++reason) {
     out->labelled("reason", finish_reason_name(static_cast<FinishReason>(reason)),
                   read(load.finished_by_reason[reason]));
   }

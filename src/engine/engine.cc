@@ -14,12 +14,14 @@ constexpr Micros kStalledTurnUs = 1'000;
 
 }  // namespace
 
-Engine::Engine(SchedulerOptions options, BlockPool* pool, Gateway* gateway, Executor* executor, const Clock* clock)
+Engine::Engine(SchedulerOptions options, BlockPool* pool, PrefixCache* prefix, Gateway* gateway, Executor* executor,
+               const Clock* clock)
     : gateway_(gateway),
       executor_(executor),
       clock_(clock),
       histories_(static_cast<size_t>(options.running_max) * static_cast<size_t>(options.session_tokens)),
-      scheduler_(options, pool, gateway, histories_) {
+      scheduler_(options, pool, prefix, gateway, histories_),
+      live_pool_(pool, &scheduler_, executor, gateway) {
   step_.reserve(options.step_tokens_max, options.running_max);
   results_.resize(static_cast<size_t>(options.running_max));
   commands_.reserve(gateway->command_capacity());
@@ -32,7 +34,8 @@ uint64_t Engine::bytes(const SchedulerOptions& options) {
   return running * static_cast<uint64_t>(options.session_tokens) * sizeof(int32_t) +
          running * (sizeof(StepSequence) + sizeof(StepResult)) +
          static_cast<uint64_t>(options.step_tokens_max) * 3 * sizeof(int32_t) +
-         static_cast<uint64_t>(options.slots) * (64 + 3 * sizeof(Command));
+         static_cast<uint64_t>(options.slots) * 3 * sizeof(Command) + running * sizeof(BlockCopy) +
+         Scheduler::bytes(options);
 }
 
 Engine::~Engine() { stop(); }
@@ -68,12 +71,25 @@ bool Engine::turn() {
   const Micros now = clock_->now_us();
   gateway_->load().heartbeat_us.store(now, std::memory_order_relaxed);
   take_commands(now);
+  apply_controls(now);
+  const bool pool_moves = live_pool_.apply();
   scheduler_.expire_waiting(now);
   scheduler_.plan_step(now, &step_);
   scheduler_.publish_load();
   if (!step_.empty()) run_step();
   gateway_->wake_io();
-  return !step_.empty();
+  return !step_.empty() || pool_moves;
+}
+
+void Engine::apply_controls(Micros now) {
+  const Controls& controls = gateway_->controls();
+  if (const int32_t places = controls.running_limit.load(std::memory_order_relaxed)) scheduler_.set_running_limit(places);
+  if (const int32_t tokens = controls.step_tokens_limit.load(std::memory_order_relaxed)) {
+    scheduler_.set_step_tokens_limit(tokens);
+  }
+  const uint32_t cancels = controls.cancel_newest.load(std::memory_order_relaxed);
+  if (cancels != cancels_seen_) scheduler_.cancel_newest(now);
+  cancels_seen_ = cancels;
 }
 
 void Engine::take_commands(Micros now) {

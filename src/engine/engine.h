@@ -11,6 +11,7 @@
 
 #include "base/clock.h"
 #include "engine/executor.h"
+#include "engine/live_pool.h"
 #include "memory/blocks/block_pool.h"
 #include "message/gateway.h"
 #include "schedule/scheduler.h"
@@ -19,8 +20,9 @@ namespace weir {
 
 class Engine {
  public:
-  // pool, gateway, executor and clock outlive it.
-  Engine(SchedulerOptions options, BlockPool* pool, Gateway* gateway, Executor* executor, const Clock* clock);
+  // pool, prefix (may be null), gateway, executor and clock outlive it.
+  Engine(SchedulerOptions options, BlockPool* pool, PrefixCache* prefix, Gateway* gateway, Executor* executor,
+         const Clock* clock);
   ~Engine();
   // Bytes of histories, step buffers and scheduler tables, for the plan.
   static uint64_t bytes(const SchedulerOptions& options);
@@ -40,6 +42,7 @@ class Engine {
  private:
   void loop();
   void take_commands(Micros now);
+  void apply_controls(Micros now);
   void run_step();
   Micros sleep_us() const;
 
@@ -48,9 +51,11 @@ class Engine {
   const Clock* const clock_;
   std::vector<int32_t> histories_;
   Scheduler scheduler_;
+  LivePool live_pool_;
   Step step_;
   std::vector<StepResult> results_;
   std::vector<Command> commands_;
+  uint32_t cancels_seen_ = 0;
   std::atomic<bool> stopping_{false};
   std::thread thread_;
 };

@@ -47,7 +47,7 @@ struct Rig {
         pool({.blocks = blocks, .block_tokens = block_tokens, .sequences_max = o.running_max,
               .blocks_per_sequence_max =
                   std::min(blocks, static_cast<int32_t>((o.session_tokens + block_tokens - 1) / block_tokens))}),
-        engine(o, &pool, &gateway, executor, &clock) {}
+        engine(o, &pool, nullptr, &gateway, executor, &clock) {}
 
   void submit(SlotIndex slot, std::vector<int32_t> prompt, SamplingParams params) {
     specs[slot] = {.id = static_cast<uint64_t>(slot), .prompt = std::move(prompt), .params = std::move(params)};

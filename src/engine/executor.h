@@ -16,7 +16,16 @@ class Executor {
   virtual void bind_thread() {}
   // Fills results[i] for step.sequences[i]; a sequence that fails alone has ok = false there.
   // ERRORS: any status means that the whole step failed: the engine ends its sequences with kError and goes on.
+  // Makes step.copies before anything else.
   virtual Status run(const Step& step, std::span<StepResult> results) = 0;
+
+  // Copies whole blocks, in order: what a shrinking pool moves. Between two runs.
+  virtual void copy_blocks(std::span<const BlockCopy>) {}
+  // Gives the KV memory another size: commits or returns pages at its end. Between two runs.
+  // ERRORS: kResourceExhausted when the memory is not there; nothing has changed then.
+  virtual Status resize_kv(int64_t blocks) = 0;
+  // Bytes of a block, for bounding the work of one turn; 0: nothing to commit.
+  virtual uint64_t block_bytes() const { return 0; }
 };
 
 // Produces token (position + 1) x 7919 mod vocab at once, reading no KV: for tests and for measuring the step's own
@@ -25,6 +34,7 @@ class NullExecutor final : public Executor {
  public:
   explicit NullExecutor(int32_t vocab, int64_t delay_us = 0) : vocab_(vocab), delay_us_(delay_us) {}
   Status run(const Step& step, std::span<StepResult> results) override;
+  Status resize_kv(int64_t) override { return ok_status(); }
 
  private:
   const int32_t vocab_;

@@ -2,9 +2,11 @@
 
 namespace weir {
 
-ModelExecutor::ModelExecutor(Transformer* model, Backend* backend, std::vector<int32_t> eos_ids)
+ModelExecutor::ModelExecutor(Transformer* model, Backend* backend, Region* kv, std::vector<int32_t> eos_ids)
     : model_(model),
       backend_(backend),
+      kv_(kv),
+      block_bytes_(Transformer::needs(model->spec(), model->options(), backend->ops()).kv_block),
       eos_ids_(std::move(eos_ids)),
       scratch_(static_cast<int32_t>(model->spec().vocab)) {
   block_tables_.reserve(static_cast<size_t>(model->options().sequences_max));
@@ -17,7 +19,18 @@ uint64_t ModelExecutor::bytes(const ModelSpec& spec, const ModelOptions& options
          static_cast<uint64_t>(options.step_tokens_max) * sizeof(int32_t);
 }
 
+void ModelExecutor::copy_blocks(std::span<const BlockCopy> copies) {
+  for (const BlockCopy& copy : copies) model_->copy_block(copy.from, copy.to);
+}
+
+Status ModelExecutor::resize_kv(int64_t blocks) {
+  WEIR_RETURN_IF_ERROR(kv_->resize(static_cast<uint64_t>(blocks) * block_bytes_));
+  model_->attach_kv(kv_->span(), blocks);
+  return ok_status();
+}
+
 Status ModelExecutor::run(const Step& step, std::span<StepResult> results) {
+  copy_blocks(step.copies);
   block_tables_.clear();
   sample_rows_.clear();
   for (const StepSequence& sequence : step.sequences) {

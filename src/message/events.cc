@@ -11,6 +11,7 @@ const char* finish_reason_name(FinishReason reason) {
     case FinishReason::kQueueTimeout: return "queue_timeout";
     case FinishReason::kShutdown: return "shutdown";
     case FinishReason::kError: return "error";
+    case FinishReason::kMemoryPressure: return "memory_pressure";
   }
   return "unknown";
 }

@@ -17,7 +17,9 @@ enum class FinishReason : uint8_t {
   kQueueTimeout,  // waited longer than --queue-timeout
   kShutdown,      // the drain timeout ran out
   kError,         // this sequence's own failure in the executor (for example logits that are not numbers)
+  kMemoryPressure,  // the machine ran short of memory and the newest gave way
 };
+inline constexpr int kFinishReasons = static_cast<int>(FinishReason::kMemoryPressure) + 1;
 const char* finish_reason_name(FinishReason reason);  // "stop", "length", "cancelled", ... for metrics
 
 struct TopLogprob {

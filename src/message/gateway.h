@@ -21,6 +21,7 @@
 
 #include "base/clock.h"
 #include "base/ring.h"
+#include "message/controls.h"
 #include "message/events.h"
 
 namespace weir {
@@ -35,6 +36,8 @@ struct RequestSpec {
   SamplingParams params;
   Micros arrival_us = 0;        // when its head was read: time to first token starts here
   Micros queue_deadline_us = 0; // it must have started by then
+  // prompt + max_tokens are reserved when it starts and it is never preempted; else blocks are taken as it grows.
+  bool guaranteed = false;
 };
 
 using EventRing = SpscRing<TokenEvent>;
@@ -49,6 +52,7 @@ struct Channel {
   std::atomic<bool> noticed{false};   // a kNews notice is under way
   Micros started_us = 0;              // engine: when it got its running place; 0 if it never did
   int32_t prompt_tokens_done = 0;     // engine: how far the prefill got when it ended
+  int32_t cached_tokens = 0;          // engine: of the prompt, shared and not computed; set with started_us
 };
 
 struct Command {
@@ -71,7 +75,12 @@ struct LoadGauges {
   std::atomic<int64_t> blocks_live{0}, blocks_free{0}, blocks_evictable{0}, blocks_total{0};
   std::atomic<uint64_t> steps{0}, prompt_tokens{0}, output_tokens{0}, preemptions{0}, recomputed_tokens{0},
       ring_stalls{0}, finished_sequences{0};
-  std::atomic<uint64_t> finished_by_reason[8]{};  // indexed by FinishReason
+  std::atomic<uint64_t> started_sequences{0};  // got a place; a resumed one is not counted again
+  std::atomic<uint64_t> overflows{0};          // preemptions of sequences that the forecast had let in
+  std::atomic<uint64_t> prefix_lookup_tokens{0}, prefix_hit_tokens{0}, prefix_waits{0}, prefix_evictions{0};
+  std::atomic<uint64_t> block_copies{0};       // on write to a shared block, and when the pool shrank
+  std::atomic<uint64_t> pool_resizes{0};
+  std::atomic<uint64_t> finished_by_reason[kFinishReasons]{};  // indexed by FinishReason
   std::atomic<int64_t> step_us_total{0};
   std::atomic<int64_t> finish_interval_us{0};  // smoothed time between sequence ends while busy; 0: not known yet
   std::atomic<int64_t> heartbeat_us{0};        // Clock time of the last turn of the step loop
@@ -90,6 +99,7 @@ class Gateway {
   int io_threads() const { return static_cast<int>(notices_.size()); }
   Channel& channel(SlotIndex slot) { return channels_[static_cast<size_t>(slot)]; }
   EventRing& ring(int place) { return *rings_[static_cast<size_t>(place)]; }
+  Controls& controls() { return controls_; }
   LoadGauges& load() { return load_; }
   const LoadGauges& load() const { return load_; }
 
@@ -124,6 +134,7 @@ class Gateway {
   BoundedInbox<Command> inbox_;
   std::atomic<uint32_t> signal_{0};
   LoadGauges load_;
+  Controls controls_;
   std::function<void(int)> io_waker_;
 };
 

@@ -27,6 +27,7 @@ Result<std::unique_ptr<Transformer>> Transformer::load(const ModelSpec& spec, co
   std::unique_ptr<Transformer> t(new Transformer(spec, options, backend));
   Device& device = backend.device();
   const ModelNeeds needs = Transformer::needs(spec, options, backend.ops());
+  t->kv_block_bytes_ = needs.kv_block;
   WEIR_ASSIGN_OR_RETURN(t->stream_, device.make_stream());
   WEIR_ASSIGN_OR_RETURN(t->weight_region_, device.reserve(needs.weights));
   WEIR_ASSIGN_OR_RETURN(t->workspace_region_, device.reserve(needs.workspace));
@@ -60,6 +61,13 @@ Result<std::span<float>> Transformer::forward(const ForwardBatch& batch) {
                                   .out = work_.x.row_part(0, tokens)});
   for (int64_t i = 0; i < spec_.layers; ++i) layer(i, tokens);
   return read_logits(tokens, static_cast<int64_t>(batch.sample_rows.size()));
+}
+
+void Transformer::copy_block(int64_t from, int64_t to) {
+  WEIR_CHECK(from >= 0 && from < kv_blocks_ && to >= 0 && to < kv_blocks_ && from != to);
+  const uint64_t bytes = kv_block_bytes_;
+  backend_.device().copy_within(*stream_, kv_.data.plus(static_cast<uint64_t>(to) * bytes),
+                                kv_.data.plus(static_cast<uint64_t>(from) * bytes), bytes);
 }
 
 // The host arrays stay alive until read_logits() synchronises, as copy_to_device asks.

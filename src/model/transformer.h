@@ -53,6 +53,9 @@ class Transformer {
   // kv: a region of at least kv_blocks x needs().kv_block bytes; kept until the Transformer dies.
   void attach_kv(DeviceSpan kv, int64_t kv_blocks);
 
+  // Copies all layers of one block to another, before what the next forward() writes. REQUIRES: both are attached.
+  void copy_block(int64_t from, int64_t to);
+
   // Computes KV for every token and logits for sample_rows. RETURNS: [sample_rows, vocab] f32 in host memory, valid
   // and writable until the next call; never allocates.
   Result<std::span<float>> forward(const ForwardBatch& batch);
@@ -80,6 +83,7 @@ class Transformer {
   std::vector<int32_t> staging_;    // kv slots, computed per step
   DeviceSpan kv_;
   int64_t kv_blocks_ = 0;
+  uint64_t kv_block_bytes_ = 0;
 };
 
 }  // namespace weir

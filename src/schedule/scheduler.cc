@@ -11,6 +11,7 @@ void Step::reserve(int tokens_max, int sequences_max) {
   positions.reserve(static_cast<size_t>(tokens_max));
   rows.reserve(static_cast<size_t>(tokens_max));
   sequences.reserve(static_cast<size_t>(sequences_max));
+  copies.reserve(static_cast<size_t>(sequences_max));
 }
 
 void Step::clear() {
@@ -18,24 +19,42 @@ void Step::clear() {
   positions.clear();
   rows.clear();
   sequences.clear();
+  copies.clear();
 }
 
-Scheduler::Scheduler(SchedulerOptions options, BlockPool* pool, Gateway* gateway, std::span<int32_t> histories)
+Scheduler::Scheduler(SchedulerOptions options, BlockPool* pool, PrefixCache* prefix, Gateway* gateway,
+                     std::span<int32_t> histories)
     : options_(std::move(options)),
       pool_(pool),
+      prefix_(prefix),
       gateway_(gateway),
       histories_(histories),
       sequences_(static_cast<size_t>(options_.slots)),
-      waiting_(options_.slots) {
+      waiting_(options_.slots),
+      lengths_(options_.overcommit_quantile, pool->options().block_tokens),
+      running_limit_(options_.running_max),
+      step_tokens_limit_(options_.step_tokens_max),
+      scratch_(pool) {
   WEIR_CHECK(options_.step_tokens_max >= options_.running_max);
   WEIR_CHECK(histories.size() >= static_cast<size_t>(options_.running_max) * static_cast<size_t>(options_.session_tokens));
-  running_.reserve(static_cast<size_t>(options_.running_max));
+  const auto places = static_cast<size_t>(options_.running_max);
+  running_.reserve(places);
+  giving_way_.reserve(places);
+  starts_.reserve(places);
+  forecast_.reserve(places + 1);
+  match_.resize(static_cast<size_t>(pool->options().blocks_per_sequence_max));
   for (int place = options_.running_max; place-- > 0;) free_places_.push_back(place);
   for (int place = 0; place < options_.running_max; ++place) {
     auto opened = pool_->open_table();
     WEIR_CHECK(opened.has_value());
     tables_.push_back(std::move(*opened));
   }
+}
+
+uint64_t Scheduler::bytes(const SchedulerOptions& options) {
+  const auto places = static_cast<uint64_t>(options.running_max);
+  return static_cast<uint64_t>(options.slots) * (sizeof(Sequence) + 2 * sizeof(SlotIndex)) +
+         places * (2 * sizeof(SlotIndex) + sizeof(BlockTable) + sizeof(GivingWay) + sizeof(Start) + sizeof(ForecastEntry));
 }
 
 void Scheduler::on_command(Command command, Micros now) {
@@ -81,7 +100,7 @@ void Scheduler::expire_waiting(Micros now) {
   while (slot != WaitingList::kNone) {
     const Sequence& sequence = at(slot);
     const SlotIndex next = waiting_.after(slot);
-    if (sequence.place < 0) {
+    if (sequence.fresh()) {
       const Micros deadline = sequence.spec->queue_deadline_us;
       if (deadline == 0 || deadline > now) return;
       finish(slot, FinishReason::kQueueTimeout, now);
@@ -92,142 +111,28 @@ void Scheduler::expire_waiting(Micros now) {
 
 Micros Scheduler::next_deadline() const {
   for (SlotIndex slot = waiting_.front(); slot != WaitingList::kNone; slot = waiting_.after(slot)) {
-    if (at(slot).place < 0) return at(slot).spec->queue_deadline_us;
+    if (at(slot).fresh()) return at(slot).spec->queue_deadline_us;
   }
   return 0;
 }
 
-void Scheduler::plan_step(Micros now, Step* step) {
-  step->clear();
-  start_waiting(now);
-  plan_running(now, step);
+std::span<const int32_t> Scheduler::text_of(const Sequence& sequence) const {
+  if (sequence.fresh()) return sequence.spec->prompt;
+  return std::span<const int32_t>(history(sequence.place)).first(static_cast<size_t>(sequence.total()));
 }
 
-void Scheduler::start_waiting(Micros now) {
-  head_blocked_ = false;
-  while (!waiting_.empty()) {
-    const SlotIndex slot = waiting_.front();
-    const Sequence& head = at(slot);
-    if (head.place < 0 && free_places_.empty()) return;
-    if (!can_start(head)) {
-      head_blocked_ = true;
-      return;
-    }
-    start(slot, now);
-  }
-}
-
-bool Scheduler::can_start(const Sequence& sequence) const {
-  const auto soon = static_cast<int64_t>(running_.size());
-  return pool_->free_blocks() >= pool_->blocks_for(sequence.total() + 1) + soon;
-}
-
-void Scheduler::start(SlotIndex slot, Micros now) {
-  Sequence& sequence = at(slot);
-  waiting_.remove(slot);
-  waiting_tokens_ -= sequence.prompt_tokens;
-  sequence.stage = Stage::kRunning;
-  if (sequence.place < 0) {
-    sequence.place = free_places_.back();
-    free_places_.pop_back();
-    placed_prompt_tokens_ += sequence.prompt_tokens;
-    std::copy(sequence.spec->prompt.begin(), sequence.spec->prompt.end(), history(sequence.place).begin());
-    Channel& channel = gateway_->channel(slot);
-    channel.ring = &gateway_->ring(sequence.place);
-    channel.ring->reset();
-    channel.started_us = now;
-  }
-  // All blocks of the known text at once: two half-prefilled prompts cannot starve each other.
-  WEIR_CHECK(table(sequence).grow(sequence.total()) == Grow::kOk);
-  running_.push_back(slot);
-}
-
-// First the decodes, then prefill chunks from what the budget leaves: a long prompt delays nobody's next token by
-// more than one step.
-void Scheduler::plan_running(Micros now, Step* step) {
-  int32_t budget = options_.step_tokens_max;
-  for (size_t i = 0; i < running_.size(); ++i) {
-    const SlotIndex slot = running_[i];
-    Sequence& sequence = at(slot);
-    if (sequence.pending() != 1) continue;
-    if (gateway_->channel(slot).ring->room() == 0) {  // its reader is slow; http cuts it off if that lasts
-      gateway_->load().ring_stalls.fetch_add(1, std::memory_order_relaxed);
-      continue;
-    }
-    if (!make_room(slot, sequence.total(), now)) {
-      // It gave way itself: either ended or went back to the queue, and running_ is shorter by one.
-      --i;
-      continue;
-    }
-    sequence.planned_tokens = 1;
-    --budget;
-  }
-  for (const SlotIndex slot : running_) {
-    Sequence& sequence = at(slot);
-    if (sequence.pending() <= 1) continue;
-    // A chunk that ends the prompt samples, so it too needs room for its token.
-    const bool blocked = gateway_->channel(slot).ring->room() == 0;
-    sequence.planned_tokens = blocked ? 0 : std::min(sequence.pending(), budget);
-    budget -= sequence.planned_tokens;
-  }
-  for (const SlotIndex slot : running_) {
-    if (at(slot).planned_tokens > 0) add_to_step(slot, at(slot).planned_tokens, step);
-  }
-}
-
-// Gets blocks for `to_tokens` positions, preempting newer sequences while none is free.
-// RETURNS: false when the sequence itself had to give way.
-bool Scheduler::make_room(SlotIndex slot, int32_t to_tokens, Micros now) {
-  Sequence& sequence = at(slot);
-  for (;;) {
-    const Grow grown = table(sequence).grow(to_tokens);
-    if (grown == Grow::kOk) return true;
-    const SlotIndex newest = running_.back();
-    if (grown == Grow::kRowFull || running_.size() == 1) {
-      finish(slot, FinishReason::kLength, now);  // the whole pool could not hold one token more
-      return false;
-    }
-    preempt(newest);
-    if (newest == slot) return false;
-  }
-}
-
+// Back to the head of the queue. Its blocks were released by the plan or are by the caller.
 void Scheduler::preempt(SlotIndex slot) {
   Sequence& sequence = at(slot);
-  WEIR_CHECK(running_.back() == slot);
-  running_.pop_back();
-  table(sequence).release();
+  WEIR_CHECK(table(sequence).blocks().empty());
+  running_.erase(std::find(running_.begin(), running_.end(), slot));
   gateway_->load().preemptions.fetch_add(1, std::memory_order_relaxed);
-  gateway_->load().recomputed_tokens.fetch_add(static_cast<uint64_t>(sequence.kv_tokens), std::memory_order_relaxed);
-  sequence.kv_tokens = 0;
+  sequence.lost_tokens = sequence.kv_tokens;
+  sequence.kv_tokens = sequence.shared_blocks = sequence.published_blocks = 0;
   sequence.planned_tokens = 0;
   sequence.stage = Stage::kWaiting;
   waiting_.push_front(slot);
   waiting_tokens_ += sequence.prompt_tokens;
-}
-
-void Scheduler::add_to_step(SlotIndex slot, int32_t count, Step* step) {
-  const Sequence& sequence = at(slot);
-  const auto text = std::span<const int32_t>(history(sequence.place)).first(static_cast<size_t>(sequence.total()));
-  const auto row = static_cast<int32_t>(step->sequences.size());
-  step->sequences.push_back({
-      .slot = slot,
-      .place = sequence.place,
-      .token_begin = static_cast<int32_t>(step->tokens.size()),
-      .token_count = count,
-      .position_begin = sequence.kv_tokens,
-      .samples = sequence.kv_tokens + count == sequence.total(),
-      .params = &sequence.spec->params,
-      .prompt = text.first(static_cast<size_t>(sequence.prompt_tokens)),
-      .output = text.subspan(static_cast<size_t>(sequence.prompt_tokens)),
-      .blocks = tables_[static_cast<size_t>(sequence.place)].blocks(),
-      .choice_index = sequence.choice_index,
-  });
-  for (int32_t i = 0; i < count; ++i) {
-    step->tokens.push_back(text[static_cast<size_t>(sequence.kv_tokens + i)]);
-    step->positions.push_back(sequence.kv_tokens + i);
-    step->rows.push_back(row);
-  }
 }
 
 void Scheduler::commit(const Step& step, std::span<const StepResult> results, Micros now) {
@@ -237,15 +142,41 @@ void Scheduler::commit(const Step& step, std::span<const StepResult> results, Mi
     Sequence& sequence = at(part.slot);
     WEIR_CHECK(sequence.stage == Stage::kRunning && sequence.planned_tokens == part.token_count);
     sequence.planned_tokens = 0;
+    if (!results[i].ok) {
+      finish(part.slot, FinishReason::kError, now);
+      continue;
+    }
     const int32_t prompt_before = std::min(sequence.kv_tokens, sequence.prompt_tokens);
     sequence.kv_tokens += part.token_count;
     const int32_t prompt_after = std::min(sequence.kv_tokens, sequence.prompt_tokens);
     gateway_->load().prompt_tokens.fetch_add(static_cast<uint64_t>(prompt_after - prompt_before),
                                              std::memory_order_relaxed);
-    if (!results[i].ok) {
-      finish(part.slot, FinishReason::kError, now);
-    } else if (part.samples) {
-      take_token(part.slot, results[i].token, now);
+    publish_blocks(&sequence);
+    if (part.samples) take_token(part.slot, results[i].token, now);
+  }
+}
+
+// Makes the blocks that this step filled known. Where another sequence was faster with the same text, its block
+// takes the place of ours: the contents are the same bit for bit (promise 8), so ours is free again.
+void Scheduler::publish_blocks(Sequence* sequence) {
+  if (prefix_ == nullptr || !sequence->can_publish) return;
+  const auto size = static_cast<size_t>(pool_->options().block_tokens);
+  const int32_t whole = sequence->kv_tokens / pool_->options().block_tokens;
+  const int32_t table_row = row(sequence->place);
+  for (int32_t& b = sequence->published_blocks; b < whole; ++b) {
+    const std::span<const int32_t> blocks = pool_->row_blocks(table_row);
+    const int32_t own = blocks[static_cast<size_t>(b)];
+    if (pool_->references(own) != 1 || pool_->is_kept(own)) {  // a sibling's, not yet known: leave it to that one
+      sequence->can_publish = false;
+      return;
+    }
+    const int32_t parent = b == 0 ? PrefixCache::kNone : blocks[static_cast<size_t>(b) - 1];
+    const auto tokens = text_of(*sequence).subspan(static_cast<size_t>(b) * size, size);
+    const int32_t known = prefix_->publish(own, parent, tokens);
+    if (known == own) {
+      pool_->keep(own);
+    } else {
+      pool_->replace(table_row, b, known);
     }
   }
 }
@@ -287,6 +218,7 @@ void Scheduler::finish(SlotIndex slot, FinishReason reason, Micros now) {
     table(sequence).release();
     running_.erase(std::find(running_.begin(), running_.end(), slot));
   }
+  if (reason == FinishReason::kStop || reason == FinishReason::kLength) lengths_.add(sequence.output_tokens);
   channel.prompt_tokens_done = std::min(sequence.kv_tokens, sequence.prompt_tokens);
   sequence.stage = Stage::kEnded;
   sequence.spec = nullptr;
@@ -321,13 +253,15 @@ void Scheduler::publish_load() const {
   load.waiting_tokens.store(waiting_tokens_, std::memory_order_relaxed);
   load.running_prompt_tokens.store(placed_prompt_tokens_, std::memory_order_relaxed);
   load.blocks_free.store(pool_->free_blocks(), std::memory_order_relaxed);
-  load.blocks_live.store(pool_->total_blocks() - pool_->free_blocks(), std::memory_order_relaxed);
+  load.blocks_live.store(pool_->live_blocks(), std::memory_order_relaxed);
+  load.blocks_evictable.store(pool_->evictable_blocks(), std::memory_order_relaxed);
   load.blocks_total.store(pool_->total_blocks(), std::memory_order_relaxed);
+  load.prefix_evictions.store(pool_->evictions(), std::memory_order_relaxed);
 }
 
 void Scheduler::check_invariants() const {
   int waiting = 0, running = 0, placed = 0;
-  int64_t waiting_tokens = 0, blocks = 0;
+  int64_t waiting_tokens = 0;
   for (const Sequence& sequence : sequences_) {
     waiting += sequence.stage == Stage::kWaiting;
     waiting_tokens += sequence.stage == Stage::kWaiting ? sequence.prompt_tokens : 0;
@@ -335,14 +269,14 @@ void Scheduler::check_invariants() const {
     placed += sequence.place >= 0;
     if (sequence.place < 0) continue;
     const BlockTable& held = tables_[static_cast<size_t>(sequence.place)];
-    blocks += static_cast<int64_t>(held.blocks().size());
     WEIR_CHECK(sequence.stage == Stage::kRunning || held.blocks().empty());
     WEIR_CHECK(sequence.kv_tokens <= held.capacity_tokens() || sequence.stage == Stage::kEnded);
   }
   WEIR_CHECK(waiting == waiting_.count() && waiting_tokens == waiting_tokens_);
   WEIR_CHECK(running == running_count());
   WEIR_CHECK(placed + static_cast<int>(free_places_.size()) == options_.running_max);
-  WEIR_CHECK(blocks + pool_->free_blocks() == pool_->total_blocks());
+  pool_->check_everything();
+  if (prefix_ != nullptr) prefix_->check_everything();
 }
 
 }  // namespace weir

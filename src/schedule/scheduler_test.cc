@@ -1,111 +1,14 @@
-#include "schedule/scheduler.h"
-
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <functional>
-#include <map>
 #include <random>
+
+#include "schedule/test_world.h"
 
 namespace weir {
 namespace {
 
-constexpr int32_t kEos = 99;
-
-struct Shape {
-  int running = 2, queued = 4;
-  int64_t blocks = 8;
-  int block_tokens = 4;
-  int64_t session = 32;
-  int step_tokens = 8;
-};
-
-BlockPoolOptions pool_options(const Shape& s) {
-  const int64_t row = std::min<int64_t>((s.session + s.block_tokens - 1) / s.block_tokens, s.blocks);
-  return {.blocks = static_cast<int32_t>(s.blocks), .block_tokens = s.block_tokens, .sequences_max = s.running,
-          .blocks_per_sequence_max = static_cast<int32_t>(row)};
-}
-
-// The engine's half and the io's half in one thread, with a fake model that emits what `next_token` says.
-struct World {
-  Shape shape;
-  int slots;
-  Gateway gateway;
-  BlockPool pool;
-  std::vector<int32_t> histories;
-  Scheduler scheduler;
-  Step step;
-  Micros now = 1;
-  std::map<SlotIndex, RequestSpec> specs;
-  std::map<SlotIndex, std::vector<int32_t>> outputs;
-  std::map<SlotIndex, FinishReason> ended;
-  std::function<int32_t(const StepSequence&)> next_token = [](const StepSequence&) { return 7; };
-  std::function<bool(const StepSequence&)> fails = [](const StepSequence&) { return false; };
-  bool read_rings = true;
-
-  explicit World(Shape s)
-      : shape(s),
-        slots(s.running + s.queued),
-        gateway(slots, s.running, 1, 8),
-        pool(pool_options(s)),
-        histories(static_cast<size_t>(s.running * s.session)),
-        scheduler({.slots = slots, .running_max = s.running, .step_tokens_max = s.step_tokens,
-                   .session_tokens = s.session, .eos_ids = {kEos}},
-                  &pool, &gateway, histories) {
-    step.reserve(s.step_tokens, s.running);
-  }
-
-  void submit(SlotIndex slot, int prompt, int max_tokens, Micros queue_deadline = 0) {
-    RequestSpec& spec = specs[slot];
-    spec = {};
-    for (int i = 0; i < prompt; ++i) spec.prompt.push_back(i % 50);
-    spec.params.max_tokens = max_tokens;
-    spec.queue_deadline_us = queue_deadline;
-    outputs[slot].clear();
-    ended.erase(slot);
-    gateway.channel(slot).spec = &spec;
-    scheduler.on_command({Command::Kind::kSubmit, slot}, now);
-  }
-  void cancel(SlotIndex slot) { scheduler.on_command({Command::Kind::kCancel, slot}, now); }
-  void release(SlotIndex slot) { scheduler.on_command({Command::Kind::kRelease, slot}, now); }
-
-  // RETURNS: tokens in the step; 0 when there was nothing to do.
-  int turn() {
-    now += 1000;
-    scheduler.expire_waiting(now);
-    scheduler.plan_step(now, &step);
-    scheduler.check_invariants();
-    EXPECT_LE(step.tokens.size(), static_cast<size_t>(shape.step_tokens));
-    std::vector<StepResult> results(step.sequences.size());
-    for (size_t i = 0; i < results.size(); ++i) {
-      results[i].ok = !fails(step.sequences[i]);
-      results[i].token.token = next_token(step.sequences[i]);
-    }
-    scheduler.commit(step, results, now);
-    scheduler.check_invariants();
-    scheduler.publish_load();
-    collect();
-    return static_cast<int>(step.tokens.size());
-  }
-
-  void collect() {
-    Notice notice;
-    while (gateway.next_notice(0, &notice)) {
-      Channel& channel = gateway.channel(notice.slot);
-      TokenEvent event;
-      while ((read_rings || notice.finish != FinishReason::kNone) && channel.ring && channel.ring->try_pop(&event)) {
-        outputs[notice.slot].push_back(event.token);
-      }
-      if (notice.finish == FinishReason::kNone) continue;
-      EXPECT_FALSE(ended.count(notice.slot)) << "slot " << notice.slot << " ended twice";
-      ended[notice.slot] = notice.finish;
-      channel.ring = nullptr;
-    }
-  }
-  void run_until_idle(int turns_max = 10000) {
-    while (turn() > 0) ASSERT_GT(--turns_max, 0) << "it never ends";
-  }
-};
+using namespace testing_world;
 
 TEST(Scheduler, FirstComeFirstServedWithinThePlaces) {
   World world({});

@@ -8,6 +8,7 @@
 #include <span>
 #include <vector>
 
+#include "memory/blocks/block_pool.h"
 #include "message/events.h"
 #include "message/gateway.h"
 
@@ -33,6 +34,7 @@ struct Step {
   std::vector<int32_t> positions;  // [tokens]
   std::vector<int32_t> rows;       // [tokens] index into sequences
   std::vector<StepSequence> sequences;
+  std::vector<BlockCopy> copies;   // made first, in order: blocks that were shared and are written in this step
 
   void reserve(int tokens_max, int sequences_max);
   void clear();

@@ -68,6 +68,7 @@ struct App::Impl {
   std::unique_ptr<ChatTemplate> chat_template;
   std::unique_ptr<Transformer> model;
   Region kv;
+  std::unique_ptr<PrefixCache> prefix;
   std::unique_ptr<BlockPool> pool;
   std::unique_ptr<Gateway> gateway;
   std::unique_ptr<FrontDoor> door;
@@ -115,7 +116,10 @@ Status App::Impl::load_model(const Progress& progress) {
 
 void App::Impl::build_engine() {
   const SchedulerOptions options = blueprint.scheduler_options();
-  pool = std::make_unique<BlockPool>(blueprint.pool_options());
+  if (blueprint.settings.enable_prefix_caching) {
+    prefix = std::make_unique<PrefixCache>(blueprint.prefix_options());
+  }
+  pool = std::make_unique<BlockPool>(blueprint.pool_options(), prefix.get());
   gateway = std::make_unique<Gateway>(blueprint.slots, blueprint.running_max, blueprint.settings.io_threads,
                                       Gateway::kRingEvents);
   door = std::make_unique<FrontDoor>(FrontDoorOptions{.running_max = blueprint.running_max,
@@ -124,8 +128,8 @@ void App::Impl::build_engine() {
                                                       .session_tokens = blueprint.model.session_tokens,
                                                       .pool_tokens = blueprint.plan.kv_tokens},
                                      gateway.get());
-  executor = std::make_unique<ModelExecutor>(model.get(), blueprint.backend.get(), options.eos_ids);
-  engine = std::make_unique<Engine>(options, pool.get(), gateway.get(), executor.get(), &clock);
+  executor = std::make_unique<ModelExecutor>(model.get(), blueprint.backend.get(), &kv, options.eos_ids);
+  engine = std::make_unique<Engine>(options, pool.get(), prefix.get(), gateway.get(), executor.get(), &clock);
 }
 
 Status App::Impl::build_door(ApiContext context) {

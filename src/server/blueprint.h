@@ -14,6 +14,7 @@
 #include "kernels/backend.h"
 #include "memory/blocks/block_pool.h"
 #include "memory/plan/plan.h"
+#include "memory/prefix/prefix_cache.h"
 #include "model/options.h"
 #include "schedule/scheduler.h"
 #include "text/tokenizer.h"
@@ -34,6 +35,7 @@ struct Blueprint {
 
   SchedulerOptions scheduler_options() const;
   BlockPoolOptions pool_options() const;
+  PrefixCacheOptions prefix_options() const;
   http::Options http_options() const;
 };
 

@@ -1,10 +1,10 @@
-// BlockPool: the fixed set of KV blocks and the tables that say which sequence holds which.
+// BlockPool: the set of KV blocks and the tables that say which sequences hold which.
 //
 // Owner: the engine thread, for every call but the counters, which any thread may read. All storage is taken in
-// the constructor; nothing allocates afterwards. It knows ids alone: the bytes of a block belong to the model, and
-// who gets a block is the schedule's decision. Today a block has one holder; reference counts for shared prefixes
-// will replace `holder_` without a change to BlockTable's callers.
-// Invariant, checked after every change: free + live == total.
+// the constructor; nothing allocates afterwards. It knows ids alone: the bytes of a block belong to the model, who
+// gets a block is the schedule's decision, and what a block without a holder is worth is the keeper's.
+// A block is free, live (held by one table or more) or evictable (held by none, its contents kept for sharing).
+// Invariant, checked after every change: free + live + evictable == total.
 #pragma once
 
 #include <atomic>
@@ -13,20 +13,31 @@
 #include <span>
 #include <vector>
 
+#include "memory/blocks/block_keeper.h"
+
 namespace weir {
 
 struct BlockPoolOptions {
-  int32_t blocks = 0;                   // [1, 2^31)
+  int32_t blocks = 0;                   // [1, 2^31): in the pool now
+  int32_t blocks_max = 0;               // resize() may go so far; 0: blocks
   int32_t block_tokens = 64;            // tokens per block, [1, 65536]
   int32_t sequences_max = 0;            // tables open at once, [1, 2^20]
-  int32_t blocks_per_sequence_max = 0;  // width of a table's row, [1, blocks]
+  int32_t blocks_per_sequence_max = 0;  // width of a table's row, [1, blocks_max]
+};
+
+// Bytes of block `from` are to be copied to block `to`, all layers. Copies are made in order, before anything is
+// written in the step that carries them.
+struct BlockCopy {
+  int32_t from = 0;
+  int32_t to = 0;
+  bool operator==(const BlockCopy&) const = default;
 };
 
 class BlockPool;
 
 enum class Grow {
   kOk,
-  kPoolEmpty,  // not enough free blocks now; the table is unchanged
+  kPoolEmpty,  // not enough blocks to be had now; the table is unchanged
   kRowFull,    // more than blocks_per_sequence_max: no amount of waiting helps; the table is unchanged
 };
 
@@ -63,8 +74,8 @@ class [[nodiscard]] BlockTable {
 
 class BlockPool {
  public:
-  // REQUIRES: options in range (they come from a plan, not from outside).
-  explicit BlockPool(const BlockPoolOptions& options);
+  // REQUIRES: options in range (they come from a plan, not from outside); the keeper, if any, outlives the pool.
+  explicit BlockPool(const BlockPoolOptions& options, BlockKeeper* keeper = nullptr);
   BlockPool(const BlockPool&) = delete;
   BlockPool& operator=(const BlockPool&) = delete;
   ~BlockPool();  // CHECKs that every table was closed
@@ -72,43 +83,79 @@ class BlockPool {
   // RETURNS: an empty table, or nothing while sequences_max tables are open.
   [[nodiscard]] std::optional<BlockTable> open_table();
 
+  // ---- Sharing ----
+  // Appends blocks that other tables hold or the keeper keeps. REQUIRES: they fit the row.
+  void adopt(int32_t row, std::span<const int32_t> blocks);
+  // Gives `row` a block of its own at `index` if it shares that one. RETURNS: the copy to make, if any.
+  // REQUIRES: one can be had.
+  std::optional<BlockCopy> make_writable(int32_t row, int32_t index);
+  // Puts `other`, which has the same contents, in the place of a block that only this row holds.
+  void replace(int32_t row, int32_t index, int32_t other);
+  // From now on the keeper knows this block's contents. REQUIRES: it is live.
+  void keep(int32_t block);
+  // Lets the keeper give up all idle blocks. RETURNS: how many.
+  int32_t evict_all();
+
+  // ---- Size ----
+  // Grows or shrinks to `blocks`, [1, blocks_max]. Shrinking evicts what is idle as far as needed and moves what lies
+  // beyond the new end; the moves are appended to `copies`, to be made before the memory is given back.
+  // REQUIRES: live_blocks() <= blocks; room for every move in `copies`.
+  void resize(int32_t blocks, std::vector<BlockCopy>* copies);
+
   // [sequences_max, blocks_per_sequence_max] int32, row-major: what kernels read. Entries past a table's length
-  // are stale ids, always valid ones. The address never changes.
+  // are stale ids, always below blocks_max. The address never changes.
   const int32_t* table_region() const { return region_.data(); }
   int32_t table_stride() const { return options_.blocks_per_sequence_max; }
   const BlockPoolOptions& options() const { return options_; }
   int64_t tokens_per_sequence_max() const;
+  std::span<const int32_t> row_blocks(int32_t row) const;
+  int32_t references(int32_t block) const { return references_[static_cast<size_t>(block)]; }
+  bool is_kept(int32_t block) const { return kept_[static_cast<size_t>(block)]; }
 
   // Blocks that tokens need. REQUIRES: tokens >= 0.
   int64_t blocks_for(int64_t tokens) const;
 
   // Any thread; each is a momentary value.
-  int32_t total_blocks() const { return options_.blocks; }
+  int32_t total_blocks() const { return total_count_.load(std::memory_order_relaxed); }
   int32_t free_blocks() const { return free_count_.load(std::memory_order_relaxed); }
   int32_t live_blocks() const { return live_count_.load(std::memory_order_relaxed); }
+  int32_t evictable_blocks() const { return evictable_count_.load(std::memory_order_relaxed); }
+  int32_t obtainable_blocks() const { return free_blocks() + evictable_blocks(); }  // engine thread: exact
   int32_t open_tables() const { return open_count_.load(std::memory_order_relaxed); }
+  uint64_t evictions() const { return evictions_.load(std::memory_order_relaxed); }
 
-  // Walks everything: each block is free once or held once, and by the row that lists it. For tests and simulators.
+  // Walks everything: each block is free, or evictable, or held as often as rows list it. For tests and simulators.
   void check_everything() const;
-  // Bytes that the constructor allocates: the plan's line "block tables".
+  // Bytes that the constructor allocates: part of the plan's line "block tables".
   static uint64_t storage_bytes(const BlockPoolOptions& options);
 
  private:
   friend class BlockTable;
+  friend class BlockScratch;
   Grow grow(int32_t row, int64_t to_tokens);
   void release(int32_t row);
   void close(int32_t row);
+  void evict_one();
+  int32_t take_block();
+  void hold(int32_t block);
+  void let_go(int32_t block);
+  void keep_free_below(int32_t blocks);
+  void move_beyond(int32_t blocks, std::vector<BlockCopy>* copies);
   void publish_counts();
   int32_t* row_at(int32_t row);
 
   const BlockPoolOptions options_;
-  std::vector<int32_t> region_;     // [sequences_max, blocks_per_sequence_max]
-  std::vector<int32_t> lengths_;    // [sequences_max], blocks held by each row; -1 while closed
-  std::vector<int32_t> free_;       // a stack: the block freed last is warm in cache and goes out first
-  std::vector<int32_t> free_rows_;  // the same, of rows
-  std::vector<int32_t> holder_;     // [blocks], the row that holds each; -1 while free
-  int32_t live_ = 0;
-  std::atomic<int32_t> free_count_{0}, live_count_{0}, open_count_{0};
+  BlockKeeper* const keeper_;
+  std::vector<int32_t> region_;      // [sequences_max, blocks_per_sequence_max]
+  std::vector<int32_t> lengths_;     // [sequences_max], blocks held by each row; -1 while closed
+  std::vector<int32_t> free_;        // a stack: the block freed last is warm in cache and goes out first
+  std::vector<int32_t> free_rows_;   // the same, of rows
+  std::vector<int32_t> references_;  // [blocks_max], how many rows hold each
+  std::vector<int32_t> moved_to_;    // [blocks_max], scratch of resize()
+  std::vector<char> kept_;           // [blocks_max], the keeper knows it
+  int32_t total_ = 0, live_ = 0, evictable_ = 0;
+  std::atomic<int32_t> total_count_{0}, free_count_{0}, live_count_{0}, evictable_count_{0}, open_count_{0};
+  std::atomic<uint64_t> evictions_{0};
 };
 
 }  // namespace weir

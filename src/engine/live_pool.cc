@@ -1,0 +1,83 @@
+#include "engine/live_pool.h"
+
+#include <algorithm>
+
+#include "base/log.h"
+
+namespace weir {
+
+LivePool::LivePool(BlockPool* pool, Scheduler* scheduler, Executor* executor, Gateway* gateway)
+    : pool_(pool), scheduler_(scheduler), executor_(executor), gateway_(gateway), ordered_(pool->total_blocks()) {
+  copies_.reserve(static_cast<size_t>(pool->options().blocks_max));
+}
+
+uint64_t LivePool::bytes(const BlockPoolOptions& options) {
+  return static_cast<uint64_t>(std::max(options.blocks, options.blocks_max)) * sizeof(BlockCopy);
+}
+
+void LivePool::take_orders() {
+  Controls& controls = gateway_->controls();
+  const Controls::PoolOrder order = controls.pool_order();
+  if (order.number != order_) {
+    order_ = order.number;
+    ordered_ = static_cast<int32_t>(order.blocks);
+    answered_ = false;
+  }
+  squeezed_ = controls.squeeze.load(std::memory_order_relaxed);
+  scheduler_->set_squeezed(squeezed_ || pool_->total_blocks() < ordered_);
+  const uint32_t drops = controls.drop_caches.load(std::memory_order_relaxed);
+  if (drops != drops_seen_) pool_->evict_all();
+  drops_seen_ = drops;
+}
+
+// Squeezed: what lives, and a block for each place to go on with; never more than what was ordered.
+int32_t LivePool::wanted() const {
+  if (!squeezed_) return ordered_;
+  const int32_t now = pool_->total_blocks();
+  const int32_t lives = pool_->live_blocks() + pool_->options().sequences_max;
+  // It only ever shrinks, and by steps that are worth the moving.
+  const int32_t squeezed = now - lives >= std::max(1, now / 8) ? lives : now;
+  return std::min(ordered_, squeezed);
+}
+
+bool LivePool::apply() {
+  take_orders();
+  const int32_t target = wanted();
+  PoolAnswer answer = PoolAnswer::kDone;
+  if (target < pool_->total_blocks()) {
+    answer = shrink_to(target);
+  } else if (target > pool_->total_blocks()) {
+    answer = grow_towards(target);
+  }
+  // An order that the squeeze holds back is carried out when that ends; it is accepted all the same.
+  if (answer != PoolAnswer::kPending && !answered_) {
+    gateway_->controls().answer_pool(order_, answer);
+    answered_ = true;
+    if (answer != PoolAnswer::kDone) ordered_ = pool_->total_blocks();
+  }
+  return answer == PoolAnswer::kPending;
+}
+
+PoolAnswer LivePool::shrink_to(int32_t blocks) {
+  copies_.clear();
+  if (!scheduler_->resize_pool(blocks, &copies_)) return PoolAnswer::kGuaranteed;
+  executor_->copy_blocks(copies_);
+  const Status status = executor_->resize_kv(blocks);
+  if (!status.ok()) log_error("engine", "the KV pool shrank and its pages could not be returned: " + status.message());
+  return PoolAnswer::kDone;
+}
+
+PoolAnswer LivePool::grow_towards(int32_t blocks) {
+  const uint64_t bytes = std::max<uint64_t>(1, executor_->block_bytes());
+  const auto most = static_cast<int32_t>(std::clamp<uint64_t>(kGrowBytesPerTurn / bytes, 1, INT32_MAX / 2));
+  const int32_t next = std::min(blocks, pool_->total_blocks() + std::min(most, blocks));
+  if (const Status status = executor_->resize_kv(next); !status.ok()) {
+    log_error("engine", "the KV pool could not grow: " + status.message());
+    return PoolAnswer::kNoMemory;
+  }
+  copies_.clear();
+  scheduler_->resize_pool(next, &copies_);
+  return next == blocks ? PoolAnswer::kDone : PoolAnswer::kPending;
+}
+
+}  // namespace weir

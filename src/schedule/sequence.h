@@ -1,0 +1,35 @@
+// Sequence: what the scheduler knows of one admitted slot. Private to schedule/. Engine thread.
+#pragma once
+
+#include <cstdint>
+
+#include "message/gateway.h"
+
+namespace weir {
+
+enum class Stage : uint8_t { kFree, kWaiting, kRunning, kEnded };
+
+struct Sequence {
+  Stage stage = Stage::kFree;
+  const RequestSpec* spec = nullptr;
+  int32_t choice_index = 0;
+  int32_t place = -1;            // kept while preempted and after the end, until release
+  int32_t prompt_tokens = 0;
+  int32_t output_tokens = 0;
+  int32_t kv_tokens = 0;         // positions whose KV is in its blocks
+  int32_t shared_blocks = 0;     // at the front, taken over from others when it started
+  int32_t published_blocks = 0;  // at the front, known to the prefix cache
+  int32_t lost_tokens = 0;       // computed before it was preempted
+  bool waited_for_prefix = false;
+  bool can_publish = true;
+
+  // Of the step being planned or executed.
+  int32_t planned_tokens = 0;
+  bool gives_way = false;
+
+  int32_t total() const { return prompt_tokens + output_tokens; }
+  int32_t pending() const { return total() - kv_tokens; }
+  bool fresh() const { return place < 0; }  // it never started
+};
+
+}  // namespace weir
