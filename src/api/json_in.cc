@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include "api/json_out.h"
+#include "base/check.h"
 
 namespace weir::api {
 
@@ -15,14 +16,15 @@ namespace weir::api {
 class BoundedHeap final : public boost::json::memory_resource {
  private:
   void* do_allocate(size_t bytes, size_t align) override {
+    WEIR_CHECK(align <= __STDCPP_DEFAULT_NEW_ALIGNMENT__);  // what JSON is made of
     if (bytes > kJsonBytesMax - used_) throw std::bad_alloc();
-    void* at = ::operator new(bytes, std::align_val_t(align));
+    void* at = ::operator new(bytes);
     used_ += bytes;
     return at;
   }
-  void do_deallocate(void* at, size_t bytes, size_t align) override {
+  void do_deallocate(void* at, size_t bytes, size_t) override {
     used_ -= bytes;
-    ::operator delete(at, std::align_val_t(align));
+    ::operator delete(at);
   }
   bool do_is_equal(const memory_resource& other) const noexcept override { return this == &other; }
 

@@ -153,8 +153,9 @@ TEST(Storm, EveryPlaceComesBackAndEveryExchangeEndsOnce) {
   EXPECT_EQ(world.engine.submits, world.engine.finishes);
   EXPECT_EQ(world.engine.submits, world.engine.releases);
   EXPECT_EQ(first.answered + first.gone + second.answered + second.gone, 2 * kRequests);
-  EXPECT_GT(first.gone + second.gone, 300) << "the storm must be one";
-  EXPECT_GT(first.streamed + second.streamed, 100);
+  // How many of each there are depends on how fast the threads turn; none of each would be no storm.
+  EXPECT_GT(first.gone + second.gone, 20);
+  EXPECT_GT(first.streamed + second.streamed, 5);
   for (const FinishReason reason : {FinishReason::kStop, FinishReason::kLength, FinishReason::kCancelled,
                                     FinishReason::kQueueTimeout, FinishReason::kError}) {
     EXPECT_GT(world.gateway.load().finished_by_reason[static_cast<int>(reason)].load(), 0u) << finish_reason_name(reason);

@@ -59,7 +59,7 @@ TEST_F(ServerTest, FiveHundredStreamsEightRunSixtyFourWaitTheRestIsRefused) {
   // All 500 requests lie in the kernel's buffers when the server first looks, so that none ends before all have come.
   crowd.connect(500);
   server.signal(SIGSTOP);
-  crowd.send(post_text("/v1/completions", completion_body("Once upon a time", kSlow ? 150 : 400, true)));
+  crowd.send(post_text("/v1/completions", completion_body("Once upon a time", kSlow ? 60 : 400, true)));
   server.signal(SIGCONT);
   const auto refused = [&] { return server.metric("weir_refusals_total{reason=\"queue_full\"}"); };
   for (int i = 0; i < 3000 && refused() < 428; ++i) crowd.read_for(10);
