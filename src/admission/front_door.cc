@@ -17,6 +17,7 @@ const char* refusal_name(Refusal refusal) {
   switch (refusal) {
     case Refusal::kPromptTooLong: return "prompt_too_long";
     case Refusal::kPromptOverPool: return "prompt_over_pool";
+    case Refusal::kGuaranteeOverPool: return "guarantee_over_pool";
     case Refusal::kTooManySequences: return "too_many_sequences";
     case Refusal::kOverQueueTokens: return "over_queue_tokens";
     case Refusal::kQueueFull: return "queue_full";
@@ -38,8 +39,19 @@ Place::~Place() {
 }
 
 FrontDoor::FrontDoor(const FrontDoorOptions& options, Gateway* gateway) : options_(options), gateway_(gateway) {
-  WEIR_CHECK(gateway->slots() == options.running_max + options.queued_max);
+  WEIR_CHECK(gateway->slots() >= options.running_max + options.queued_max);
   for (SlotIndex slot = gateway->slots(); slot-- > 0;) free_slots_.push_back(slot);
+}
+
+FrontDoorOptions FrontDoor::options() const {
+  std::lock_guard lock(mutex_);
+  return options_;
+}
+
+void FrontDoor::set_options(const FrontDoorOptions& options) {
+  WEIR_CHECK(options.running_max >= 1 && gateway_->slots() >= options.running_max + options.queued_max);
+  std::lock_guard lock(mutex_);
+  options_ = options;
 }
 
 FrontDoor::~FrontDoor() { WEIR_CHECK_MSG(admitted() == 0, "a Place outlived the FrontDoor"); }
@@ -60,6 +72,12 @@ Status FrontDoor::could_ever_fit(const Demand& demand) const {
                                 "the server with a larger --cache-max-entry-count",
                                 tokens, options_.pool_tokens));
     }
+  }
+  if (demand.guaranteed_tokens > options_.pool_tokens) {
+    return refuse(Code::kInvalidArgument, Refusal::kGuaranteeOverPool,
+                  fmt::format("prompt and max_tokens are {} tokens and the KV pool holds {} in all; lower max_tokens or "
+                              "start the server with a larger --cache-max-entry-count",
+                              demand.guaranteed_tokens, options_.pool_tokens));
   }
   if (demand.sequences() > options_.running_max) {
     return refuse(Code::kInvalidArgument, Refusal::kTooManySequences,
@@ -138,11 +156,11 @@ Result<Knock> FrontDoor::knock() {
 }
 
 Result<std::vector<Place>> FrontDoor::admit(const Demand& demand, Knock knock) {
+  std::lock_guard lock(mutex_);
   WEIR_RETURN_IF_ERROR(could_ever_fit(demand));
   WEIR_RETURN_IF_ERROR(state_status());
   int64_t total = 0;
   for (const int64_t tokens : demand.prompt_tokens) total += tokens * demand.n;
-  std::lock_guard lock(mutex_);
   if (knock.door_) --knocks_;  // it becomes the places below; refused or not, it is over
   knock.door_ = nullptr;
   WEIR_RETURN_IF_ERROR(room_for(demand.sequences(), total));

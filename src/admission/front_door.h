@@ -18,6 +18,7 @@
 
 namespace weir {
 
+// All but the session can be changed while serving (FrontDoor::set_options).
 struct FrontDoorOptions {
   int running_max = 1;            // --max-concurrent-requests, in sequences
   int queued_max = 0;             // --max-queued-requests, in sequences; 0: refuse unless it can start at once
@@ -30,6 +31,7 @@ struct FrontDoorOptions {
 struct Demand {
   std::vector<int64_t> prompt_tokens;
   int n = 1;
+  int64_t guaranteed_tokens = 0;  // --reservation guaranteed: of the longest sequence with its answer; 0: none
   int sequences() const { return static_cast<int>(prompt_tokens.size()) * n; }
 };
 
@@ -38,6 +40,7 @@ struct Demand {
 enum class Refusal : uint8_t {
   kPromptTooLong,    // prompt + 1 > session length (400 context_length_exceeded)
   kPromptOverPool,   // prompt + 1 > tokens in the KV pool (400)
+  kGuaranteeOverPool,  // prompt + max_tokens > tokens in the KV pool, with a guarantee (400)
   kTooManySequences, // n x prompts > --max-concurrent-requests (400): they could never run together
   kOverQueueTokens,  // alone more prompt tokens than --max-queued-tokens (400)
   kQueueFull,        // --max-queued-requests reached (429 slow_down)
@@ -120,20 +123,22 @@ class FrontDoor {
   bool draining() const { return state_.load(std::memory_order_acquire) == State::kDraining; }
 
   int admitted() const { return admitted_.load(std::memory_order_relaxed); }  // places given out
-  const FrontDoorOptions& options() const { return options_; }
+  FrontDoorOptions options() const;
+  // From now on; what was admitted stays. REQUIRES: running_max + queued_max <= the gateway's slots.
+  void set_options(const FrontDoorOptions& options);
 
  private:
   friend class Place;
   friend class Knock;
   enum class State : uint8_t { kLoading, kServing, kDraining };
-  Status could_ever_fit(const Demand& demand) const;
+  Status could_ever_fit(const Demand& demand) const;     // REQUIRES: mutex_ held
   Status state_status() const;
   int waiting_now() const;                               // REQUIRES: mutex_ held
   Status room_for(int sequences, int64_t tokens) const;  // REQUIRES: mutex_ held
   void give_back(SlotIndex slot, int64_t tokens);
   void forget_knock();
 
-  const FrontDoorOptions options_;
+  FrontDoorOptions options_;     // guarded by mutex_
   Gateway* const gateway_;
   std::atomic<State> state_{State::kLoading};
   mutable std::mutex mutex_;

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "api/admin.h"
 #include "api/control.h"
 #include "api/generation.h"
 #include "api/json_in.h"
@@ -65,6 +66,8 @@ void handle(Service* service, http::Request request, std::shared_ptr<http::Excha
     case Route::kCompletion: return generate(service, Endpoint::kCompletion, std::move(request), std::move(reply));
     case Route::kTokenize: return answer_tokenize(service, std::move(request), std::move(reply));
     case Route::kDetokenize: return answer_detokenize(service, std::move(request), std::move(reply));
+    case Route::kReadLimits:
+    case Route::kPatchLimits: return answer_admin(service, route, std::move(request), std::move(reply));
     default: return answer_control(*service, route, request, &reply);
   }
 }
@@ -75,7 +78,7 @@ void handle(Service* service, http::Request request, std::shared_ptr<http::Excha
 Api::Api(ApiContext context) : service_(std::make_unique<api::Service>(std::move(context))) {}
 
 Api::~Api() {
-  service_->text_pool.stop();
+  stop_text_pool();
   WEIR_CHECK_MSG(live_requests() == 0, "a request outlived the Api");
 }
 
@@ -90,7 +93,10 @@ void Api::drain(int io_index) {
   }
 }
 
-void Api::stop_text_pool() { service_->text_pool.stop(); }
+void Api::stop_text_pool() {
+  service_->admin_pool.stop();
+  service_->text_pool.stop();
+}
 
 int Api::live_requests() const { return service_->live.load(std::memory_order_acquire); }
 

@@ -13,6 +13,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -29,6 +30,20 @@ class Tokenizer;
 
 struct MemoryNow {
   uint64_t rss_bytes = 0, peak_bytes = 0, limit_bytes = 0, plan_bytes = 0;
+};
+
+// What PATCH /admin/limits changes; absent fields stay.
+struct LimitsPatch {
+  std::optional<std::string> cache_max_entry_count;
+  std::optional<int64_t> max_concurrent_requests, max_queued_requests, max_queued_tokens;
+};
+
+struct LiveLimits {
+  std::string cache_max_entry_count;
+  int64_t kv_blocks = 0, kv_blocks_ceiling = 0;
+  int64_t max_concurrent_requests = 0, max_concurrent_requests_ceiling = 0;
+  int64_t max_queued_requests = 0, max_queued_requests_ceiling = 0;
+  int64_t max_queued_tokens = 0, max_queued_tokens_ceiling = 0;
 };
 
 // Everything outlives the Api.
@@ -48,7 +63,14 @@ struct ApiContext {
   SamplingParams default_params;  // of generation_config.json
   std::vector<std::string> api_keys;
   int64_t queue_timeout_us = 0;  // 0: no limit
-  std::string plan_json, plan_text;
+  bool guaranteed = false;       // --reservation guaranteed: requests that name max_tokens have it reserved
+  std::string admin_key;         // of /admin/...; empty: closed
+  std::function<std::string()> plan_json, plan_text;  // any thread; they change with the limits
+  // Changes what can be changed while serving. Takes up to seconds: it waits for the engine. Any thread, one call at a
+  // time has effect. RETURNS: the limits that are in force now. ERRORS: kInvalidArgument, kFailedPrecondition,
+  // kResourceExhausted; nothing has changed then.
+  std::function<Result<LiveLimits>(const LimitsPatch&)> patch_limits;
+  std::function<LiveLimits()> live_limits;
   std::function<http::Server::Stats()> http_stats;
   std::function<MemoryNow()> memory_now;
   std::function<bool()> engine_alive;

@@ -15,7 +15,8 @@ constexpr std::string_view kIndexText =
     "POST /v1/chat/completions   POST /v1/completions   GET /v1/models\n"
     "POST /tokenize              POST /detokenize\n"
     "GET  /health/live           GET  /health/ready     GET /health\n"
-    "GET  /metrics               GET  /plan?format=text\n";
+    "GET  /metrics               GET  /plan?format=text\n"
+    "GET  /admin/limits          PATCH /admin/limits    (with the admin key)\n";
 
 std::string model_object(const ApiContext& context) {
   std::string out = R"({"id":)";
@@ -51,15 +52,15 @@ void answer_ready(const ApiContext& context, Reply* reply) {
 }
 
 void answer_plan(const ApiContext& context, std::string_view query, Reply* reply) {
-  if (query_value(query, "format") == "text") return reply->whole(200, "text/plain; charset=utf-8", context.plan_text);
-  reply->json(200, context.plan_json);
+  if (query_value(query, "format") == "text") return reply->whole(200, "text/plain; charset=utf-8", context.plan_text());
+  reply->json(200, context.plan_json());
 }
 
 }  // namespace
 
 bool is_control(Route route) {
   return route != Route::kChat && route != Route::kCompletion && route != Route::kTokenize &&
-         route != Route::kDetokenize;
+         route != Route::kDetokenize && !is_admin(route);
 }
 
 void answer_control(const Service& service, Route route, const http::Request& request, Reply* reply) {
@@ -84,7 +85,9 @@ void answer_control(const Service& service, Route route, const http::Request& re
     case Route::kChat:
     case Route::kCompletion:
     case Route::kTokenize:
-    case Route::kDetokenize: break;
+    case Route::kDetokenize:
+    case Route::kReadLimits:
+    case Route::kPatchLimits: break;
   }
   WEIR_CHECK(is_control(route));
 }

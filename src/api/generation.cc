@@ -68,7 +68,11 @@ void Generation::after_text() {
 
 void Generation::admit(std::vector<PromptTokens> prompts) {
   Demand demand{.n = request_.n};
-  for (const PromptTokens& prompt : prompts) demand.prompt_tokens.push_back(static_cast<int64_t>(prompt.ids.size()));
+  for (const PromptTokens& prompt : prompts) {
+    const auto tokens = static_cast<int64_t>(prompt.ids.size());
+    demand.prompt_tokens.push_back(tokens);
+    if (is_guaranteed()) demand.guaranteed_tokens = std::max(demand.guaranteed_tokens, tokens + prompt.max_tokens);
+  }
   auto places = service_->context.door->admit(demand, std::move(knock_));
   if (!places.ok()) {
     const bool about_prompt = places.status().code() == Code::kInvalidArgument;
@@ -78,6 +82,9 @@ void Generation::admit(std::vector<PromptTokens> prompts) {
   take_seats(std::move(prompts), std::move(*places));
 }
 
+// Where max_tokens is not named, nobody said how much to hold: such a request runs by forecast.
+bool Generation::is_guaranteed() const { return service_->context.guaranteed && request_.max_tokens.has_value(); }
+
 std::unique_ptr<RequestSpec> Generation::make_spec(uint64_t id, PromptTokens* prompt) {
   const int64_t wait_us = service_->context.queue_timeout_us;
   auto spec = std::make_unique<RequestSpec>();
@@ -85,6 +92,7 @@ std::unique_ptr<RequestSpec> Generation::make_spec(uint64_t id, PromptTokens* pr
   spec->prompt = std::move(prompt->ids);
   spec->params = request_.params;
   spec->params.max_tokens = prompt->max_tokens;
+  spec->guaranteed = is_guaranteed();
   spec->params.min_tokens = std::min(spec->params.min_tokens, prompt->max_tokens);
   if (!request_.seeded) spec->params.seed = service_->ids.next();
   spec->arrival_us = arrival_us_;
@@ -190,6 +198,10 @@ void Generation::note_start(Seat* seat, FinishReason finish) {
   const Micros started = service_->context.gateway->channel(seat->place.slot()).started_us;
   if (seat->start_noted || (started == 0 && finish != FinishReason::kQueueTimeout)) return;
   seat->start_noted = true;
+  // Each prompt once, as prompt_tokens counts it: its first choice computed what was not cached.
+  if (started != 0 && seat->index % request_.n == 0) {
+    usage_.cached_tokens += service_->context.gateway->channel(seat->place.slot()).cached_tokens;
+  }
   service_->metrics.queue.observe_us((started != 0 ? started : service_->now_us()) - arrival_us_);
 }
 

@@ -58,6 +58,7 @@ class Generation : public std::enable_shared_from_this<Generation> {
   void take_seats(std::vector<PromptTokens> prompts, std::vector<Place> places);
   void submit(Seat* seat, int prompt_index, int choice_of_prompt);
 
+  bool is_guaranteed() const;
   void take_news(Seat* seat, FinishReason finish);
   void take_token(Seat* seat, const TokenEvent& event);
   void end_seat(Seat* seat, FinishReason finish);

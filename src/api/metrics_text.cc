@@ -82,6 +82,23 @@ void write_engine(const LoadGauges& load, PromText* out) {
   out->counter("weir_output_tokens_total", "Tokens produced.", read(load.output_tokens));
   out->counter("weir_preemptions_total", "Sequences put back for want of blocks.", read(load.preemptions));
   out->counter("weir_recomputed_tokens_total", "Tokens computed again after a preemption.", read(load.recomputed_tokens));
+  const uint64_t produced = read(load.prompt_tokens) + read(load.output_tokens);
+  out->gauge("weir_recompute_ratio", "Tokens computed again per token of prompt or answer.",
+             produced == 0 ? 0 : static_cast<double>(read(load.recomputed_tokens)) / static_cast<double>(produced));
+  out->counter("weir_sequences_started_total", "Sequences that got a running place.", read(load.started_sequences));
+  out->counter("weir_overcommit_overflows_total", "Sequences that ran out of blocks although the forecast had let them in.",
+               read(load.overflows));
+  const uint64_t started = read(load.started_sequences);
+  out->gauge("weir_overcommit_overflow_ratio", "Overflows per sequence started.",
+             started == 0 ? 0 : static_cast<double>(read(load.overflows)) / static_cast<double>(started));
+  out->counter("weir_prefix_lookup_tokens_total", "Prompt tokens looked up in the prefix cache.", read(load.prefix_lookup_tokens));
+  out->counter("weir_prefix_hit_tokens_total", "Of these, found and shared.", read(load.prefix_hit_tokens));
+  out->counter("weir_prefix_waits_total", "Sequences that waited for a prefix that another was computing.",
+               read(load.prefix_waits));
+  out->counter("weir_prefix_evictions_total", "Cached blocks given up for new ones.", read(load.prefix_evictions));
+  out->counter("weir_block_copies_total", "Blocks copied: on write to a shared one, and when the pool shrank.",
+               read(load.block_copies));
+  out->counter("weir_pool_resizes_total", "Changes of the pool's size while serving.", read(load.pool_resizes));
   out->counter("weir_ring_stalls_total", "Steps a sequence sat out because its events were not read.",
                read(load.ring_stalls));
   out->family("weir_sequences_finished_total", "counter", "Sequences ended, by the engine's reason.");

@@ -14,7 +14,9 @@ void append_usage(const Usage& usage, std::string* out) {
   append_integer(usage.completion_tokens, out);
   out->append(R"(,"total_tokens":)");
   append_integer(usage.prompt_tokens + usage.completion_tokens, out);
-  out->append(R"(,"prompt_tokens_details":{"cached_tokens":0}})");
+  out->append(R"(,"prompt_tokens_details":{"cached_tokens":)");
+  append_integer(usage.cached_tokens, out);
+  out->append("}}");
 }
 
 }  // namespace

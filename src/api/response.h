@@ -17,6 +17,7 @@ namespace weir::api {
 
 struct Usage {
   int64_t prompt_tokens = 0;      // each prompt once, whatever n is
+  int64_t cached_tokens = 0;      // of these, shared with an earlier text and not computed
   int64_t completion_tokens = 0;  // the token that ended a sequence included
 };
 

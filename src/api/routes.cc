@@ -7,6 +7,7 @@ namespace {
 
 constexpr const char* kRead = "GET, HEAD";
 constexpr const char* kSend = "POST";
+constexpr const char* kAdmin = "GET, HEAD, PATCH";
 
 struct Row {
   std::string_view path;
@@ -26,11 +27,13 @@ constexpr Row kTable[] = {
     {"/health", Route::kHealth, kRead},
     {"/metrics", Route::kMetrics, kRead},
     {"/plan", Route::kPlan, kRead},
+    {"/admin/limits", Route::kReadLimits, kAdmin},
 };
 
 RouteMatch with_method(const Row& row, std::string_view method) {
   const bool reads = method == "GET" || method == "HEAD";
-  const bool fits = row.allow == kRead ? reads : method == "POST";
+  if (row.allow == kAdmin && method == "PATCH") return {Route::kPatchLimits};
+  const bool fits = row.allow == kSend ? method == "POST" : reads;
   return fits ? RouteMatch{row.route} : RouteMatch{Route::kWrongMethod, row.allow};
 }
 
@@ -53,7 +56,10 @@ RouteMatch match_route(std::string_view method, std::string_view path) {
   return {};
 }
 
+bool is_admin(Route route) { return route == Route::kReadLimits || route == Route::kPatchLimits; }
+
 bool needs_key(Route route) {
+  if (is_admin(route)) return false;  // they have a key of their own
   return route != Route::kLive && route != Route::kReady && route != Route::kHealth && route != Route::kMetrics;
 }
 

@@ -20,6 +20,8 @@ enum class Route : uint8_t {
   kHealth,
   kMetrics,
   kPlan,
+  kReadLimits,   // GET /admin/limits
+  kPatchLimits,  // PATCH /admin/limits
   kUnknownPath,
   kWrongMethod,
 };
@@ -31,6 +33,8 @@ struct RouteMatch {
 
 RouteMatch match_route(std::string_view method, std::string_view path);
 
+// Needs the admin key, and no other.
+bool is_admin(Route route);
 // Probes and scrapers carry no keys, and what they read names nobody: health and metrics are open.
 bool needs_key(Route route);
 

@@ -23,8 +23,10 @@ class Service {
   explicit Service(ApiContext ctx)
       : context(std::move(ctx)),
         auth(context.api_keys),
+        admin_auth({context.admin_key}),
         by_slot(static_cast<size_t>(context.gateway->slots())),
-        text_pool(context.text_threads, static_cast<size_t>(context.gateway->slots())) {}
+        text_pool(context.text_threads, static_cast<size_t>(context.gateway->slots())),
+        admin_pool(1, 0) {}
 
   Micros now_us() const { return context.clock->now_us(); }
   ParamLimits limits() const {
@@ -33,13 +35,15 @@ class Service {
 
   const ApiContext context;
   const Auth auth;
+  const Auth admin_auth;  // asked only where there is an admin key
   RequestIds ids;                // any thread
   ApiMetrics metrics;            // any thread
   std::atomic<int> live{0};      // Generations; any thread
   // Keeps a Generation alive while it holds that slot. An entry is touched only by the io thread that holds the
   // slot's Place; the FrontDoor's mutex orders one holder after the other.
   std::vector<std::shared_ptr<Generation>> by_slot;
-  TextPool text_pool;            // last, so that its threads end before anything they use
+  TextPool text_pool;            // last, so that their threads end before anything they use
+  TextPool admin_pool;           // one thread: a change of the limits waits for the engine
 };
 
 }  // namespace weir::api

@@ -1,9 +1,12 @@
 #include "config/command_line.h"
 
+#include <algorithm>
+
 #include <CLI/CLI.hpp>
 
 #include "config/foreign.h"
 #include "config/nearest.h"
+#include "config/values.h"
 
 namespace weir {
 namespace {
@@ -42,9 +45,20 @@ Status missing_value(const CommandSpec& spec, const std::string& message) {
   return invalid_argument(message);
 }
 
+bool is_bare_switch(const CommandSpec& spec, const std::vector<std::string>& words, size_t index) {
+  const std::string word = with_dashes(words[index]);
+  const bool on_off = std::any_of(spec.options.begin(), spec.options.end(), [&](const OptionSpec& option) {
+    return option.on_off && word == "--" + option.name;
+  });
+  return on_off && (index + 1 == words.size() || !parse_bool(words[index + 1]).ok());
+}
+
 Status run_parser(const CommandSpec& spec, CLI::App* app, const std::vector<std::string>& words) {
   std::vector<std::string> reversed;
-  for (auto word = words.rbegin(); word != words.rend(); ++word) reversed.push_back(with_dashes(*word));
+  for (size_t i = words.size(); i-- > 0;) {
+    if (is_bare_switch(spec, words, i)) reversed.push_back("on");
+    reversed.push_back(with_dashes(words[i]));
+  }
   try {
     app->parse(std::move(reversed));  // CLI11 takes the words last first
   } catch (const CLI::ArgumentMismatch& error) {

@@ -20,6 +20,7 @@ struct OptionSpec {
   std::string help;      // one line
   std::string standard;  // the default as one would write it; shown in the help; empty: none
   bool many = false;     // takes one or more values
+  bool on_off = false;   // may stand without its value, which then is "on", as LMDeploy writes switches
 };
 
 struct CommandSpec {

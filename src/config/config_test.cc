@@ -248,7 +248,10 @@ TEST_F(ConfigTest, FlagsOfOtherServersGetAnAnswer) {
   EXPECT_TRUE(parse({"--tp", "1", "--quant-policy", "0"}).ok());
   EXPECT_THAT(error({"--tp", "2"}), HasSubstr("--tp: weir runs a model in one process"));
   EXPECT_THAT(error({"--quant-policy", "8"}), HasSubstr("does not quantise the KV cache yet"));
-  EXPECT_THAT(error({"--enable-prefix-caching"}), HasSubstr("no prefix cache yet"));
+  EXPECT_TRUE(parse({"--enable-prefix-caching"})->enable_prefix_caching) << "a bare switch, as LMDeploy has it";
+  EXPECT_TRUE(parse({"--enable-prefix-caching", "--tp", "1"})->enable_prefix_caching);
+  EXPECT_FALSE(parse({"--enable-prefix-caching", "off"})->enable_prefix_caching);
+  EXPECT_THAT(error({"--enable-prefix-caching=maybe"}), HasSubstr("neither on nor off"));
   EXPECT_THAT(error({"--backend", "turbomind"}), HasSubstr("--backend: weir has one backend"));
   EXPECT_THAT(error({"--port", "80"}), HasSubstr("weir calls this --server-port"));
   for (const OptionSpec& option : settings_flags()) EXPECT_EQ(foreign_flag_hint(option.name), "") << option.name;

@@ -24,7 +24,6 @@ constexpr std::array kForeign = {
     Foreign{"nnodes", kOneProcess},
     Foreign{"node-rank", kOneProcess},
     Foreign{"communicator", kOneProcess},
-    Foreign{"enable-prefix-caching", "weir has no prefix cache yet; leave it out"},
     Foreign{"backend", "weir has one backend, its own; leave it out"},
     Foreign{"adapters", "weir does not serve LoRA adapters yet; merge the adapter into the weights"},
     Foreign{"revision", kLocalOnly},

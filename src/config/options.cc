@@ -1,6 +1,7 @@
 #include "config/options.h"
 
 #include <algorithm>
+#include <charconv>
 
 #include "base/units.h"
 #include "config/values.h"
@@ -39,6 +40,19 @@ Setter integer(Number Settings::*member, int64_t min, int64_t max) {
   return [=](const Values& values, Settings* settings, Warnings*) -> Status {
     WEIR_ASSIGN_OR_RETURN(const int64_t number, parse_integer(values.back(), min, max));
     settings->*member = static_cast<Number>(number);
+    return ok_status();
+  };
+}
+
+Setter fraction(double Settings::*member) {
+  return [member](const Values& values, Settings* settings, Warnings*) -> Status {
+    const std::string& text = values.back();
+    double number = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number, std::chars_format::fixed);
+    if (error != std::errc() || end != text.data() + text.size() || !(number > 0 && number <= 1)) {
+      return invalid_argument("'" + text + "' is no share; write a number above 0 and up to 1, such as 0.9");
+    }
+    settings->*member = number;
     return ok_status();
   };
 }
@@ -130,6 +144,12 @@ Status set_api_keys(const Values& values, Settings* settings, Warnings* warnings
   return ok_status();
 }
 
+Status set_admin_key(const Values& values, Settings* settings, Warnings*) {
+  WEIR_RETURN_IF_ERROR(check_api_key(values.back()));
+  settings->admin_key = values.back();
+  return ok_status();
+}
+
 Status set_log_level(const Values& values, Settings* settings, Warnings*) {
   WEIR_ASSIGN_OR_RETURN(settings->log_level, parse_log_level(values.back()));
   return ok_status();
@@ -172,6 +192,12 @@ std::vector<SettingOption> make_options() {
       {{"cache-max-entry-count", "SHARE", kMemory, "KV cache: ratio of the rest, blocks, or 8GiB", "0.8"},
        set_cache_share},
       {{"cache-block-seq-len", "TOKENS", kMemory, "tokens of a KV block, a power of two", "64"}, set_block},
+      {{"enable-prefix-caching", "on|off", kMemory, "share the KV of texts that begin alike", "on", false, true},
+       boolean(&S::enable_prefix_caching)},
+      {{"reservation", "KIND", kMemory, "overcommit: by forecast; guaranteed: max_tokens held", "overcommit"},
+       word(&S::reservation, {"overcommit", "guaranteed"})},
+      {{"overcommit-quantile", "SHARE", kMemory, "of past answer lengths that the forecast covers", "0.9"},
+       fraction(&S::overcommit_quantile)},
       {{"memory-limit", "BYTES", kMemory, "for the whole process; 0: what machine and cgroup allow", "0"},
        bytes(&S::memory_limit, 16 * kMiB, uint64_t{1} << 50, true)},
 
@@ -186,6 +212,7 @@ std::vector<SettingOption> make_options() {
        integer(&S::server_port, 0, 65535)},
       {{"io-threads", "N", kDoor, "threads for sockets and text", "1"}, integer(&S::io_threads, 1, 64)},
       {{"api-keys", "KEY... | @FILE", kDoor, "clients must send one; none: no keys asked", "", true}, set_api_keys},
+      {{"admin-key", "KEY", kDoor, "for /admin/; none: closed. Better in the environment", ""}, set_admin_key},
       {{"max-connections", "N", kDoor, "open connections", "4096"}, integer(&S::max_connections, 1, 1'000'000)},
       {{"max-body-bytes", "BYTES", kDoor, "largest request body", "8MiB"},
        bytes(&S::max_body_bytes, kKiB, kGiB, false)},

@@ -24,8 +24,8 @@ struct Settings {
   int64_t session_len = 0;  // tokens of prompt + answer; 0: the model's context, or less where the plan is short
 
   // Running and waiting.
-  int max_batch_size = 0;             // sequences in one step; 0: max_concurrent_requests, or 32
-  int max_concurrent_requests = 0;    // sequences that hold a place; 0: max_batch_size
+  int max_batch_size = 0;             // places that are planned for; 0: max_concurrent_requests, or 32
+  int max_concurrent_requests = 0;    // places in use, can be changed while serving; 0: max_batch_size
   int max_queued_requests = 128;      // sequences that may wait; 0: refuse at once when all places are taken
   int64_t max_queued_tokens = 0;      // prompt tokens that may wait; 0: 4 x session length, at least 65536
   int64_t queue_timeout_ms = 60'000;  // 0: no limit
@@ -34,6 +34,9 @@ struct Settings {
   // Memory.
   std::string cache_max_entry_count = "0.8";  // ratio in (0,1] of what remains | blocks | bytes such as 8GiB
   int cache_block_seq_len = 64;               // tokens of a KV block
+  bool enable_prefix_caching = true;          // share the KV of texts that begin alike
+  std::string reservation = "overcommit";     // overcommit: by forecast | guaranteed: prompt + max_tokens held
+  double overcommit_quantile = 0.9;           // of past answer lengths, covered by the forecast
   uint64_t memory_limit = 0;                  // bytes; 0: what the machine and its cgroups allow
 
   // CPU.
@@ -46,6 +49,7 @@ struct Settings {
   int server_port = 23333;  // 0: choose a free one and print it
   int io_threads = 1;
   std::vector<std::string> api_keys;  // empty: no authentication
+  std::string admin_key;              // for /admin/...; empty: those endpoints are closed
   int max_connections = 4096;
   uint64_t max_body_bytes = 8u << 20;
   int64_t drain_timeout_ms = 30'000;

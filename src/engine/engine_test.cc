@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <map>
 #include <new>
+#include <set>
 
 #include "engine/model_executor.h"
 
@@ -35,24 +36,36 @@ struct Rig {
   SteadyClock clock;
   SchedulerOptions options;
   Gateway gateway;
+  std::unique_ptr<PrefixCache> prefix;
   BlockPool pool;
   std::map<SlotIndex, RequestSpec> specs;
   std::map<SlotIndex, std::vector<int32_t>> outputs;
   std::map<SlotIndex, FinishReason> ended;
+  std::set<SlotIndex> released;
   Engine engine;  // last: its thread ends before what it reads
 
-  Rig(Executor* executor, SchedulerOptions o, int32_t blocks, int32_t block_tokens = 16)
+  Rig(Executor* executor, SchedulerOptions o, int32_t blocks, int32_t block_tokens = 16, bool share = false,
+      int32_t blocks_max = 0)
       : options(o),
         gateway(o.slots, o.running_max, 1, Gateway::kRingEvents),
-        pool({.blocks = blocks, .block_tokens = block_tokens, .sequences_max = o.running_max,
+        prefix(share ? std::make_unique<PrefixCache>(PrefixCacheOptions{.blocks_max = std::max(blocks, blocks_max),
+                                                                        .block_tokens = block_tokens})
+                     : nullptr),
+        pool({.blocks = blocks, .blocks_max = std::max(blocks, blocks_max), .block_tokens = block_tokens,
+              .sequences_max = o.running_max,
               .blocks_per_sequence_max =
-                  std::min(blocks, static_cast<int32_t>((o.session_tokens + block_tokens - 1) / block_tokens))}),
-        engine(o, &pool, nullptr, &gateway, executor, &clock) {}
+                  std::min(blocks, static_cast<int32_t>((o.session_tokens + block_tokens - 1) / block_tokens))},
+             prefix.get()),
+        engine(o, &pool, prefix.get(), &gateway, executor, &clock) {}
 
   void submit(SlotIndex slot, std::vector<int32_t> prompt, SamplingParams params) {
     specs[slot] = {.id = static_cast<uint64_t>(slot), .prompt = std::move(prompt), .params = std::move(params)};
-    gateway.channel(slot).spec = &specs[slot];
-    gateway.channel(slot).choice_index = 0;
+    submit_choice(slot, slot, 0);
+  }
+  // A further choice of the request in `owner`.
+  void submit_choice(SlotIndex slot, SlotIndex owner, int32_t choice) {
+    gateway.channel(slot).spec = &specs[owner];
+    gateway.channel(slot).choice_index = choice;
     gateway.submit(slot);
   }
   void collect() {
@@ -70,7 +83,7 @@ struct Rig {
       engine.turn();
       collect();
       for (const auto& [slot, reason] : ended) {
-        if (specs.erase(slot)) gateway.release(slot);
+        if (released.insert(slot).second) gateway.release(slot);
       }
     }
     ASSERT_EQ(ended.size(), count);
@@ -190,7 +203,7 @@ struct ModelRig {
   std::unique_ptr<ModelExecutor> executor;
   std::unique_ptr<Rig> rig;
 
-  explicit ModelRig(int32_t blocks, int step_tokens, int running = 6) {
+  explicit ModelRig(int32_t blocks, int step_tokens, int running = 6, bool share = false, int32_t blocks_max = 0) {
     const std::string dir = "tests/golden/models/qwen2";
     backend = std::move(make_backend("cpu", {.threads = 1, .isa = "", .pin = false})).value();
     const ModelSpec spec = load_spec(dir).value();
@@ -198,14 +211,15 @@ struct ModelRig {
                                .block_tokens = 16, .step_tokens_max = step_tokens, .sequences_max = running};
     auto checkpoint = std::move(Checkpoint::open(dir)).value();
     model = std::move(Transformer::load(spec, options, *checkpoint, *backend, nullptr)).value();
-    kv = std::move(backend->device().reserve(static_cast<uint64_t>(blocks) *
-                                             Transformer::needs(spec, options, backend->ops()).kv_block)).value();
+    const uint64_t block = Transformer::needs(spec, options, backend->ops()).kv_block;
+    kv = std::move(backend->device().reserve(static_cast<uint64_t>(blocks) * block,
+                                             static_cast<uint64_t>(std::max(blocks, blocks_max)) * block)).value();
     model->attach_kv(kv.span(), blocks);
-    executor = std::make_unique<ModelExecutor>(model.get(), backend.get(), std::vector<int32_t>{});
+    executor = std::make_unique<ModelExecutor>(model.get(), backend.get(), &kv, std::vector<int32_t>{});
     rig = std::make_unique<Rig>(executor.get(),
                                 SchedulerOptions{.slots = 12, .running_max = running, .step_tokens_max = step_tokens,
                                                  .session_tokens = 128},
-                                blocks);
+                                blocks, 16, share, blocks_max);
   }
 };
 
@@ -227,11 +241,95 @@ TEST(Promise, TheSameAnswerAtAnyLoad) {
     alone[slot] = quiet.rig->outputs[slot];
     ASSERT_EQ(alone[slot].size(), 30u);
   }
-  ModelRig crowd(14, 24);
+  ModelRig crowd(30, 24);
   for (SlotIndex slot = 0; slot < 10; ++slot) crowd.rig->submit(slot, prompt_of(slot), params(slot));
+  for (int i = 0; i < 12; ++i) crowd.rig->engine.turn(), crowd.rig->collect();
+  crowd.rig->gateway.controls().order_pool(9);  // smaller than what all of them have by now
   crowd.rig->run_until_ended(10);
   EXPECT_GT(crowd.rig->gateway.load().preemptions, 0u) << "the test wants preemptions";
   for (SlotIndex slot = 0; slot < 10; ++slot) EXPECT_EQ(crowd.rig->outputs[slot], alone[slot]) << "slot " << slot;
+}
+
+// The same with everything that shares, copies, moves and resizes at work: a pool that changes its size between steps,
+// prefixes of earlier requests, several choices of one.
+TEST(Promise, TheSameAnswerWithPrefixesAndAPoolThatChangesItsSize) {
+  const auto params = [](int slot) { return tokens(30, slot % 2 ? 0.9f : 0.0f, 40 + static_cast<uint64_t>(slot)); };
+  std::map<SlotIndex, std::vector<int32_t>> alone;
+  for (SlotIndex slot = 0; slot < 10; ++slot) {
+    ModelRig quiet(64, 128);
+    quiet.rig->submit(slot, prompt_of(slot % 5), params(slot));
+    quiet.rig->run_until_ended(1);
+    alone[slot] = quiet.rig->outputs[slot];
+  }
+  ModelRig crowd(14, 24, 6, true, 64);
+  for (int round = 0; round < 2; ++round) {
+    Rig& rig = *crowd.rig;
+    for (SlotIndex slot = 0; slot < 10; ++slot) rig.submit(slot, prompt_of(slot % 5), params(slot));
+    const uint32_t sizes[] = {20, 9, 64, 12, 30};
+    for (int turn = 0; turn < 20000 && rig.ended.size() < 10; ++turn) {
+      if (turn % 7 == 0) rig.gateway.controls().order_pool(sizes[turn / 7 % 5]);
+      rig.engine.turn();
+      rig.collect();
+      for (const auto& [slot, reason] : rig.ended) {
+        if (rig.released.insert(slot).second) rig.gateway.release(slot);
+      }
+    }
+    ASSERT_EQ(rig.ended.size(), 10u);
+    for (SlotIndex slot = 0; slot < 10; ++slot) EXPECT_EQ(rig.outputs[slot], alone[slot]) << "slot " << slot << " round " << round;
+    rig.engine.turn();
+    rig.ended.clear();
+    rig.released.clear();
+    rig.outputs.clear();
+  }
+  EXPECT_GT(crowd.rig->gateway.load().prefix_hit_tokens, 200u);
+  EXPECT_GT(crowd.rig->gateway.load().preemptions, 0u);
+  EXPECT_GT(crowd.rig->gateway.load().pool_resizes, 4u);
+}
+
+TEST(Promise, ChoicesOfOneRequestAreWhatTheyWouldBeAlone) {
+  std::vector<std::vector<int32_t>> alone;
+  for (int32_t choice = 0; choice < 4; ++choice) {
+    ModelRig quiet(64, 128);
+    quiet.rig->submit(0, prompt_of(4), tokens(20, 1.0f, 5));
+    quiet.rig->gateway.channel(0).choice_index = choice;
+    quiet.rig->run_until_ended(1);
+    alone.push_back(quiet.rig->outputs[0]);
+  }
+  ModelRig together(64, 24, 6, true);
+  together.rig->submit(0, prompt_of(4), tokens(20, 1.0f, 5));
+  for (SlotIndex slot = 1; slot < 4; ++slot) together.rig->submit_choice(slot, 0, slot);
+  together.rig->run_until_ended(4);
+  for (SlotIndex slot = 0; slot < 4; ++slot) EXPECT_EQ(together.rig->outputs[slot], alone[static_cast<size_t>(slot)]) << slot;
+  EXPECT_GT(together.rig->gateway.load().block_copies, 0u);
+}
+
+TEST(LivePool, AnswersOrdersAndRefusesWhatIsGuaranteed) {
+  NullExecutor executor(100);
+  Rig rig(&executor, {.slots = 4, .running_max = 2, .step_tokens_max = 64, .session_tokens = 256}, 16, 16, true, 40);
+  Controls& controls = rig.gateway.controls();
+  rig.submit(0, {1, 2, 3}, tokens(100));
+  rig.specs[0].guaranteed = true;
+  rig.engine.turn();
+  EXPECT_EQ(rig.pool.live_blocks(), 7);
+  uint32_t order = controls.order_pool(6);
+  EXPECT_EQ(controls.pool_answer(order), PoolAnswer::kPending);
+  rig.engine.turn();
+  EXPECT_EQ(controls.pool_answer(order), PoolAnswer::kGuaranteed);
+  EXPECT_EQ(rig.pool.total_blocks(), 16);
+  order = controls.order_pool(40);
+  rig.engine.turn();
+  EXPECT_EQ(controls.pool_answer(order), PoolAnswer::kDone);
+  EXPECT_EQ(rig.pool.total_blocks(), 40);
+  controls.squeeze = true;
+  rig.engine.turn();
+  EXPECT_LE(rig.pool.total_blocks(), 7 + 2 + 1) << "what lives, and a block per place";
+  controls.squeeze = false;
+  rig.engine.turn();
+  EXPECT_EQ(rig.pool.total_blocks(), 40) << "back by itself";
+  controls.cancel_newest = 1;
+  rig.engine.turn();
+  rig.collect();
+  EXPECT_EQ(rig.ended[0], FinishReason::kMemoryPressure);
 }
 
 }  // namespace

@@ -17,6 +17,7 @@
 #include "memory/monitor/host_facts.h"
 #include "model/transformer.h"
 #include "server/blueprint.h"
+#include "server/live_limits.h"
 #include "text/chat_template.h"
 
 namespace weir {
@@ -74,6 +75,7 @@ struct App::Impl {
   std::unique_ptr<FrontDoor> door;
   std::unique_ptr<ModelExecutor> executor;
   std::unique_ptr<Engine> engine;
+  std::unique_ptr<LiveLimitsControl> limits;
   std::unique_ptr<Api> api;
   std::unique_ptr<http::Server> server;
   bool stopped = false;
@@ -109,7 +111,8 @@ Status App::Impl::load_model(const Progress& progress) {
   WEIR_ASSIGN_OR_RETURN(model, Transformer::load(blueprint.spec, blueprint.model, *checkpoint, *blueprint.backend, report));
   const uint64_t block = Transformer::needs(blueprint.spec, blueprint.model, blueprint.backend->ops()).kv_block;
   if (progress) progress(1.0, "touching the KV cache");
-  WEIR_ASSIGN_OR_RETURN(kv, blueprint.backend->device().reserve(blueprint.plan.kv_blocks * block));
+  const auto blocks_max = static_cast<uint64_t>(blueprint.pool_blocks_max(blueprint.model));
+  WEIR_ASSIGN_OR_RETURN(kv, blueprint.backend->device().reserve(blueprint.plan.kv_blocks * block, blocks_max * block));
   model->attach_kv(kv.span(), static_cast<int64_t>(blueprint.plan.kv_blocks));
   return ok_status();
 }
@@ -122,7 +125,8 @@ void App::Impl::build_engine() {
   pool = std::make_unique<BlockPool>(blueprint.pool_options(), prefix.get());
   gateway = std::make_unique<Gateway>(blueprint.slots, blueprint.running_max, blueprint.settings.io_threads,
                                       Gateway::kRingEvents);
-  door = std::make_unique<FrontDoor>(FrontDoorOptions{.running_max = blueprint.running_max,
+  const int running = blueprint.settings.max_concurrent_requests;
+  door = std::make_unique<FrontDoor>(FrontDoorOptions{.running_max = running,
                                                       .queued_max = blueprint.settings.max_queued_requests,
                                                       .queued_tokens_max = blueprint.queued_tokens_max,
                                                       .session_tokens = blueprint.model.session_tokens,
@@ -130,6 +134,8 @@ void App::Impl::build_engine() {
                                      gateway.get());
   executor = std::make_unique<ModelExecutor>(model.get(), blueprint.backend.get(), &kv, options.eos_ids);
   engine = std::make_unique<Engine>(options, pool.get(), prefix.get(), gateway.get(), executor.get(), &clock);
+  gateway->controls().running_limit.store(running, std::memory_order_relaxed);
+  limits = std::make_unique<LiveLimitsControl>(&blueprint, gateway.get(), door.get(), pool.get(), &clock);
 }
 
 Status App::Impl::build_door(ApiContext context) {
@@ -148,14 +154,18 @@ Status App::Impl::build_door(ApiContext context) {
   context.default_params = default_params(blueprint.spec.sampling);
   context.api_keys = settings.api_keys;
   context.queue_timeout_us = settings.queue_timeout_ms * 1000;
-  context.plan_json = plan_json(blueprint.plan);
-  context.plan_text = format_plan(blueprint.plan);
+  context.guaranteed = settings.reservation == "guaranteed";
+  context.admin_key = settings.admin_key;
+  context.plan_json = [this] { return plan_json(limits->plan()); };
+  context.plan_text = [this] { return format_plan(limits->plan()); };
+  context.patch_limits = [this](const LimitsPatch& patch) { return limits->apply(patch); };
+  context.live_limits = [this] { return limits->now(); };
   context.http_stats = [this] { return server ? server->stats() : http::Server::Stats{}; };
   context.engine_alive = [this] { return engine->alive(kStuckAfterUs); };
   context.memory_now = [this] {
     const HostFacts facts = read_host_facts();
     return MemoryNow{.rss_bytes = facts.rss_bytes.value_or(0), .peak_bytes = facts.rss_peak_bytes.value_or(0),
-                     .limit_bytes = blueprint.plan.limit_bytes, .plan_bytes = blueprint.plan.total_bytes};
+                     .limit_bytes = blueprint.plan.limit_bytes, .plan_bytes = limits->plan().total_bytes};
   };
   api = std::make_unique<Api>(std::move(context));
   WEIR_ASSIGN_OR_RETURN(server, http::Server::create(blueprint.http_options(),
@@ -218,6 +228,7 @@ Status App::Impl::stop(int64_t drain_ms) {
   door->start_draining();
   server->stop_accepting();
   const bool finished = wait_until_idle(drain_ms);
+  limits->stop();
   engine->stop();
   if (!finished) wait_until_idle(kFlushMs);
   api->stop_text_pool();

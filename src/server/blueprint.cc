@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <random>
 
 #include "base/log.h"
 #include "checkpoint/safetensors.h"
@@ -73,8 +74,10 @@ Status choose_sizes(Blueprint* b) {
     return invalid_argument(fmt::format("--session-len {} is longer than the model's context of {} tokens; lower it",
                                         s.session_len, b->spec.context_max));
   }
-  b->running_max = std::max(1, std::min(s.max_concurrent_requests, s.max_batch_size));
-  b->slots = b->running_max + s.max_queued_requests;
+  constexpr int kQueuedFloor = 1024;  // slots are small; the queue can be lengthened so far while serving
+  b->running_max = std::max({1, s.max_batch_size, s.max_concurrent_requests});
+  b->queued_max = std::max(kQueuedFloor, s.max_queued_requests);
+  b->slots = b->running_max + b->queued_max;
   b->model.session_tokens = s.session_len > 0 ? s.session_len : b->spec.context_max;
   b->model.block_tokens = s.cache_block_seq_len;
   b->model.sequences_max = b->running_max;
@@ -95,6 +98,10 @@ Result<MemoryLimit> memory_limit(const Settings& settings) {
   return limit;
 }
 
+int64_t useful_blocks(const Blueprint& b, const ModelOptions& options) {
+  return options.sequences_max * options.blocks_per_sequence() * (b.settings.enable_prefix_caching ? 2 : 1);
+}
+
 PlanInput plan_input(const Blueprint& b, const CacheShare& cache, const MemoryLimit& limit) {
   PlanInput input;
   input.fixed_lines = plan_lines(b, b.model);
@@ -105,8 +112,8 @@ PlanInput plan_input(const Blueprint& b, const CacheShare& cache, const MemoryLi
   input.limit_source = limit.source;
   input.session_tokens = b.model.session_tokens;
   input.max_batch = b.running_max;
-  // More blocks than all places at full length could never be used: a ratio stops there.
-  input.kv_blocks_max = static_cast<uint64_t>(b.running_max) * static_cast<uint64_t>(b.model.blocks_per_sequence());
+  // More blocks than all places at full length, and as many again of prefixes, are of no use: a ratio stops there.
+  input.kv_blocks_max = static_cast<uint64_t>(useful_blocks(b, b.model));
   input.fixed_lines_at = [&b](int64_t session_tokens, int max_batch) {
     ModelOptions other = b.model;
     other.session_tokens = session_tokens;
@@ -161,8 +168,8 @@ Result<Blueprint> draw_blueprint(const Settings& settings) {
   WEIR_RETURN_IF_ERROR(choose_formats(settings, stored_dtype(settings.model, b.spec), &b.model));
   WEIR_RETURN_IF_ERROR(choose_sizes(&b));
   WEIR_ASSIGN_OR_RETURN(const CacheShare cache, parse_cache_share(settings.cache_max_entry_count));
-  WEIR_ASSIGN_OR_RETURN(const MemoryLimit limit, memory_limit(settings));
-  WEIR_RETURN_IF_ERROR(choose_plan(&b, cache, limit));
+  WEIR_ASSIGN_OR_RETURN(b.limit, memory_limit(settings));
+  WEIR_RETURN_IF_ERROR(choose_plan(&b, cache, b.limit));
   return b;
 }
 
@@ -170,15 +177,45 @@ SchedulerOptions Blueprint::scheduler_options() const {
   SchedulerOptions options{.slots = slots, .running_max = running_max,
                            .step_tokens_max = static_cast<int>(model.step_tokens_max),
                            .session_tokens = model.session_tokens, .eos_ids = {}};
+  options.overcommit_quantile = settings.overcommit_quantile;
   for (const int64_t id : spec.eos) options.eos_ids.push_back(static_cast<int32_t>(id));
   return options;
 }
 
 BlockPoolOptions Blueprint::pool_options() const {
   const auto blocks = static_cast<int64_t>(plan.kv_blocks);
-  return {.blocks = static_cast<int32_t>(blocks), .block_tokens = static_cast<int32_t>(model.block_tokens),
-          .sequences_max = running_max,
-          .blocks_per_sequence_max = static_cast<int32_t>(std::min(model.blocks_per_sequence(), blocks))};
+  const int64_t most = pool_blocks_max(model);
+  return {.blocks = static_cast<int32_t>(blocks), .blocks_max = static_cast<int32_t>(most),
+          .block_tokens = static_cast<int32_t>(model.block_tokens), .sequences_max = running_max,
+          .blocks_per_sequence_max = static_cast<int32_t>(std::min(model.blocks_per_sequence(), most))};
+}
+
+// What is useful, or what was asked for in blocks or bytes where that is more; never more than the limit holds.
+int64_t Blueprint::pool_blocks_max(const ModelOptions& options) const {
+  const uint64_t block = kv_block_bytes(*this, options);
+  int64_t most = useful_blocks(*this, options);
+  const auto cache = parse_cache_share(settings.cache_max_entry_count);
+  if (cache.ok() && cache->kind == CacheShare::Kind::kBlocks) most = std::max(most, static_cast<int64_t>(std::min<uint64_t>(cache->amount, INT32_MAX)));
+  if (cache.ok() && cache->kind == CacheShare::Kind::kBytes) most = std::max(most, static_cast<int64_t>(std::min<uint64_t>(cache->amount / block, INT32_MAX)));
+  const auto fits = static_cast<int64_t>(std::min<uint64_t>(limit.bytes / block, INT32_MAX));
+  return std::clamp<int64_t>(most, 1, std::max<int64_t>(1, fits));
+}
+
+PrefixCacheOptions Blueprint::prefix_options() const {
+  return {.blocks_max = static_cast<int32_t>(pool_blocks_max(model)), .block_tokens = static_cast<int32_t>(model.block_tokens),
+          .seed = std::random_device()() * 0x9e3779b97f4a7c15ull};
+}
+
+Result<MemoryPlan> Blueprint::with_cache(std::string_view text) const {
+  WEIR_ASSIGN_OR_RETURN(const CacheShare cache, parse_cache_share(text));
+  PlanInput input = plan_input(*this, cache, limit);
+  input.kv_blocks_max = static_cast<uint64_t>(pool_blocks_max(model));
+  WEIR_ASSIGN_OR_RETURN(MemoryPlan changed, plan_as_given(input));
+  if (changed.kv_blocks > input.kv_blocks_max) {
+    return failed_precondition(fmt::format("{} blocks are more than the {} that this server was started for; start it with "
+                                           "--cache-max-entry-count {}", changed.kv_blocks, input.kv_blocks_max, text));
+  }
+  return changed;
 }
 
 http::Options Blueprint::http_options() const {

@@ -13,6 +13,7 @@
 #include "http/server.h"
 #include "kernels/backend.h"
 #include "memory/blocks/block_pool.h"
+#include "memory/monitor/host_facts.h"
 #include "memory/plan/plan.h"
 #include "memory/prefix/prefix_cache.h"
 #include "model/options.h"
@@ -27,7 +28,8 @@ struct Blueprint {
   std::unique_ptr<Tokenizer> tokenizer;
   std::unique_ptr<Backend> backend;
   ModelOptions model;             // session_tokens and all other sizes of the forward
-  int running_max = 0;            // places
+  int running_max = 0;            // places that are built; --max-concurrent-requests of them are in use
+  int queued_max = 0;             // waiting sequences that there are slots for; --max-queued-requests of them are used
   int slots = 0;                  // places and waiting
   int64_t queued_tokens_max = 0;
   size_t token_bytes_max = 0;     // text bytes of the longest token
@@ -37,6 +39,12 @@ struct Blueprint {
   BlockPoolOptions pool_options() const;
   PrefixCacheOptions prefix_options() const;
   http::Options http_options() const;
+  // Blocks that the pool can be grown to while serving: tables and address space are there for them.
+  int64_t pool_blocks_max(const ModelOptions& options) const;
+  // The plan with another --cache-max-entry-count and everything else as it is, for a server that runs already.
+  Result<MemoryPlan> with_cache(std::string_view cache) const;
+
+  MemoryLimit limit;              // as it was at start
 };
 
 // ERRORS: those of loading the spec and the tokeniser; kInvalidArgument for settings that contradict the model;

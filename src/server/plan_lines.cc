@@ -6,7 +6,10 @@
 
 #include "api/json_in.h"
 #include "engine/engine.h"
+#include "engine/live_pool.h"
 #include "engine/model_executor.h"
+#include "memory/blocks/block_scratch.h"
+#include "memory/prefix/prefix_cache.h"
 #include "message/gateway.h"
 #include "model/transformer.h"
 
@@ -38,7 +41,7 @@ std::vector<PlanLine> plan_lines(const Blueprint& b, const ModelOptions& options
   const Settings& s = b.settings;
   const ModelNeeds needs = Transformer::needs(b.spec, options, b.backend->ops());
   const auto running = static_cast<uint64_t>(options.sequences_max);
-  const auto slots = static_cast<uint64_t>(options.sequences_max) + static_cast<uint64_t>(s.max_queued_requests);
+  const auto slots = static_cast<uint64_t>(options.sequences_max) + static_cast<uint64_t>(b.queued_max);
   const auto session = static_cast<uint64_t>(options.session_tokens);
   const auto queued_tokens = static_cast<uint64_t>(b.queued_tokens_max);
   const auto io = static_cast<uint64_t>(s.io_threads);
@@ -50,8 +53,15 @@ std::vector<PlanLine> plan_lines(const Blueprint& b, const ModelOptions& options
   scheduler.running_max = static_cast<int>(options.sequences_max);
   scheduler.step_tokens_max = static_cast<int>(options.step_tokens_max);
   scheduler.session_tokens = options.session_tokens;
-  // The pool's free list: as many blocks as all places could use.
-  const uint64_t tables = running * static_cast<uint64_t>(options.blocks_per_sequence()) * 3 * sizeof(int32_t);
+  BlockPoolOptions pool;
+  pool.blocks = static_cast<int32_t>(b.pool_blocks_max(options));
+  pool.block_tokens = static_cast<int32_t>(options.block_tokens);
+  pool.sequences_max = static_cast<int32_t>(running);
+  pool.blocks_per_sequence_max = static_cast<int32_t>(std::min<int64_t>(options.blocks_per_sequence(), pool.blocks));
+  const uint64_t tables = BlockPool::storage_bytes(pool) + BlockScratch::storage_bytes(pool) + LivePool::bytes(pool);
+  PrefixCacheOptions prefix;
+  prefix.blocks_max = pool.blocks;
+  prefix.block_tokens = pool.block_tokens;
   const http::Options http = b.http_options();
 
   std::vector<PlanLine> lines;
@@ -62,7 +72,12 @@ std::vector<PlanLine> plan_lines(const Blueprint& b, const ModelOptions& options
   add("workspace", needs.workspace, fmt::format("activations of {} tokens in a step", options.step_tokens_max));
   add("logits", needs.logits, fmt::format("{} rows x {} x 4 bytes", running, format_count(static_cast<uint64_t>(b.spec.vocab))));
   add("sampler", ModelExecutor::bytes(b.spec, options), "scratch of one row of the vocabulary");
-  add("block tables", tables, fmt::format("{} places x {} blocks x 12 bytes", running, options.blocks_per_sequence()));
+  add("block tables", tables, fmt::format("{} places x {} blocks, {} blocks at most", running, options.blocks_per_sequence(),
+                                          pool.blocks));
+  if (s.enable_prefix_caching) {
+    add("prefix index", PrefixCache::storage_bytes(prefix), fmt::format("{} blocks x {} tokens, links and hashes", pool.blocks,
+                                                                        pool.block_tokens));
+  }
   add("sequences", Engine::bytes(scheduler), fmt::format("{} histories x {} tokens x 4 bytes", running, format_count(session)));
   add("slots and rings", Gateway::bytes(static_cast<int>(slots), static_cast<int>(running), s.io_threads, Gateway::kRingEvents),
       fmt::format("{} slots, {} rings x {} events", slots, running, Gateway::kRingEvents));

@@ -1,0 +1,102 @@
+#include "api/admin.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+
+#include "api/fields.h"
+#include "api/json_in.h"
+#include "api/json_out.h"
+
+namespace weir::api {
+namespace {
+
+constexpr std::array<std::string_view, 4> kNames = {"cache_max_entry_count", "max_concurrent_requests",
+                                                    "max_queued_requests", "max_queued_tokens"};
+constexpr int64_t kLimitMax = int64_t{1} << 40;  // the server knows better; this only keeps sums from overflowing
+
+ApiError closed() {
+  return {.status = {Code::kFailedPrecondition, "the admin endpoints are closed; start the server with --admin-key, or with "
+                                                "WEIR_ADMIN_KEY in its environment"},
+          .code = "admin_closed",
+          .http = 403};
+}
+
+std::string limits_json(const LiveLimits& limits) {
+  std::string out = R"({"cache_max_entry_count":)";
+  append_json_string(limits.cache_max_entry_count, &out);
+  out += fmt::format(R"(,"kv_blocks":{},"max_concurrent_requests":{},"max_queued_requests":{},"max_queued_tokens":{},)",
+                     limits.kv_blocks, limits.max_concurrent_requests, limits.max_queued_requests, limits.max_queued_tokens);
+  out += fmt::format(R"("ceilings":{{"kv_blocks":{},"max_concurrent_requests":{},"max_queued_requests":{},)"
+                     R"("max_queued_tokens":{}}}}})",
+                     limits.kv_blocks_ceiling, limits.max_concurrent_requests_ceiling, limits.max_queued_requests_ceiling,
+                     limits.max_queued_tokens_ceiling);
+  return out;
+}
+
+// A ratio or a number of blocks may be written as a number, a size is a text: "8GiB".
+std::optional<std::string> cache_share(Fields* fields) {
+  const boost::json::value* value = fields->find("cache_max_entry_count");
+  if (value == nullptr) return {};
+  if (value->is_string()) return std::string(value->as_string());
+  if (const auto whole = as_integer(*value)) return std::to_string(*whole);
+  if (const auto number = as_number(*value)) return fmt::format("{:.6f}", *number);
+  fields->fail("cache_max_entry_count", "is " + describe(*value) + "; write a ratio, a number of blocks or a size such as \"8GiB\"");
+  return {};
+}
+
+LimitsPatch read_patch(Fields* fields) {
+  for (const auto& member : fields->raw()) {
+    if (std::find(kNames.begin(), kNames.end(), std::string_view(member.key())) != kNames.end()) continue;
+    fields->fail(std::string(member.key()).substr(0, 60), "is no limit that can be changed while serving; those are "
+                                                          "cache_max_entry_count, max_concurrent_requests, "
+                                                          "max_queued_requests and max_queued_tokens");
+    return {};
+  }
+  LimitsPatch patch;
+  patch.cache_max_entry_count = cache_share(fields);
+  patch.max_concurrent_requests = fields->integer("max_concurrent_requests", 1, kLimitMax);
+  patch.max_queued_requests = fields->integer("max_queued_requests", 0, kLimitMax);
+  patch.max_queued_tokens = fields->integer("max_queued_tokens", 1, kLimitMax);
+  return patch;
+}
+
+void patch_limits(Service* service, http::Request request, Reply reply) {
+  LimitsPatch patch;
+  {
+    auto json = JsonBody::parse(request.body);
+    if (!json.ok()) return reply.error({.status = json.status()});
+    Fields fields(json->object());
+    patch = read_patch(&fields);
+    if (!fields.ok()) return reply.error(*fields.error());
+  }
+  struct Job {
+    Reply reply;
+    LimitsPatch patch;
+  };
+  auto job = std::make_shared<Job>(Job{std::move(reply), std::move(patch)});
+  http::Callback change = [service, job] {
+    auto done = service->context.patch_limits(job->patch);
+    job->reply.exchange().post([job, done = std::move(done)] {
+      if (done.ok()) return job->reply.json(200, limits_json(*done));
+      job->reply.error({.status = done.status()});
+    });
+  };
+  if (service->admin_pool.try_run(std::move(change))) return;
+  job->reply.error({.status = {Code::kResourceExhausted, "other changes of the limits are under way; try again later",
+                               refusal_name(Refusal::kTextPoolFull)}});
+}
+
+}  // namespace
+
+void answer_admin(Service* service, Route route, http::Request request, Reply reply) {
+  if (service->context.admin_key.empty()) return reply.error(closed());
+  if (Status status = service->admin_auth.check(request.header("authorization")); !status.ok()) {
+    return reply.error({.status = std::move(status)});
+  }
+  if (route == Route::kReadLimits) return reply.json(200, limits_json(service->context.live_limits()));
+  patch_limits(service, std::move(request), std::move(reply));
+}
+
+}  // namespace weir::api

@@ -1,0 +1,16 @@
+// GET and PATCH /admin/limits: what an operator changes while the server serves. Needs the admin key.
+//
+// Thread: an io thread; the change itself waits for the engine on the service's admin thread.
+#pragma once
+
+#include "api/reply.h"
+#include "api/routes.h"
+#include "api/service.h"
+#include "http/server.h"
+
+namespace weir::api {
+
+// REQUIRES: is_admin(route).
+void answer_admin(Service* service, Route route, http::Request request, Reply reply);
+
+}  // namespace weir::api

@@ -1,0 +1,137 @@
+#include "server/live_limits.h"
+
+#include <fmt/format.h>
+
+#include <chrono>
+#include <thread>
+
+#include "base/log.h"
+
+namespace weir {
+namespace {
+
+// A step of a large model, and the touching of many pages between steps, take their time.
+constexpr Micros kAnswerWithinUs = 120'000'000;
+
+Status over_ceiling(const char* name, int64_t asked, int64_t ceiling, const char* flag) {
+  return invalid_argument(fmt::format("{} {} is above the {} that this server was planned for; start it with a larger {}", name,
+                                      asked, ceiling, flag));
+}
+
+}  // namespace
+
+LiveLimitsControl::LiveLimitsControl(const Blueprint* blueprint, Gateway* gateway, FrontDoor* door, const BlockPool* pool,
+                                     const Clock* clock)
+    : blueprint_(blueprint),
+      gateway_(gateway),
+      door_(door),
+      pool_(pool),
+      clock_(clock),
+      plan_(blueprint->plan),
+      cache_(blueprint->settings.cache_max_entry_count) {}
+
+LiveLimits LiveLimitsControl::now() const {
+  const FrontDoorOptions options = door_->options();
+  std::lock_guard lock(mutex_);
+  return {.cache_max_entry_count = cache_,
+          .kv_blocks = pool_->total_blocks(),
+          .kv_blocks_ceiling = pool_->options().blocks_max,
+          .max_concurrent_requests = options.running_max,
+          .max_concurrent_requests_ceiling = blueprint_->running_max,
+          .max_queued_requests = options.queued_max,
+          .max_queued_requests_ceiling = blueprint_->queued_max,
+          .max_queued_tokens = options.queued_tokens_max,
+          .max_queued_tokens_ceiling = blueprint_->queued_tokens_max};
+}
+
+MemoryPlan LiveLimitsControl::plan() const {
+  std::lock_guard lock(mutex_);
+  return plan_;
+}
+
+Status LiveLimitsControl::check(const LimitsPatch& patch, FrontDoorOptions* options) const {
+  const LiveLimits now = this->now();
+  if (patch.max_concurrent_requests) {
+    if (*patch.max_concurrent_requests > now.max_concurrent_requests_ceiling) {
+      return over_ceiling("max_concurrent_requests", *patch.max_concurrent_requests, now.max_concurrent_requests_ceiling,
+                          "--max-batch-size");
+    }
+    options->running_max = static_cast<int>(*patch.max_concurrent_requests);
+  }
+  if (patch.max_queued_requests) {
+    if (*patch.max_queued_requests > now.max_queued_requests_ceiling) {
+      return over_ceiling("max_queued_requests", *patch.max_queued_requests, now.max_queued_requests_ceiling,
+                          "--max-queued-requests");
+    }
+    options->queued_max = static_cast<int>(*patch.max_queued_requests);
+  }
+  if (patch.max_queued_tokens) {
+    if (*patch.max_queued_tokens > now.max_queued_tokens_ceiling) {
+      return over_ceiling("max_queued_tokens", *patch.max_queued_tokens, now.max_queued_tokens_ceiling, "--max-queued-tokens");
+    }
+    options->queued_tokens_max = *patch.max_queued_tokens;
+  }
+  return ok_status();
+}
+
+// Everything is checked before anything is done; the pool, which alone can still be refused, comes first.
+Result<LiveLimits> LiveLimitsControl::apply(const LimitsPatch& patch) {
+  std::lock_guard changing(changing_);
+  FrontDoorOptions options = door_->options();
+  WEIR_RETURN_IF_ERROR(check(patch, &options));
+  if (patch.cache_max_entry_count) {
+    auto plan = blueprint_->with_cache(*patch.cache_max_entry_count);
+    if (!plan.ok()) return invalid_argument("cache_max_entry_count: " + plan.status().message());
+    // While it changes, nobody is let in whom the smaller of both pools could not hold.
+    FrontDoorOptions smaller = door_->options();
+    smaller.pool_tokens = std::min(smaller.pool_tokens, plan->kv_tokens);
+    const FrontDoorOptions before = door_->options();
+    door_->set_options(smaller);
+    if (Status status = resize(*plan); !status.ok()) {
+      door_->set_options(before);
+      return status;
+    }
+    options.pool_tokens = plan->kv_tokens;
+    std::lock_guard lock(mutex_);
+    plan_ = std::move(*plan);
+    cache_ = *patch.cache_max_entry_count;
+  }
+  door_->set_options(options);
+  gateway_->controls().running_limit.store(options.running_max, std::memory_order_relaxed);
+  gateway_->poke();
+  const LiveLimits changed = now();
+  log_info("server", fmt::format("limits changed: {} KV blocks ({}), {} concurrent, {} queued, {} queued tokens", changed.kv_blocks,
+                                 changed.cache_max_entry_count, changed.max_concurrent_requests, changed.max_queued_requests,
+                                 changed.max_queued_tokens));
+  return changed;
+}
+
+Status LiveLimitsControl::resize(const MemoryPlan& plan) {
+  const int32_t before = pool_->total_blocks();
+  Controls& controls = gateway_->controls();
+  const uint32_t number = controls.order_pool(static_cast<uint32_t>(plan.kv_blocks));
+  gateway_->poke();
+  const Micros end = clock_->now_us() + kAnswerWithinUs;
+  PoolAnswer answer = PoolAnswer::kPending;
+  while (answer == PoolAnswer::kPending && clock_->now_us() < end && !stopping_.load(std::memory_order_acquire)) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    answer = controls.pool_answer(number);
+  }
+  switch (answer) {
+    case PoolAnswer::kDone: return ok_status();
+    case PoolAnswer::kGuaranteed:
+      return invalid_argument(fmt::format("{} blocks are fewer than running requests have been guaranteed; try again when they "
+                                          "have ended", plan.kv_blocks));
+    case PoolAnswer::kNoMemory:
+    case PoolAnswer::kPending: break;
+  }
+  controls.order_pool(static_cast<uint32_t>(before));  // back to what it was
+  gateway_->poke();
+  if (answer == PoolAnswer::kNoMemory) {
+    return {Code::kResourceExhausted, fmt::format("the machine does not have the memory for {} blocks now; the pool is as before",
+                                                  plan.kv_blocks)};
+  }
+  return {Code::kUnavailable, "the engine did not answer in time; the pool goes back to what it was", "not_ready"};
+}
+
+}  // namespace weir
