@@ -13,7 +13,9 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "admission/front_door.h"
@@ -29,6 +31,15 @@ class Tokenizer;
 
 struct MemoryNow {
   uint64_t rss_bytes = 0, peak_bytes = 0, limit_bytes = 0, plan_bytes = 0;
+};
+
+// What the memory monitor found last.
+struct PressureNow {
+  double level = 0;                    // [0, 1]
+  std::optional<uint64_t> room_bytes;  // nothing: no limit is known
+  int stage = 0;                       // of the governor; 0 is calm
+  std::string source;                  // printable ASCII
+  std::vector<std::pair<std::string, uint64_t>> entered;  // every stage's name, how often it was entered
 };
 
 // Everything outlives the Api.
@@ -51,6 +62,7 @@ struct ApiContext {
   std::string plan_json, plan_text;
   std::function<http::Server::Stats()> http_stats;
   std::function<MemoryNow()> memory_now;
+  std::function<PressureNow()> pressure_now;
   std::function<bool()> engine_alive;
   int text_threads = 1;
 };

@@ -114,6 +114,12 @@ TEST_F(ConfigTest, EveryFlagReachesItsMember) {
                                          "32",
                                          "--memory-limit",
                                          "2GiB",
+                                         "--memory-governor",
+                                         "observe",
+                                         "--memory-reserve",
+                                         "128MiB",
+                                         "--memory-poll",
+                                         "1s",
                                          "--device",
                                          "cpu",
                                          "--threads",
@@ -151,6 +157,9 @@ TEST_F(ConfigTest, EveryFlagReachesItsMember) {
   expected.cache_max_entry_count = "8GiB";
   expected.cache_block_seq_len = 32;
   expected.memory_limit = uint64_t{2} << 30;
+  expected.memory_governor = "observe";
+  expected.memory_reserve = uint64_t{128} << 20;
+  expected.memory_poll_ms = 1000;
   expected.threads = 3;
   expected.pin_threads = false;
   expected.server_name = "::1";
