@@ -217,8 +217,9 @@ App::~App() { (void)impl_->stop(0); }
 void App::start() {
   impl_->engine->start();
   impl_->server->start();
-  impl_->door->set_ready();
+  impl_->monitor->turn();  // so that the first answer of /health/ready and /metrics already knows
   impl_->monitor->start();
+  impl_->door->set_ready();
 }
 
 int App::port() const { return impl_->server->port(); }

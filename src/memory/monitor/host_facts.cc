@@ -59,7 +59,15 @@ void read_cpus(const std::string& root, std::string_view status, HostFacts* fact
 }  // namespace
 
 HostFacts read_host_facts(const std::string& root_dir) {
-  const std::string root = root_dir.ends_with('/') ? root_dir.substr(0, root_dir.size() - 1) : root_dir;
+  const std::string root = without_slash(root_dir);
+  HostFacts facts = read_memory_facts(root);
+  read_memory_limits(root, &facts);
+  read_cpus(root, read_proc_file(root + "/proc/self/status").value_or(""), &facts);
+  return facts;
+}
+
+HostFacts read_memory_facts(const std::string& root_dir) {
+  const std::string root = without_slash(root_dir);
   HostFacts facts;
   const std::string meminfo = read_proc_file(root + "/proc/meminfo").value_or("");
   facts.mem_total_bytes = positive(kib_line(meminfo, "MemTotal"));
@@ -69,8 +77,6 @@ HostFacts read_host_facts(const std::string& root_dir) {
   facts.rss_peak_bytes = positive(kib_line(status, "VmHWM"));
   facts.rss_file_bytes = kib_line(status, "RssFile");
   facts.rss_anon_bytes = kib_line(status, "RssAnon");
-  read_memory_limits(root, &facts);
-  read_cpus(root, status, &facts);
   return facts;
 }
 

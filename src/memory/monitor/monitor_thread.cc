@@ -61,7 +61,7 @@ void MonitorThread::run() {
 }
 
 void MonitorThread::turn() {
-  const HostFacts facts = read_host_facts(options_.root);
+  const HostFacts facts = read_memory_facts(options_.root);
   const Micros now = clock_->now_us();
   PressureReading reading = reader_.read(facts, plan_bytes_.load(std::memory_order_relaxed));
   warn_if_blind(reading);

@@ -57,7 +57,9 @@ class MonitorThread {
   MonitorThread(MonitorOptions options, const Clock* clock, GovernorActions* actions);
   ~MonitorThread();  // stops
 
-  void add_observer(Observer observer);  // called each turn on the monitor thread. REQUIRES: not started
+  // Called each turn on the monitor thread, with what read_memory_facts() tells (no cgroups, no CPUs).
+  // REQUIRES: not started.
+  void add_observer(Observer observer);
   void start();
   void stop();  // returns when the thread has ended; may be called more than once
 

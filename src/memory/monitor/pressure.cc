@@ -63,11 +63,6 @@ std::optional<double> stall_percent(std::string_view text, std::string_view kind
   return {};
 }
 
-std::string without_slash(std::string root) {
-  if (root.ends_with('/')) root.pop_back();
-  return root;
-}
-
 }  // namespace
 
 uint64_t default_reserve_bytes(uint64_t limit_bytes) {

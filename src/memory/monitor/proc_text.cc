@@ -93,6 +93,11 @@ std::string printable_ascii(std::string text) {
   return text;
 }
 
+std::string without_slash(std::string root) {
+  if (root.ends_with('/')) root.pop_back();
+  return root;
+}
+
 std::optional<int> count_cpu_list(std::string_view list) {
   uint64_t total = 0;
   for (const std::string_view part : split(trim(list), ",")) {

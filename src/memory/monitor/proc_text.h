@@ -34,6 +34,9 @@ std::optional<uint64_t> as_limit(std::optional<uint64_t> bytes);
 // The text with every byte that is not printable ASCII as '?', for logs and metric labels.
 std::string printable_ascii(std::string text);
 
+// A root directory as prefix of an absolute path: "/" -> "".
+std::string without_slash(std::string root);
+
 // "0-3,8" -> 5. RETURNS: nothing for an empty, reversed or malformed list or an id above 65535.
 std::optional<int> count_cpu_list(std::string_view list);
 
