@@ -13,8 +13,8 @@
 
 namespace weir {
 
-// The engine's part. Each is called on the monitor thread and must only leave word for the engine thread (an atomic, a
-// command). An empty one is a measure that this engine does not have.
+// The engine's part. Each is called on the monitor thread and must only leave word for the engine thread (an
+// atomic, a command). An empty one is a measure that this engine does not have.
 struct EngineRelief {
   std::function<void(bool on)> stop_growing;  // the prefix cache takes no new blocks
   std::function<void()> drop_caches;          // gives up cached prefixes, returns their pages
@@ -40,8 +40,8 @@ class MemoryActions final : public GovernorActions {
   bool files_dropped_ = false;  // in this episode: nothing reads them again, so once is enough
 };
 
-// Tells the kernel that the clean pages of the model's files may go. RETURNS: how many files it was told about; those
-// that cannot be opened are left out. Limit: 1024 files.
+// Tells the kernel that the clean pages of the model's files may go. RETURNS: how many files it was told about;
+// those that cannot be opened are left out. Limit: 1024 files.
 int drop_file_pages(const std::string& model_dir);
 
 }  // namespace weir

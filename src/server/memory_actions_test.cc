@@ -42,7 +42,8 @@ TEST(MemoryActions, EachMeasureReachesWhoHasIt) {
                          .drop_caches = [&] { calls.push_back("drop"); },
                          .shrink_work = [&](bool on) { calls.push_back(on ? "shrink" : "widen"); },
                          .cancel_newest = [&] { calls.push_back("cancel"); }});
-  carry_out({.from = Stage::kCalm, .to = Stage::kCancelNewest, .drop_caches = true, .cancel_newest = true}, &actions);
+  carry_out({.from = Stage::kCalm, .to = Stage::kCancelNewest, .drop_caches = true, .cancel_newest = true},
+            &actions);
   EXPECT_THAT(calls, ElementsAre("stop", "drop", "shrink", "cancel"));
   EXPECT_TRUE(door.refusing_for_memory());
   EXPECT_EQ(door.knock().status().reason(), "memory_pressure");
@@ -57,7 +58,8 @@ TEST(MemoryActions, AnEngineWithoutTheseMeasures) {
   Gateway gateway{1, 1, 1, 8};
   FrontDoor door(kOptions, &gateway);
   MemoryActions actions(&door, "/nowhere", {});
-  carry_out({.from = Stage::kCalm, .to = Stage::kCancelNewest, .drop_caches = true, .cancel_newest = true}, &actions);
+  carry_out({.from = Stage::kCalm, .to = Stage::kCancelNewest, .drop_caches = true, .cancel_newest = true},
+            &actions);
   EXPECT_TRUE(door.refusing_for_memory());
 }
 

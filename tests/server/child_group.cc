@@ -25,7 +25,8 @@ bool write_line(const std::string& path, const std::string& text) {
 ChildGroup::ChildGroup() {
   const std::vector<CgroupDir> chain = cgroup_chain("/", "memory");
   for (const CgroupDir& dir : chain) {
-    // The first of each tree is our own group; a version 1 tree of the memory controller goes before a bare version 2.
+    // The first of each tree is our own group; a version 1 tree of the memory controller goes before a bare
+    // version 2.
     if (parent_.empty() || (v2_ && !dir.v2)) {
       parent_ = dir.path;
       v2_ = dir.v2;

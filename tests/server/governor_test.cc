@@ -1,6 +1,6 @@
-// The memory governor as a stranger meets it: a whole server on a machine that runs short of memory and recovers. Once
-// on a machine made of files, and, where cgroups can be made, for real: a limit that is lowered while it serves, and a
-// neighbour that eats the memory. What is asserted is counted, never timed.
+// The memory governor as a stranger meets it: a whole server on a machine that runs short of memory and recovers.
+// Once on a machine made of files, and, where cgroups can be made, for real: a limit that is lowered while it
+// serves, and a neighbour that eats the memory. What is asserted is counted, never timed.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/mman.h>
@@ -42,8 +42,9 @@ class GovernorTest : public ::testing::Test {
   }
 
   static std::vector<std::string> flags(uint64_t reserve, const std::vector<std::string>& more = {}) {
-    std::vector<std::string> out = {"--max-concurrent-requests", "4",  "--queue-timeout", "0", "--memory-poll", "20ms",
-                                    "--memory-reserve", std::to_string(reserve)};
+    std::vector<std::string> out = {
+        "--max-concurrent-requests", "4", "--queue-timeout", "0", "--memory-poll", "20ms", "--memory-reserve",
+        std::to_string(reserve)};
     out.insert(out.end(), more.begin(), more.end());
     return out;
   }
@@ -154,7 +155,8 @@ class RealGroup : public GovernorTest {
     group_.leave();
     ASSERT_GT(server_->port(), 0);
     ASSERT_GT(room(), kReserve) << server_->log();
-    ASSERT_THAT(get(server_->port(), "/metrics").body, HasSubstr("weir_memory_source_info{source=\"" + group_.path()));
+    ASSERT_THAT(get(server_->port(), "/metrics").body,
+                HasSubstr("weir_memory_source_info{source=\"" + group_.path()));
   }
   uint64_t room() const { return static_cast<uint64_t>(server_->metric(kRoom)); }
 

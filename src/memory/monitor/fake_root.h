@@ -1,6 +1,6 @@
-// FakeRoot: a machine made of files, for tests of whatever reads /proc and /sys/fs/cgroup. Test thread only. A file is
-// replaced in one step (written beside, then renamed), so that a process that reads meanwhile sees the old text or the
-// new one. The folder goes with the object.
+// FakeRoot: a machine made of files, for tests of whatever reads /proc and /sys/fs/cgroup. Test thread only. A file
+// is replaced in one step (written beside, then renamed), so that a process that reads meanwhile sees the old text
+// or the new one. The folder goes with the object.
 #pragma once
 
 #include <cstdint>
@@ -41,7 +41,8 @@ class FakeRoot {
 
   // MemTotal of 16 GiB and so much available.
   FakeRoot& available(uint64_t bytes) {
-    return file("/proc/meminfo", "MemTotal:       16777216 kB\nMemAvailable: " + std::to_string(bytes / 1024) + " kB\n");
+    return file("/proc/meminfo",
+                "MemTotal:       16777216 kB\nMemAvailable: " + std::to_string(bytes / 1024) + " kB\n");
   }
   // This process in group "/own" of a cgroup 2 tree.
   FakeRoot& cgroup2(const std::string& own) {

@@ -13,12 +13,16 @@ Stage below(Stage stage) { return static_cast<Stage>(index_of(stage) - 1); }
 
 void set(Stage stage, bool on, GovernorActions* actions) {
   switch (stage) {
-    case Stage::kStopGrowing: return actions->stop_growing(on);
-    case Stage::kShrinkWork: return actions->shrink_work(on);
-    case Stage::kRefuseNew: return actions->refuse_new(on);
+    case Stage::kStopGrowing:
+      return actions->stop_growing(on);
+    case Stage::kShrinkWork:
+      return actions->shrink_work(on);
+    case Stage::kRefuseNew:
+      return actions->refuse_new(on);
     case Stage::kCalm:
     case Stage::kDropCaches:
-    case Stage::kCancelNewest: break;  // these are done, not switched on
+    case Stage::kCancelNewest:
+      break;  // these are done, not switched on
   }
 }
 
@@ -26,12 +30,18 @@ void set(Stage stage, bool on, GovernorActions* actions) {
 
 const char* stage_name(Stage stage) {
   switch (stage) {
-    case Stage::kCalm: return "calm";
-    case Stage::kStopGrowing: return "stop_growing";
-    case Stage::kDropCaches: return "drop_caches";
-    case Stage::kShrinkWork: return "shrink_work";
-    case Stage::kRefuseNew: return "refuse_new";
-    case Stage::kCancelNewest: return "cancel_newest";
+    case Stage::kCalm:
+      return "calm";
+    case Stage::kStopGrowing:
+      return "stop_growing";
+    case Stage::kDropCaches:
+      return "drop_caches";
+    case Stage::kShrinkWork:
+      return "shrink_work";
+    case Stage::kRefuseNew:
+      return "refuse_new";
+    case Stage::kCancelNewest:
+      return "cancel_newest";
   }
   return "unknown";
 }

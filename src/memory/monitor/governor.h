@@ -1,11 +1,11 @@
 // Governor: turns pressure readings into stages of relief, and back again.
 //
-// Pure: no file, no clock and no thread of its own; the caller gives both the reading and the time, so tests and the
-// simulator drive the same code. Owner: the monitor thread; one thread at a time. It never allocates.
+// Pure: no file, no clock and no thread of its own; the caller gives both the reading and the time, so tests and
+// the simulator drive the same code. Owner: the monitor thread; one thread at a time. It never allocates.
 //
-// Upwards one stage at a time, each given rise_us to work before the next; but straight to the last stage when there
-// is next to no room. Downwards one stage at a time, after quiet_us in which the pressure stayed below that stage's
-// leave mark. Enter and leave marks lie apart, so a signal that swings about one mark moves nothing.
+// Upwards one stage at a time, each given rise_us to work before the next; but straight to the last stage when
+// there is next to no room. Downwards one stage at a time, after quiet_us in which the pressure stayed below that
+// stage's leave mark. Enter and leave marks lie apart, so a signal that swings about one mark moves nothing.
 #pragma once
 
 #include <array>
@@ -35,9 +35,9 @@ struct GovernorOptions {
   // Of the level, ascending; index 0 is not used. With PressureReading's scale these are 1.0, 0.8, 0.6, 0.4 and 0.2
   // reserves of room.
   std::array<double, kStages> enter = {0, 0.5, 0.6, 0.7, 0.8, 0.9};
-  double gap = 0.125;         // a stage's leave mark lies this far below its enter mark: a quarter of a reserve
-  double jump_level = 0.95;   // from here (a tenth of a reserve) straight to the last stage
-  Micros rise_us = 500'000;   // between two stages on the way up
+  double gap = 0.125;        // a stage's leave mark lies this far below its enter mark: a quarter of a reserve
+  double jump_level = 0.95;  // from here (a tenth of a reserve) straight to the last stage
+  Micros rise_us = 500'000;  // between two stages on the way up
   Micros quiet_us = 2'000'000;
   Micros period_us = 1'000'000;
 };
@@ -73,8 +73,8 @@ class Governor {
   bool fed_ = false, cancelled_ = false;
 };
 
-// What can be done about pressure. Called on the monitor thread, which must not be held for long; implemented by the
-// composition root, for this room knows neither engine nor door.
+// What can be done about pressure. Called on the monitor thread, which must not be held for long; implemented by
+// the composition root, for this room knows neither engine nor door.
 class GovernorActions {
  public:
   virtual ~GovernorActions() = default;

@@ -27,8 +27,12 @@ struct Recorder final : GovernorActions {
   std::vector<std::string> take() { return std::exchange(calls, {}); }
 };
 
-PressureReading limit(double level) { return {.limit_level = level, .sign_level = 0, .room_bytes = 1, .source = "test"}; }
-PressureReading sign(double level) { return {.limit_level = 0, .sign_level = level, .room_bytes = 1, .source = "test"}; }
+PressureReading limit(double level) {
+  return {.limit_level = level, .sign_level = 0, .room_bytes = 1, .source = "test"};
+}
+PressureReading sign(double level) {
+  return {.limit_level = 0, .sign_level = level, .room_bytes = 1, .source = "test"};
+}
 
 // A governor that is fed every 250 ms, with what it asked for.
 struct Bench {
@@ -71,9 +75,9 @@ TEST(Governor, TheMarksAreWhereTheyAreSaidToBe) {
   const struct {
     double level;
     Stage stage;
-  } cases[] = {{0.49, Stage::kCalm},       {0.5, Stage::kStopGrowing}, {0.59, Stage::kStopGrowing},
-               {0.6, Stage::kDropCaches},  {0.7, Stage::kShrinkWork},  {0.8, Stage::kRefuseNew},
-               {0.89, Stage::kRefuseNew},  {0.9, Stage::kCancelNewest}, {1.0, Stage::kCancelNewest}};
+  } cases[] = {{0.49, Stage::kCalm},      {0.5, Stage::kStopGrowing},  {0.59, Stage::kStopGrowing},
+               {0.6, Stage::kDropCaches}, {0.7, Stage::kShrinkWork},   {0.8, Stage::kRefuseNew},
+               {0.89, Stage::kRefuseNew}, {0.9, Stage::kCancelNewest}, {1.0, Stage::kCancelNewest}};
   for (const auto& one : cases) {
     Bench bench;
     EXPECT_EQ(bench.feed(limit(one.level), 40), one.stage) << one.level;
@@ -167,12 +171,15 @@ TEST(Governor, NoTraceBreaksItsRules) {
     Micros now = 0, moved = -options.quiet_us, cancelled = -options.period_us;
     for (int i = 0; i < 500; ++i) {
       now += static_cast<Micros>(random() % 400'000);
-      const PressureReading reading = {.limit_level = (random() % 101) / 100.0, .sign_level = (random() % 101) / 100.0,
-                                       .room_bytes = {}, .source = ""};
+      const PressureReading reading = {.limit_level = (random() % 101) / 100.0,
+                                       .sign_level = (random() % 101) / 100.0,
+                                       .room_bytes = {},
+                                       .source = ""};
       const GovernorStep step = governor.feed(reading, now);
       if (step.to > step.from && reading.limit_level < options.jump_level) {
         ASSERT_EQ(static_cast<int>(step.to), static_cast<int>(step.from) + 1) << "seed " << seed << " turn " << i;
-        ASSERT_TRUE(step.from == Stage::kCalm || now - moved >= options.rise_us) << "seed " << seed << " turn " << i;
+        ASSERT_TRUE(step.from == Stage::kCalm || now - moved >= options.rise_us)
+            << "seed " << seed << " turn " << i;
       }
       if (step.to < step.from) {
         ASSERT_EQ(static_cast<int>(step.to), static_cast<int>(step.from) - 1) << "seed " << seed << " turn " << i;

@@ -23,7 +23,8 @@ void read_memory_limits(const std::string& root, HostFacts* facts) {
     }
     if (dir.v2) continue;
     const std::string stat = dir.path + "/memory.stat";
-    add_limit(stat, as_limit(stat_line(read_proc_file(root + stat).value_or(""), "hierarchical_memory_limit")), facts);
+    add_limit(stat, as_limit(stat_line(read_proc_file(root + stat).value_or(""), "hierarchical_memory_limit")),
+              facts);
   }
 }
 

@@ -98,9 +98,10 @@ void MonitorThread::report(const GovernorStep& step, const PressureReading& read
 void MonitorThread::warn_if_blind(const PressureReading& reading) {
   if (reading.source != "unknown" || warned_blind_) return;
   warned_blind_ = true;
-  log_warning("memory",
-              "no file of this machine tells how much memory is left, so the governor cannot act; give --memory-limit "
-              "with care, or mount /proc");
+  log_warning(
+      "memory",
+      "no file of this machine tells how much memory is left, so the governor cannot act; give --memory-limit "
+      "with care, or mount /proc");
 }
 
 MonitorStatus MonitorThread::status() const {

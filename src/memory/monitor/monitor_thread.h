@@ -1,9 +1,9 @@
 // MonitorThread: reads the machine every --memory-poll, feeds the governor and whoever else watches memory.
 //
-// Owner: the composition root, which starts it when all that it acts upon exists and stops it before any of that goes.
-// It has one thread of its own; status() and set_planned_bytes() may be called from any. Between two turns it sleeps and
-// a stop wakes it at once. Limits: a turn reads about ten small files. It never touches the engine or the door:
-// GovernorActions does. Each change of stage is one line in the log, with figures.
+// Owner: the composition root, which starts it when all that it acts upon exists and stops it before any of that
+// goes. It has one thread of its own; status() and set_planned_bytes() may be called from any. Between two turns it
+// sleeps and a stop wakes it at once. Limits: a turn reads about ten small files. It never touches the engine or
+// the door: GovernorActions does. Each change of stage is one line in the log, with figures.
 #pragma once
 
 #include <array>

@@ -17,8 +17,8 @@
 namespace weir {
 namespace {
 
-using testing::FakeRoot;
 using ::testing::ElementsAre;
+using testing::FakeRoot;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
@@ -37,7 +37,11 @@ struct MonitorTest : ::testing::Test {
   Recorder actions;
 
   MonitorOptions options(GovernorMode mode = GovernorMode::kOn) const {
-    return {.root = root.path(), .poll_us = 3'600'000'000, .reserve_bytes = kGiB, .plan_bytes = 0, .mode = mode,
+    return {.root = root.path(),
+            .poll_us = 3'600'000'000,
+            .reserve_bytes = kGiB,
+            .plan_bytes = 0,
+            .mode = mode,
             .governor = {}};
   }
   void turns(MonitorThread* monitor, int count) {
@@ -60,8 +64,9 @@ TEST_F(MonitorTest, AMachineThatFillsAndEmpties) {
   turns(&monitor, 20);
   const std::string log = ::testing::internal::GetCapturedStderr();
   EXPECT_EQ(std::count(log.begin(), log.end(), '\n'), 4) << "one line a stage: " << log;
-  EXPECT_THAT(log, HasSubstr("WARNING memory: stage shrink_work -> refuse_new: pressure 0.83, room 341.3 MiB of a reserve "
-                             "of 1.00 GiB, decided by MemAvailable"));
+  EXPECT_THAT(
+      log, HasSubstr("WARNING memory: stage shrink_work -> refuse_new: pressure 0.83, room 341.3 MiB of a reserve "
+                     "of 1.00 GiB, decided by MemAvailable"));
   EXPECT_EQ(monitor.status().stage, Stage::kRefuseNew);
   root.available(8 * kGiB);
   ::testing::internal::CaptureStderr();
@@ -70,7 +75,8 @@ TEST_F(MonitorTest, AMachineThatFillsAndEmpties) {
   const MonitorStatus end = monitor.status();
   EXPECT_EQ(end.stage, Stage::kCalm);
   EXPECT_THAT(end.entered, ElementsAre(1, 2, 2, 2, 1, 0));
-  EXPECT_THAT(actions.calls, ::testing::IsSupersetOf({"stop_growing", "drop", "shrink", "refuse", "admit", "widen", "grow"}));
+  EXPECT_THAT(actions.calls,
+              ::testing::IsSupersetOf({"stop_growing", "drop", "shrink", "refuse", "admit", "widen", "grow"}));
 }
 
 TEST_F(MonitorTest, ObserveEntersStagesAndDoesNothing) {

@@ -23,11 +23,19 @@ struct FieldNames {
   const char* dirty;
   const char* writeback;
 };
-constexpr FieldNames kV2 = {{"/memory.max", "/memory.high"}, "/memory.current", "inactive_file", "active_file", "file_dirty",
+constexpr FieldNames kV2 = {{"/memory.max", "/memory.high"},
+                            "/memory.current",
+                            "inactive_file",
+                            "active_file",
+                            "file_dirty",
                             "file_writeback"};
 // The total_ lines count the groups below too, as usage_in_bytes does.
-constexpr FieldNames kV1 = {{"/memory.limit_in_bytes", nullptr}, "/memory.usage_in_bytes", "total_inactive_file",
-                            "total_active_file", "total_dirty", "total_writeback"};
+constexpr FieldNames kV1 = {{"/memory.limit_in_bytes", nullptr},
+                            "/memory.usage_in_bytes",
+                            "total_inactive_file",
+                            "total_active_file",
+                            "total_dirty",
+                            "total_writeback"};
 
 std::optional<uint64_t> whole_file(const std::string& path) {
   return as_limit(parse_whole(trim(read_proc_file(path).value_or(""))));

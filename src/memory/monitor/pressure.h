@@ -1,8 +1,8 @@
 // Pressure: how close this process is to being killed for want of memory, or to hurting its machine.
 //
 // Owner: the monitor thread; one thread at a time. It reads small files under an injected root and decides nothing;
-// memory/monitor/governor does. Limits: 16 cgroup mounts, 1 MiB of any file. Errors: a file that is missing, empty or
-// nonsense makes its source unknown and the others decide; unknown is never "no room" and never "room enough".
+// memory/monitor/governor does. Limits: 16 cgroup mounts, 1 MiB of any file. Errors: a file that is missing, empty
+// or nonsense makes its source unknown and the others decide; unknown is never "no room" and never "room enough".
 //
 // Two kinds of source. A *limit* has room in bytes, and whoever runs out of it is killed, throttled or swapped: the
 // cgroup limits of this process and of every ancestor, and what the machine has available. A *sign* has none: time
@@ -20,8 +20,8 @@
 
 namespace weir {
 
-// Room that is to stay free where --memory-reserve gives none: 4 % of the limit, at least 64 MiB, at most 2 GiB, and
-// never more than an eighth of a small limit.
+// Room that is to stay free where --memory-reserve gives none: 4 % of the limit, at least 64 MiB, at most 2 GiB,
+// and never more than an eighth of a small limit.
 uint64_t default_reserve_bytes(uint64_t limit_bytes);
 
 struct PressureOptions {
@@ -30,9 +30,9 @@ struct PressureOptions {
 };
 
 // Every level is in [0, 1]. A limit: 0 with at least two reserves of room, 0.5 with one, 1 with none. PSI, from its
-// ten-second averages: 0.5 when some task stalls 20 % of the time or all do 10 %, 1 at twice that (systemd-oomd, as a
-// comparison, kills at 60 % of `full`: oomd.conf(5), DefaultMemoryPressureLimit). Resident memory: 0 within the plan,
-// 0.5 right above it, 1 one reserve above it.
+// ten-second averages: 0.5 when some task stalls 20 % of the time or all do 10 %, 1 at twice that (systemd-oomd, as
+// a comparison, kills at 60 % of `full`: oomd.conf(5), DefaultMemoryPressureLimit). Resident memory: 0 within the
+// plan, 0.5 right above it, 1 one reserve above it.
 struct PressureReading {
   double limit_level = 0;              // the tightest limit's
   double sign_level = 0;               // the worst sign's
@@ -57,9 +57,9 @@ class PressureReader {
   void add_sign(double level, const std::string& source);
 
   const PressureOptions options_;
-  std::string groups_text_;        // of /proc/self/cgroup, as chain_ was made from it
+  std::string groups_text_;  // of /proc/self/cgroup, as chain_ was made from it
   std::vector<CgroupDir> chain_;
-  PressureReading reading_;        // being made
+  PressureReading reading_;  // being made
   std::string limit_source_, sign_source_;
 };
 

@@ -24,7 +24,8 @@ PressureReading read_once(const FakeRoot& root, uint64_t plan_bytes = 0) {
 
 std::string stat_v2(uint64_t inactive, uint64_t active, uint64_t dirty = 0, uint64_t writeback = 0) {
   return "anon 1\nfile 5\nfile_dirty " + std::to_string(dirty) + "\nfile_writeback " + std::to_string(writeback) +
-         "\ninactive_file " + std::to_string(inactive) + "\nactive_file " + std::to_string(active) + "\nunevictable 9";
+         "\ninactive_file " + std::to_string(inactive) + "\nactive_file " + std::to_string(active) +
+         "\nunevictable 9";
 }
 
 std::string stat_v1(uint64_t inactive, uint64_t active, uint64_t dirty, const std::string& more = "") {
@@ -105,10 +106,14 @@ TEST(Pressure, TheTightestOfEveryMachine) {
   }
 }
 
-// A cgroup that is full of page cache has all the room that dropping it would make; dirty pages must be written first.
+// A cgroup that is full of page cache has all the room that dropping it would make; dirty pages must be written
+// first.
 TEST(Pressure, page_cache_counted_once) {
   FakeRoot root;
-  root.available(8 * kGiB).cgroup2("/a").group("/a", "memory.max", 4 * kGiB).group("/a", "memory.current", 4 * kGiB);
+  root.available(8 * kGiB)
+      .cgroup2("/a")
+      .group("/a", "memory.max", 4 * kGiB)
+      .group("/a", "memory.current", 4 * kGiB);
   root.group("/a", "memory.stat", stat_v2(2 * kGiB, kGiB));
   EXPECT_EQ(read_once(root).room_bytes, 3 * kGiB);
   EXPECT_EQ(read_once(root).level(), 0);
@@ -122,7 +127,10 @@ TEST(Pressure, page_cache_counted_once) {
 
 TEST(Pressure, ALimitLoweredWhileServing) {
   FakeRoot root;
-  root.available(8 * kGiB).cgroup2("/a").group("/a", "memory.max", 8 * kGiB).group("/a", "memory.current", 2 * kGiB);
+  root.available(8 * kGiB)
+      .cgroup2("/a")
+      .group("/a", "memory.max", 8 * kGiB)
+      .group("/a", "memory.current", 2 * kGiB);
   root.group("/a", "memory.stat", stat_v2(0, 0));
   PressureReader reader({.root = root.path(), .reserve_bytes = kReserve});
   EXPECT_EQ(reader.read(root.read(), 0).level(), 0);
@@ -144,8 +152,9 @@ TEST(Pressure, AProcessThatIsMovedToAnotherGroup) {
 
 TEST(Pressure, StallsOfTheOwnGroupElseOfTheMachine) {
   FakeRoot root;
-  root.available(8 * kGiB).file("/proc/pressure/memory", "some avg10=10.00 avg60=0.00 avg300=0.00 total=1\n"
-                                                         "full avg10=10.00 avg60=0.00 avg300=0.00 total=1\n");
+  root.available(8 * kGiB).file("/proc/pressure/memory",
+                                "some avg10=10.00 avg60=0.00 avg300=0.00 total=1\n"
+                                "full avg10=10.00 avg60=0.00 avg300=0.00 total=1\n");
   EXPECT_DOUBLE_EQ(read_once(root).sign_level, 0.5);
   EXPECT_EQ(read_once(root).source, "/proc/pressure/memory");
   EXPECT_EQ(read_once(root).limit_level, 0);
@@ -166,15 +175,27 @@ TEST(Pressure, ResidentMemoryAboveThePlan) {
   EXPECT_EQ(read_once(root, 0).level(), 0) << "no plan is known";
 }
 
-constexpr const char* kNonsense[] = {"", "-1", "0", "1e9", "max", "garbage", "99999999999999999999999", "12 34",
-                                     "18446744073709551615", "9223372036854775807", "0x10", "\xff\xfe"};
+constexpr const char* kNonsense[] = {"",
+                                     "-1",
+                                     "0",
+                                     "1e9",
+                                     "max",
+                                     "garbage",
+                                     "99999999999999999999999",
+                                     "12 34",
+                                     "18446744073709551615",
+                                     "9223372036854775807",
+                                     "0x10",
+                                     "\xff\xfe"};
 
 // Each file in turn holds nonsense while the own group is tight: that source falls away and the parent decides.
 TEST(Pressure, NonsenseInAFileLeavesTheOthersToDecide) {
   FakeRoot root;
   root.available(6 * kGiB).cgroup2("/a").group("/a", "memory.max", 4 * kGiB);
   root.group("/a", "memory.current", 4 * kGiB).group("/a", "memory.stat", stat_v2(0, 0));
-  root.group("", "memory.max", 8 * kGiB).group("", "memory.current", 3 * kGiB).group("", "memory.stat", stat_v2(0, 0));
+  root.group("", "memory.max", 8 * kGiB)
+      .group("", "memory.current", 3 * kGiB)
+      .group("", "memory.stat", stat_v2(0, 0));
   for (const char* file : {"memory.max", "memory.current", "memory.stat"}) {
     const std::string good = read_proc_file(root.path() + "/sys/fs/cgroup/a/" + file).value_or("");
     ASSERT_EQ(read_once(root).room_bytes, 0u) << file;

@@ -78,7 +78,8 @@ std::optional<uint64_t> stat_line(std::string_view text, std::string_view key) {
   while (!text.empty()) {
     const std::string_view line = text.substr(0, text.find('\n'));
     text.remove_prefix(std::min(line.size() + 1, text.size()));
-    if (line.starts_with(key) && line.substr(key.size(), 1) == " ") return parse_whole(trim(line.substr(key.size())));
+    if (line.starts_with(key) && line.substr(key.size(), 1) == " ")
+      return parse_whole(trim(line.substr(key.size())));
   }
   return {};
 }

@@ -27,8 +27,8 @@ std::optional<uint64_t> kib_line(std::string_view text, std::string_view key);
 // The value of "key 123" in bytes or counts, as memory.stat of both cgroup versions writes it.
 std::optional<uint64_t> stat_line(std::string_view text, std::string_view key);
 
-// A number of bytes taken as a limit. RETURNS: nothing for zero and for version 1's "no limit" (2^63 rounded down to a
-// page; no machine comes near 2^60).
+// A number of bytes taken as a limit. RETURNS: nothing for zero and for version 1's "no limit" (2^63 rounded down
+// to a page; no machine comes near 2^60).
 std::optional<uint64_t> as_limit(std::optional<uint64_t> bytes);
 
 // The text with every byte that is not printable ASCII as '?', for logs and metric labels.
