@@ -172,6 +172,18 @@ TEST_F(ConfigTest, EveryFlagReachesItsMember) {
   EXPECT_TRUE(*parsed == expected);
 }
 
+TEST_F(ConfigTest, MemoryFlagsRefuseWhatTheyCannotMean) {
+  EXPECT_THAT(error({"--memory-governor", "maybe"}), HasSubstr("choose on, off, observe"));
+  EXPECT_THAT(error({"--memory-reserve", "1"}), HasSubstr("out of range"));
+  EXPECT_THAT(error({"--memory-reserve", "-1GiB"}), HasSubstr("--memory-reserve"));
+  EXPECT_THAT(error({"--memory-poll", "9ms"}), HasSubstr("choose 10ms to 60s"));
+  EXPECT_THAT(error({"--memory-poll", "2m"}), HasSubstr("choose 10ms to 60s"));
+  const Result<Settings> settings = parse({}, {{"WEIR_SYSTEM_ROOT", "/elsewhere"}});
+  ASSERT_TRUE(settings.ok()) << settings.status().message();
+  EXPECT_EQ(settings->system_root, "/elsewhere");
+  EXPECT_THAT(warnings_, Contains(HasSubstr("for tests alone")));
+}
+
 TEST_F(ConfigTest, FileMayUseTheServeTableAndUnderscores) {
   const std::string toml = file("a.toml",
                                 "session_len = 100\n[serve]\ncache_max_entry_count = 0.5\n"

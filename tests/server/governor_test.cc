@@ -9,8 +9,12 @@
 #include <unistd.h>
 
 #include <csignal>
+#include <cstdio>
+#include <cstdlib>
 #include <filesystem>
 #include <memory>
+#include <string>
+#include <vector>
 
 #include "base/units.h"
 #include "memory/monitor/fake_root.h"
@@ -135,6 +139,39 @@ TEST_F(GovernorTest, ObserveOnlyCounts) {
   EXPECT_EQ(post(server.port(), "/v1/completions", completion_body("Once", 2, false)).status, 200);
   EXPECT_EQ(get(server.port(), "/health/ready").status, 200);
   EXPECT_EQ(server.metric(kRefused), 0);
+}
+
+struct Planned {
+  int status = -1;
+  std::string text;
+};
+
+Planned run_plan(const FakeRoot& root, const std::string& flags) {
+  const std::string command =
+      "WEIR_SYSTEM_ROOT=" + root.path() + " " WEIR_BINARY " plan " + demo_model() + " --json " + flags + " 2>&1";
+  Planned out;
+  FILE* pipe = popen(command.c_str(), "r");
+  char buffer[4096];
+  while (const size_t count = fread(buffer, 1, sizeof buffer, pipe)) out.text.append(buffer, count);
+  out.status = WEXITSTATUS(pclose(pipe));
+  return out;
+}
+
+TEST_F(GovernorTest, ThePlanLeavesTheReserve) {
+  FakeRoot root;
+  root.available(8 * kGiB).file("/proc/self/status", "VmRSS:\t 1024 kB\n");
+  const auto limit = [](uint64_t bytes) { return "\"limit_bytes\":" + std::to_string(bytes) + ","; };
+  EXPECT_THAT(run_plan(root, "--memory-reserve 1GiB").text, HasSubstr(limit(7 * kGiB + kMiB)));
+  EXPECT_THAT(run_plan(root, "").text, HasSubstr(limit(8 * kGiB + kMiB - 16 * kGiB / 25))) << "4 % of the machine";
+  EXPECT_THAT(run_plan(root, "--memory-reserve 1GiB --memory-governor off").text,
+              HasSubstr(limit(8 * kGiB + kMiB)));
+  EXPECT_THAT(run_plan(root, "--memory-reserve 1GiB --memory-limit 2GiB").text, HasSubstr(limit(2 * kGiB)));
+  const Planned nothing = run_plan(root, "--memory-reserve 9GiB");
+  EXPECT_EQ(nothing.status, 3);
+  EXPECT_THAT(nothing.text, HasSubstr("--memory-reserve 9.00 GiB leaves nothing of 8.00 GiB"));
+  const Planned tight = run_plan(root, "--memory-reserve 8100MiB");
+  EXPECT_EQ(tight.status, 3) << tight.text;
+  EXPECT_THAT(tight.text, HasSubstr("less a reserve of"));
 }
 
 // A real cgroup of 512 MiB. The reserve is a quarter of it.
