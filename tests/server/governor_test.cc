@@ -34,7 +34,8 @@ constexpr bool kSanitized = true;  // its shadow memory is in no plan and would 
 constexpr bool kSanitized = false;
 #endif
 
-constexpr int kAccepted = 12;  // 4 run, 8 wait
+constexpr int kAccepted = 12;                    // 4 run, 8 wait
+constexpr int kTokens = kSanitized ? 120 : 900;  // long enough that none has ended when the last is accepted
 constexpr char kStage[] = "weir_memory_stage";
 constexpr char kRoom[] = "weir_memory_room_bytes";
 constexpr char kRefused[] = "weir_refusals_total{reason=\"memory_pressure\"}";
@@ -55,7 +56,7 @@ class GovernorTest : public ::testing::Test {
 
   static void accept_requests(const ServerProcess& server, Crowd* crowd) {
     crowd->connect(kAccepted);
-    crowd->send(post_text("/v1/completions", completion_body("Once upon a time", 600, true)));
+    crowd->send(post_text("/v1/completions", completion_body("Once upon a time", kTokens, true)));
     ASSERT_TRUE(server.wait_for_metric("weir_places_held", kAccepted, 20'000));
   }
 

@@ -192,7 +192,9 @@ TEST(HostFacts, page_cache_counted_once) {
   EXPECT_EQ(sum, 'w' * kBytes / 4096);
   EXPECT_GE(*after.rss_bytes, *before.rss_bytes + kBytes * 9 / 10);
   EXPECT_GE(*after.rss_file_bytes, *before.rss_file_bytes + kBytes * 9 / 10);
+#if !defined(__SANITIZE_THREAD__)  // which keeps a shadow of each page that was read, in memory of no file
   EXPECT_LT(*rss_without_files(after), *rss_without_files(before) + kMiB);
+#endif
 }
 
 }  // namespace
