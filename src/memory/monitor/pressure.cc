@@ -103,7 +103,7 @@ void PressureReader::add_sign(double level, const std::string& source) {
 
 void PressureReader::follow_cgroup() {
   std::string text = read_proc_file(options_.root + "/proc/self/cgroup").value_or("");
-  if (text == groups_text_) return;
+  if (text == groups_text_ && !chain_.empty()) return;
   groups_text_ = std::move(text);
   chain_ = cgroup_chain(options_.root, "memory");
 }
