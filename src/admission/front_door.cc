@@ -96,12 +96,14 @@ Status FrontDoor::could_ever_fit(const Demand& demand) const {
 
 Status FrontDoor::state_status() const {
   switch (state_.load(std::memory_order_acquire)) {
-    case State::kServing: return ok_status();
+    case State::kServing: break;
     case State::kLoading: return refuse(Code::kUnavailable, Refusal::kNotReady, "the model is still loading; try again");
     case State::kDraining:
       return refuse(Code::kUnavailable, Refusal::kDraining, "the server is shutting down; use another one");
   }
-  return ok_status();
+  if (!refusing_for_memory()) return ok_status();
+  return refuse(Code::kUnavailable, Refusal::kMemoryPressure,
+                "the machine is short of memory and new requests are refused until it has room again; try again later");
 }
 
 // Whoever is admitted runs as soon as a place is free, so as long as memory does not hold the queue up, what waits is
@@ -196,7 +198,8 @@ int FrontDoor::retry_after_seconds() const {
   const int64_t ahead = waiting_now() + 1;
   lock.unlock();
   const int64_t interval_us = gateway_->load().finish_interval_us.load(std::memory_order_relaxed);
-  return static_cast<int>(std::clamp<int64_t>((ahead * interval_us + 999'999) / 1'000'000, 1, 60));
+  const int64_t least = refusing_for_memory() ? kPressureRetrySeconds : 1;
+  return static_cast<int>(std::clamp<int64_t>((ahead * interval_us + 999'999) / 1'000'000, least, 60));
 }
 
 }  // namespace weir

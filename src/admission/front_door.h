@@ -48,7 +48,7 @@ enum class Refusal : uint8_t {
   kTextPoolFull,     // tokenisers are all busy and their queue is full (429 slow_down)
   kNotReady,         // the model is still loading (503 server_is_overloaded)
   kDraining,         // SIGTERM was seen (503 server_is_overloaded)
-  kMemoryPressure,   // the machine is short of memory (503 server_is_overloaded)
+  kMemoryPressure,   // the governor keeps the door shut until memory is free again (503 server_is_overloaded)
   kQueueTimeout,     // it was accepted and waited longer than --queue-timeout (503 server_is_overloaded)
   kUnauthenticated,  // missing or wrong key (401)
   kBadRequest,       // any other 4xx about the body
@@ -104,7 +104,7 @@ class FrontDoor {
   Result<Knock> knock();
 
   // All sequences of a request, or none; the knock becomes them. ERRORS: kInvalidArgument (can never fit; the numbers are in the message),
-  // kResourceExhausted (full now), kUnavailable (loading or draining); reason() is refusal_name().
+  // kResourceExhausted (full now), kUnavailable (loading, draining or short of memory); reason() is refusal_name().
   // The caller counts what it sends to a client (count_refusal), so that a second look is not counted twice.
   Result<std::vector<Place>> admit(const Demand& demand, Knock knock = {});
 
@@ -114,13 +114,19 @@ class FrontDoor {
     return refusals_[static_cast<size_t>(refusal)].load(std::memory_order_relaxed);
   }
 
-  // Whole seconds, [1, 60]: waiting sequences times the measured time between sequence ends.
+  // Whole seconds, [1, 60]: waiting sequences times the measured time between sequence ends; at least
+  // kPressureRetrySeconds while memory is short, which passes no faster than that.
+  static constexpr int kPressureRetrySeconds = 5;
   int retry_after_seconds() const;
 
   void set_ready() { state_.store(State::kServing, std::memory_order_release); }
   void start_draining() { state_.store(State::kDraining, std::memory_order_release); }
   bool ready() const { return state_.load(std::memory_order_acquire) == State::kServing; }
   bool draining() const { return state_.load(std::memory_order_acquire) == State::kDraining; }
+
+  // The governor's: refuses what is not admitted yet, and leaves alone what is. Any thread.
+  void refuse_for_memory(bool on) { refusing_for_memory_.store(on, std::memory_order_release); }
+  bool refusing_for_memory() const { return refusing_for_memory_.load(std::memory_order_acquire); }
 
   int admitted() const { return admitted_.load(std::memory_order_relaxed); }  // places given out
   FrontDoorOptions options() const;
@@ -141,6 +147,7 @@ class FrontDoor {
   FrontDoorOptions options_;     // guarded by mutex_
   Gateway* const gateway_;
   std::atomic<State> state_{State::kLoading};
+  std::atomic<bool> refusing_for_memory_{false};
   mutable std::mutex mutex_;
   std::vector<SlotIndex> free_slots_;
   int knocks_ = 0;               // requests whose text is becoming tokens

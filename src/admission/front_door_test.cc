@@ -101,6 +101,26 @@ TEST_F(FrontDoorTest, StatesRefuse) {
   EXPECT_EQ(admit(4).reason(), "draining");
 }
 
+TEST_F(FrontDoorTest, ShortOfMemoryRefusesWhatIsNotAdmittedYet) {
+  ASSERT_TRUE(admit(4).ok());
+  auto knock = door.knock();
+  ASSERT_TRUE(knock.ok());
+  EXPECT_EQ(door.retry_after_seconds(), 1);
+  door.refuse_for_memory(true);
+  EXPECT_EQ(door.knock().status().reason(), "memory_pressure");
+  EXPECT_EQ(door.knock().status().code(), Code::kUnavailable);
+  EXPECT_EQ(door.admit({.prompt_tokens = {4}}, std::move(*knock)).status().reason(), "memory_pressure");
+  EXPECT_EQ(admit(64).reason(), "prompt_too_long") << "what can never fit is told so at any time";
+  EXPECT_EQ(door.retry_after_seconds(), FrontDoor::kPressureRetrySeconds);
+  EXPECT_TRUE(door.ready()) << "the model is loaded";
+  EXPECT_EQ(door.admitted(), 1);
+  door.refuse_for_memory(false);
+  EXPECT_TRUE(admit(4).ok());
+  door.refuse_for_memory(true);
+  door.start_draining();
+  EXPECT_EQ(admit(4).reason(), "draining");
+}
+
 TEST_F(FrontDoorTest, RetryAfterFollowsTheDrainRate) {
   EXPECT_EQ(door.retry_after_seconds(), 1);
   gateway.load().finish_interval_us = 2'000'000;

@@ -15,6 +15,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "admission/front_door.h"
@@ -46,6 +47,15 @@ struct LiveLimits {
   int64_t max_queued_tokens = 0, max_queued_tokens_ceiling = 0;
 };
 
+// What the memory monitor found last.
+struct PressureNow {
+  double level = 0;                    // [0, 1]
+  std::optional<uint64_t> room_bytes;  // nothing: no limit is known
+  int stage = 0;                       // of the governor; 0 is calm
+  std::string source;                  // printable ASCII
+  std::vector<std::pair<std::string, uint64_t>> entered;  // every stage's name, how often it was entered
+};
+
 // Everything outlives the Api.
 struct ApiContext {
   const Tokenizer* tokenizer = nullptr;
@@ -73,6 +83,7 @@ struct ApiContext {
   std::function<LiveLimits()> live_limits;
   std::function<http::Server::Stats()> http_stats;
   std::function<MemoryNow()> memory_now;
+  std::function<PressureNow()> pressure_now;
   std::function<bool()> engine_alive;
   int text_threads = 1;
 };

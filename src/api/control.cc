@@ -42,11 +42,12 @@ void answer_health(bool good, std::string_view status, Reply* reply) {
 
 bool engine_alive(const ApiContext& context) { return !context.engine_alive || context.engine_alive(); }
 
-// Ready means that work could be taken in this state of the server. A full queue passes by itself and is no reason to
+// Ready means that work could be taken in this state of the server and its machine. A full queue passes by itself and is no reason to
 // be restarted or taken out of rotation, so it does not count; refusals have their own status and metric.
 void answer_ready(const ApiContext& context, Reply* reply) {
   if (context.door->draining()) return answer_health(false, "draining", reply);
   if (!context.door->ready()) return answer_health(false, "loading", reply);
+  if (context.door->refusing_for_memory()) return answer_health(false, refusal_name(Refusal::kMemoryPressure), reply);
   const bool alive = engine_alive(context);
   answer_health(alive, alive ? "ready" : "stuck", reply);
 }

@@ -58,6 +58,28 @@ TEST(Control, BadBodiesAreCountedOnceEach) {
   EXPECT_EQ(world.engine.submits, 0u);
 }
 
+TEST(Control, ShortOfMemoryIsNotReadyButAlive) {
+  World world;
+  const auto running = world.post("/v1/completions", R"({"prompt":"a","max_tokens":2})");
+  world.run_until([&] { return world.door.admitted() == 1; });
+  world.door.refuse_for_memory(true);
+  EXPECT_EQ(world.get("/health/ready")->status, 503);
+  EXPECT_EQ(world.get("/health/ready")->body, R"({"status":"memory_pressure"})");
+  EXPECT_EQ(world.get("/health/live")->status, 200);
+  EXPECT_NE(world.get("/metrics")->body.find("\nweir_ready 0\n"), std::string::npos);
+  const auto refused = world.ask("/v1/completions", R"({"prompt":"a"})");
+  EXPECT_EQ(refused->status, 503);
+  EXPECT_EQ(refused->error().at("code"), "server_is_overloaded");
+  EXPECT_EQ(refused->error().at("reason"), "memory_pressure");
+  EXPECT_EQ(refused->header("Retry-After"), "5");
+  EXPECT_EQ(world.door.refusals(Refusal::kMemoryPressure), 1u);
+  world.finish(running);
+  EXPECT_EQ(running->status, 200) << "what was admitted is left alone";
+  world.door.refuse_for_memory(false);
+  EXPECT_EQ(world.get("/health/ready")->status, 200);
+  EXPECT_EQ(world.ask("/v1/completions", R"({"prompt":"a","max_tokens":2})")->status, 200);
+}
+
 TEST(Control, TokenizeAndBack) {
   World world;
   const auto got = world.ask("/tokenize", R"({"prompt":"h\u00e4<eos>"})");
@@ -96,7 +118,8 @@ TEST(Metrics, EveryFamilyIsThereFromTheStartAndWellFormed) {
         "weir_http_connections", "weir_http_accepted_total", "weir_http_requests_total", "weir_http_bad_requests_total",
         "weir_http_client_gone_total", "weir_http_slow_readers_total", "weir_http_bytes_in_total",
         "weir_http_bytes_out_total", "weir_memory_rss_bytes", "weir_memory_peak_bytes", "weir_memory_plan_bytes",
-        "weir_memory_limit_bytes", "weir_queue_seconds", "weir_time_to_first_token_seconds",
+        "weir_memory_limit_bytes", "weir_memory_pressure", "weir_memory_room_bytes", "weir_memory_stage",
+        "weir_memory_stage_entered_total", "weir_memory_source_info", "weir_queue_seconds", "weir_time_to_first_token_seconds",
         "weir_time_per_output_token_seconds", "weir_request_seconds", "vllm:num_requests_running",
         "vllm:num_requests_waiting", "vllm:kv_cache_usage_perc"}) {
     EXPECT_EQ(families.count(name), 1u) << name;
@@ -106,7 +129,11 @@ TEST(Metrics, EveryFamilyIsThereFromTheStartAndWellFormed) {
     EXPECT_NE(got->body.find(line), std::string::npos) << line;
   }
   EXPECT_NE(got->body.find("vllm:num_requests_running{model_name=\"tiny\"} 0\n"), std::string::npos);
-  EXPECT_NE(got->body.find("weir_http_accepted_total 7\n"), std::string::npos);
+  for (const char* line : {"weir_http_accepted_total 7\n", "weir_memory_pressure 0.75\n", "weir_memory_room_bytes 9\n",
+                           "weir_memory_stage 1\n", "weir_memory_stage_entered_total{stage=\"stop_growing\"} 2\n",
+                           "weir_memory_source_info{source=\"a \\\"b\\\"\"} 1\n"}) {
+    EXPECT_NE(got->body.find(line), std::string::npos) << line;
+  }
 }
 
 }  // namespace

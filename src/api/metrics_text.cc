@@ -110,7 +110,7 @@ void write_engine(const LoadGauges& load, PromText* out) {
 
 void write_door(const FrontDoor& door, PromText* out) {
   out->gauge("weir_places_held", "Places given out by the front door, waiting and running.", door.admitted());
-  out->gauge("weir_ready", "1 when new work could be taken, whether the queue is full or not.", door.ready() ? 1 : 0);
+  out->gauge("weir_ready", "1 when new work could be taken, whether the queue is full or not.", door.ready() && !door.refusing_for_memory() ? 1 : 0);
   out->family("weir_refusals_total", "counter", "Requests refused, by reason.");
   for (size_t i = 0; i < static_cast<size_t>(Refusal::kCount); ++i) {
     const auto refusal = static_cast<Refusal>(i);
@@ -137,6 +137,20 @@ void write_memory(const MemoryNow& memory, PromText* out) {
   out->gauge("weir_memory_plan_bytes", "What the plan promises not to exceed.", static_cast<double>(memory.plan_bytes));
   out->gauge("weir_memory_limit_bytes", "What the machine, its cgroups and --memory-limit allow.",
              static_cast<double>(memory.limit_bytes));
+}
+
+void write_pressure(const PressureNow& pressure, PromText* out) {
+  out->gauge("weir_memory_pressure", "How near memory is to running out: 0.5 with one reserve of room, 1 with none.",
+             pressure.level);
+  out->family("weir_memory_room_bytes", "gauge", "Room under the tightest limit; absent where no limit is known.");
+  if (pressure.room_bytes) out->sample(*pressure.room_bytes);
+  out->gauge("weir_memory_stage", "Stage of the memory governor, 0 (calm) to 5 (cancel_newest).", pressure.stage);
+  out->family("weir_memory_stage_entered_total", "counter", "How often each stage was entered, upwards or downwards.");
+  for (const auto& [stage, count] : pressure.entered) out->labelled("stage", stage, count);
+  out->family("weir_memory_source_info", "gauge", "1 with what decides the pressure as its label.");
+  std::string labels = "{source=";
+  append_json_string(pressure.source, &labels);
+  out->sample(uint64_t{1}, labels.append("}"));
 }
 
 void write_own(const ApiMetrics& metrics, PromText* out) {
@@ -176,6 +190,7 @@ std::string metrics_text(const ApiContext& context, const ApiMetrics& metrics) {
   write_door(*context.door, &out);
   if (context.http_stats) write_http(context.http_stats(), &out);
   if (context.memory_now) write_memory(context.memory_now(), &out);
+  if (context.pressure_now) write_pressure(context.pressure_now(), &out);
   write_own(metrics, &out);
   write_aliases(context, &out);
   return out.take();

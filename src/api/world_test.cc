@@ -85,6 +85,11 @@ World::World(WorldOptions options)
                      .plan_text = [] { return std::string("total 1 B\n"); },
                      .http_stats = [] { return http::Server::Stats{.accepted = 7, .slow_readers = 3}; },
                      .memory_now = [] { return MemoryNow{1, 2, 4, 3}; },
+                     .pressure_now =
+                         [] {
+                           return PressureNow{.level = 0.75, .room_bytes = 9, .stage = 1, .source = "a \"b\"",
+                                              .entered = {{"calm", 0}, {"stop_growing", 2}}};
+                         },
                      .engine_alive = [this] { return engine_alive.load(); },
                      .text_threads = 1};
   api = std::make_unique<Api>(std::move(context));

@@ -114,6 +114,12 @@ TEST_F(ConfigTest, EveryFlagReachesItsMember) {
                                          "32",
                                          "--memory-limit",
                                          "2GiB",
+                                         "--memory-governor",
+                                         "observe",
+                                         "--memory-reserve",
+                                         "128MiB",
+                                         "--memory-poll",
+                                         "1s",
                                          "--device",
                                          "cpu",
                                          "--threads",
@@ -151,6 +157,9 @@ TEST_F(ConfigTest, EveryFlagReachesItsMember) {
   expected.cache_max_entry_count = "8GiB";
   expected.cache_block_seq_len = 32;
   expected.memory_limit = uint64_t{2} << 30;
+  expected.memory_governor = "observe";
+  expected.memory_reserve = uint64_t{128} << 20;
+  expected.memory_poll_ms = 1000;
   expected.threads = 3;
   expected.pin_threads = false;
   expected.server_name = "::1";
@@ -161,6 +170,18 @@ TEST_F(ConfigTest, EveryFlagReachesItsMember) {
   expected.drain_timeout_ms = 120'000;
   expected.log_level = LogLevel::kDebug;
   EXPECT_TRUE(*parsed == expected);
+}
+
+TEST_F(ConfigTest, MemoryFlagsRefuseWhatTheyCannotMean) {
+  EXPECT_THAT(error({"--memory-governor", "maybe"}), HasSubstr("choose on, off, observe"));
+  EXPECT_THAT(error({"--memory-reserve", "1"}), HasSubstr("out of range"));
+  EXPECT_THAT(error({"--memory-reserve", "-1GiB"}), HasSubstr("--memory-reserve"));
+  EXPECT_THAT(error({"--memory-poll", "9ms"}), HasSubstr("choose 10ms to 60s"));
+  EXPECT_THAT(error({"--memory-poll", "2m"}), HasSubstr("choose 10ms to 60s"));
+  const Result<Settings> settings = parse({}, {{"WEIR_SYSTEM_ROOT", "/elsewhere"}});
+  ASSERT_TRUE(settings.ok()) << settings.status().message();
+  EXPECT_EQ(settings->system_root, "/elsewhere");
+  EXPECT_THAT(warnings_, Contains(HasSubstr("for tests alone")));
 }
 
 TEST_F(ConfigTest, FileMayUseTheServeTableAndUnderscores) {

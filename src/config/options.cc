@@ -150,6 +150,23 @@ Status set_admin_key(const Values& values, Settings* settings, Warnings*) {
   return ok_status();
 }
 
+Status set_memory_poll(const Values& values, Settings* settings, Warnings*) {
+  WEIR_ASSIGN_OR_RETURN(const int64_t ms, parse_duration_ms(values.back()));
+  if (ms < 10 || ms > 60'000) {
+    return invalid_argument("'" + values.back() + "' is out of range; choose 10ms to 60s");
+  }
+  settings->memory_poll_ms = ms;
+  return ok_status();
+}
+
+Status set_system_root(const Values& values, Settings* settings, Warnings* warnings) {
+  settings->system_root = values.back();
+  if (values.back() != "/") {
+    warnings->push_back("memory limits and pressure are read under " + values.back() + ", which is for tests alone");
+  }
+  return ok_status();
+}
+
 Status set_log_level(const Values& values, Settings* settings, Warnings*) {
   WEIR_ASSIGN_OR_RETURN(settings->log_level, parse_log_level(values.back()));
   return ok_status();
@@ -200,6 +217,11 @@ std::vector<SettingOption> make_options() {
        fraction(&S::overcommit_quantile)},
       {{"memory-limit", "BYTES", kMemory, "for the whole process; 0: what machine and cgroup allow", "0"},
        bytes(&S::memory_limit, 16 * kMiB, uint64_t{1} << 50, true)},
+      {{"memory-governor", "MODE", kMemory, "on, off, or observe: count and log, do nothing", "on"},
+       word(&S::memory_governor, {"on", "off", "observe"})},
+      {{"memory-reserve", "BYTES", kMemory, "room that is to stay free; 0: 4 % of the limit", "0"},
+       bytes(&S::memory_reserve, kMiB, uint64_t{1} << 50, true)},
+      {{"memory-poll", "TIME", kMemory, "how often memory pressure is looked at", "250ms"}, set_memory_poll},
 
       {{"device", "NAME", kCpu, "where the model runs", "cpu"}, word(&S::device, {"cpu"})},
       {{"threads", "N", kCpu, "workers of the forward; 0: every CPU this process may use", "0"},
@@ -220,6 +242,7 @@ std::vector<SettingOption> make_options() {
        duration(&S::drain_timeout_ms)},
       {{"log-level", "LEVEL", kDoor, "debug, info, warning, error or off", "info"}, set_log_level},
 
+      {{"system-root", "DIR", "", "", "/"}, set_system_root},
       {{"tp", "N", "", "", "1"}, only("1", "weir runs a model in one process on one device; leave it out")},
       {{"quant-policy", "N", "", "", "0"}, only("0", "weir does not quantise the KV cache yet; leave it out")},
   };

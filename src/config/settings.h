@@ -38,6 +38,9 @@ struct Settings {
   std::string reservation = "overcommit";     // overcommit: by forecast | guaranteed: prompt + max_tokens held
   double overcommit_quantile = 0.9;           // of past answer lengths, covered by the forecast
   uint64_t memory_limit = 0;                  // bytes; 0: what the machine and its cgroups allow
+  std::string memory_governor = "on";         // on | off | observe: enter and count stages of pressure, do nothing
+  uint64_t memory_reserve = 0;                // bytes of room that are to stay free; 0: from the limit
+  int64_t memory_poll_ms = 250;               // how often the monitor looks
 
   // CPU.
   std::string device = "cpu";
@@ -54,6 +57,9 @@ struct Settings {
   uint64_t max_body_bytes = 8u << 20;
   int64_t drain_timeout_ms = 30'000;
   LogLevel log_level = LogLevel::kInfo;
+
+  // For tests alone (WEIR_SYSTEM_ROOT): where /proc and /sys of the machine are read.
+  std::string system_root = "/";
 
   bool operator==(const Settings&) const = default;
 };

@@ -83,10 +83,12 @@ bool Engine::turn() {
 
 void Engine::apply_controls(Micros now) {
   const Controls& controls = gateway_->controls();
-  if (const int32_t places = controls.running_limit.load(std::memory_order_relaxed)) scheduler_.set_running_limit(places);
-  if (const int32_t tokens = controls.step_tokens_limit.load(std::memory_order_relaxed)) {
-    scheduler_.set_step_tokens_limit(tokens);
-  }
+  const int divisor = controls.halve_work.load(std::memory_order_relaxed) ? 2 : 1;
+  const int32_t places = controls.running_limit.load(std::memory_order_relaxed);
+  const int32_t tokens = controls.step_tokens_limit.load(std::memory_order_relaxed);
+  const SchedulerOptions& built = scheduler_.options();
+  scheduler_.set_running_limit(std::max(1, (places > 0 ? places : built.running_max) / divisor));
+  scheduler_.set_step_tokens_limit((tokens > 0 ? tokens : built.step_tokens_max) / divisor);
   const uint32_t cancels = controls.cancel_newest.load(std::memory_order_relaxed);
   if (cancels != cancels_seen_) scheduler_.cancel_newest(now);
   cancels_seen_ = cancels;

@@ -47,7 +47,9 @@ bool LivePool::apply() {
   if (target < pool_->total_blocks()) {
     answer = shrink_to(target);
   } else if (target > pool_->total_blocks()) {
-    answer = grow_towards(target);
+    const bool held = gateway_->controls().hold_growth.load(std::memory_order_relaxed);
+    if (held && answered_) return false;  // grows back when the machine has memory again
+    answer = held ? PoolAnswer::kNoMemory : grow_towards(target);
   }
   // An order that the squeeze holds back is carried out when that ends; it is accepted all the same.
   if (answer != PoolAnswer::kPending && !answered_) {

@@ -19,6 +19,8 @@ enum class PoolAnswer : uint32_t {
 struct Controls {
   std::atomic<int32_t> running_limit{0};      // places; 0: as built
   std::atomic<int32_t> step_tokens_limit{0};  // tokens of a step; 0: as built
+  std::atomic<bool> halve_work{false};        // half the places and half the tokens of a step, whatever the limits are
+  std::atomic<bool> hold_growth{false};       // the pool takes no more memory
   // The machine is short of memory: the pool shrinks to what lives in it and grows back when this is taken away.
   std::atomic<bool> squeeze{false};
   std::atomic<uint32_t> drop_caches{0};    // orders so far: forget every prefix that nobody holds

@@ -257,7 +257,7 @@ void Scheduler::commit_plan(Micros now, Step* step) {
   scratch_.commit(&step->copies);
   gateway_->load().block_copies.fetch_add(step->copies.size(), std::memory_order_relaxed);
   for (const GivingWay& one : giving_way_) {
-    const bool overcommitted = at(one.slot).stage == Stage::kRunning;
+    const bool overcommitted = at(one.slot).stage == SequenceStage::kRunning;
     at(one.slot).gives_way = false;
     if (overcommitted) gateway_->load().overflows.fetch_add(1, std::memory_order_relaxed);
     if (one.reason == FinishReason::kNone) {
@@ -296,7 +296,7 @@ void Scheduler::start(const Start& start, Micros now) {
   load.recomputed_tokens.fetch_add(static_cast<uint64_t>(std::max(0, sequence.lost_tokens - start.shared_tokens)),
                                    std::memory_order_relaxed);
   sequence.lost_tokens = 0;
-  sequence.stage = Stage::kRunning;
+  sequence.stage = SequenceStage::kRunning;
   sequence.kv_tokens = start.shared_tokens;
   sequence.shared_blocks = start.shared_tokens / pool_->options().block_tokens;
   sequence.published_blocks = sequence.shared_blocks;

@@ -63,7 +63,7 @@ void Scheduler::on_command(Command command, Micros now) {
     case Command::Kind::kSubmit: return submit(command.slot);
     case Command::Kind::kRelease: return release(command.slot);
     case Command::Kind::kCancel:
-      if (sequence.stage == Stage::kWaiting || sequence.stage == Stage::kRunning) {
+      if (sequence.stage == SequenceStage::kWaiting || sequence.stage == SequenceStage::kRunning) {
         finish(command.slot, FinishReason::kCancelled, now);
       }
       return;
@@ -73,8 +73,8 @@ void Scheduler::on_command(Command command, Micros now) {
 void Scheduler::submit(SlotIndex slot) {
   Sequence& sequence = at(slot);
   const Channel& channel = gateway_->channel(slot);
-  WEIR_CHECK(sequence.stage == Stage::kFree);
-  sequence = {.stage = Stage::kWaiting,
+  WEIR_CHECK(sequence.stage == SequenceStage::kFree);
+  sequence = {.stage = SequenceStage::kWaiting,
               .spec = channel.spec,
               .choice_index = channel.choice_index,
               .prompt_tokens = static_cast<int32_t>(channel.spec->prompt.size())};
@@ -85,7 +85,7 @@ void Scheduler::submit(SlotIndex slot) {
 
 void Scheduler::release(SlotIndex slot) {
   Sequence& sequence = at(slot);
-  WEIR_CHECK(sequence.stage == Stage::kEnded);
+  WEIR_CHECK(sequence.stage == SequenceStage::kEnded);
   if (sequence.place >= 0) {
     free_places_.push_back(sequence.place);
     placed_prompt_tokens_ -= sequence.prompt_tokens;
@@ -130,7 +130,7 @@ void Scheduler::preempt(SlotIndex slot) {
   sequence.lost_tokens = sequence.kv_tokens;
   sequence.kv_tokens = sequence.shared_blocks = sequence.published_blocks = 0;
   sequence.planned_tokens = 0;
-  sequence.stage = Stage::kWaiting;
+  sequence.stage = SequenceStage::kWaiting;
   waiting_.push_front(slot);
   waiting_tokens_ += sequence.prompt_tokens;
 }
@@ -140,7 +140,7 @@ void Scheduler::commit(const Step& step, std::span<const StepResult> results, Mi
   for (size_t i = 0; i < results.size(); ++i) {
     const StepSequence& part = step.sequences[i];
     Sequence& sequence = at(part.slot);
-    WEIR_CHECK(sequence.stage == Stage::kRunning && sequence.planned_tokens == part.token_count);
+    WEIR_CHECK(sequence.stage == SequenceStage::kRunning && sequence.planned_tokens == part.token_count);
     sequence.planned_tokens = 0;
     if (!results[i].ok) {
       finish(part.slot, FinishReason::kError, now);
@@ -210,17 +210,17 @@ FinishReason Scheduler::reason_to_end(const Sequence& sequence, int32_t token) c
 void Scheduler::finish(SlotIndex slot, FinishReason reason, Micros now) {
   Sequence& sequence = at(slot);
   Channel& channel = gateway_->channel(slot);
-  if (sequence.stage == Stage::kWaiting) {
+  if (sequence.stage == SequenceStage::kWaiting) {
     waiting_.remove(slot);
     waiting_tokens_ -= sequence.prompt_tokens;
   } else {
-    WEIR_CHECK(sequence.stage == Stage::kRunning);
+    WEIR_CHECK(sequence.stage == SequenceStage::kRunning);
     table(sequence).release();
     running_.erase(std::find(running_.begin(), running_.end(), slot));
   }
   if (reason == FinishReason::kStop || reason == FinishReason::kLength) lengths_.add(sequence.output_tokens);
   channel.prompt_tokens_done = std::min(sequence.kv_tokens, sequence.prompt_tokens);
-  sequence.stage = Stage::kEnded;
+  sequence.stage = SequenceStage::kEnded;
   sequence.spec = nullptr;
   note_finish(now);
   gateway_->finish(slot, reason);
@@ -263,14 +263,14 @@ void Scheduler::check_invariants() const {
   int waiting = 0, running = 0, placed = 0;
   int64_t waiting_tokens = 0;
   for (const Sequence& sequence : sequences_) {
-    waiting += sequence.stage == Stage::kWaiting;
-    waiting_tokens += sequence.stage == Stage::kWaiting ? sequence.prompt_tokens : 0;
-    running += sequence.stage == Stage::kRunning;
+    waiting += sequence.stage == SequenceStage::kWaiting;
+    waiting_tokens += sequence.stage == SequenceStage::kWaiting ? sequence.prompt_tokens : 0;
+    running += sequence.stage == SequenceStage::kRunning;
     placed += sequence.place >= 0;
     if (sequence.place < 0) continue;
     const BlockTable& held = tables_[static_cast<size_t>(sequence.place)];
-    WEIR_CHECK(sequence.stage == Stage::kRunning || held.blocks().empty());
-    WEIR_CHECK(sequence.kv_tokens <= held.capacity_tokens() || sequence.stage == Stage::kEnded);
+    WEIR_CHECK(sequence.stage == SequenceStage::kRunning || held.blocks().empty());
+    WEIR_CHECK(sequence.kv_tokens <= held.capacity_tokens() || sequence.stage == SequenceStage::kEnded);
   }
   WEIR_CHECK(waiting == waiting_.count() && waiting_tokens == waiting_tokens_);
   WEIR_CHECK(running == running_count());

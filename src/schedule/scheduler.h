@@ -74,6 +74,7 @@ class Scheduler {
   // Ends the newest running sequence with kMemoryPressure. RETURNS: false when none runs.
   bool cancel_newest(Micros now);
 
+  const SchedulerOptions& options() const { return options_; }
   int running_count() const { return static_cast<int>(running_.size()); }
   int waiting_count() const { return waiting_.count(); }
   // Writes the gauges that admission and /metrics read.

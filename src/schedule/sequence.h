@@ -7,10 +7,10 @@
 
 namespace weir {
 
-enum class Stage : uint8_t { kFree, kWaiting, kRunning, kEnded };
+enum class SequenceStage : uint8_t { kFree, kWaiting, kRunning, kEnded };
 
 struct Sequence {
-  Stage stage = Stage::kFree;
+  SequenceStage stage = SequenceStage::kFree;
   const RequestSpec* spec = nullptr;
   int32_t choice_index = 0;
   int32_t place = -1;            // kept while preempted and after the end, until release

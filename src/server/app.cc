@@ -15,9 +15,11 @@
 #include "engine/engine.h"
 #include "engine/model_executor.h"
 #include "memory/monitor/host_facts.h"
+#include "memory/monitor/monitor_thread.h"
 #include "model/transformer.h"
 #include "server/blueprint.h"
 #include "server/live_limits.h"
+#include "server/memory_actions.h"
 #include "text/chat_template.h"
 
 namespace weir {
@@ -54,6 +56,28 @@ void settle_allocator() {
   mallopt(M_TRIM_THRESHOLD, 1024 * 1024);
 }
 
+// What the governor asks of the engine, as words left in Controls. The squeeze begins with dropping caches and ends
+// with the last stage.
+EngineRelief engine_relief(Gateway* gateway) {
+  Controls& controls = gateway->controls();
+  const auto tell = [gateway, &controls](auto change) {
+    return [gateway, &controls, change](auto... on) {
+      change(controls, on...);
+      gateway->poke();
+    };
+  };
+  return {.stop_growing = tell([](Controls& c, bool on) {
+            c.hold_growth.store(on, std::memory_order_relaxed);
+            if (!on) c.squeeze.store(false, std::memory_order_relaxed);
+          }),
+          .drop_caches = tell([](Controls& c) {
+            c.drop_caches.fetch_add(1, std::memory_order_relaxed);
+            c.squeeze.store(true, std::memory_order_relaxed);
+          }),
+          .shrink_work = tell([](Controls& c, bool on) { c.halve_work.store(on, std::memory_order_relaxed); }),
+          .cancel_newest = tell([](Controls& c) { c.cancel_newest.fetch_add(1, std::memory_order_relaxed); })};
+}
+
 }  // namespace
 
 Result<MemoryPlan> plan_for(const Settings& settings) {
@@ -78,12 +102,16 @@ struct App::Impl {
   std::unique_ptr<LiveLimitsControl> limits;
   std::unique_ptr<Api> api;
   std::unique_ptr<http::Server> server;
+  std::unique_ptr<MemoryActions> relief;
+  std::unique_ptr<MonitorThread> monitor;
   bool stopped = false;
 
   Status load_text(ApiContext* context);
   Status load_model(const Progress& progress);
   void build_engine();
   Status build_door(ApiContext context);
+  Status build_monitor();
+  PressureNow pressure_now() const;
   bool wait_until_idle(int64_t timeout_ms) const;
   Status stop(int64_t drain_ms);
 };
@@ -167,6 +195,7 @@ Status App::Impl::build_door(ApiContext context) {
     return MemoryNow{.rss_bytes = facts.rss_bytes.value_or(0), .peak_bytes = facts.rss_peak_bytes.value_or(0),
                      .limit_bytes = blueprint.plan.limit_bytes, .plan_bytes = limits->plan().total_bytes};
   };
+  context.pressure_now = [this] { return pressure_now(); };
   api = std::make_unique<Api>(std::move(context));
   WEIR_ASSIGN_OR_RETURN(server, http::Server::create(blueprint.http_options(),
                                                      [this](http::Request&& request, std::shared_ptr<http::Exchange> exchange) {
@@ -174,6 +203,31 @@ Status App::Impl::build_door(ApiContext context) {
                                                      }));
   gateway->set_io_waker([this](int io) { server->post(io, [this, io] { api->drain(io); }); });
   return ok_status();
+}
+
+Status App::Impl::build_monitor() {
+  const Settings& settings = blueprint.settings;
+  WEIR_ASSIGN_OR_RETURN(const GovernorMode mode, parse_governor_mode(settings.memory_governor));
+  relief = std::make_unique<MemoryActions>(door.get(), settings.model, engine_relief(gateway.get()));
+  MonitorOptions options;
+  options.root = settings.system_root;
+  options.poll_us = settings.memory_poll_ms * 1000;
+  options.reserve_bytes = blueprint.reserve_bytes;
+  options.plan_bytes = blueprint.plan.total_bytes;
+  options.mode = mode;
+  monitor = std::make_unique<MonitorThread>(std::move(options), &clock, relief.get());
+  return ok_status();
+}
+
+PressureNow App::Impl::pressure_now() const {
+  const MonitorStatus status = monitor->status();
+  PressureNow now{.level = status.reading.level(),
+                  .room_bytes = status.reading.room_bytes,
+                  .stage = static_cast<int>(status.stage),
+                  .source = status.reading.source,
+                  .entered = {}};
+  for (size_t i = 0; i < kStages; ++i) now.entered.emplace_back(stage_name(static_cast<Stage>(i)), status.entered[i]);
+  return now;
 }
 
 Result<std::unique_ptr<App>> App::create(const Settings& settings, const Progress& progress) {
@@ -185,6 +239,7 @@ Result<std::unique_ptr<App>> App::create(const Settings& settings, const Progres
   WEIR_RETURN_IF_ERROR(impl->load_text(&context));
   WEIR_RETURN_IF_ERROR(impl->load_model(progress));
   impl->build_engine();
+  WEIR_RETURN_IF_ERROR(impl->build_monitor());
   WEIR_RETURN_IF_ERROR(impl->build_door(std::move(context)));
   malloc_trim(0);  // what parsing the tokeniser and the headers took
   log_info("server", fmt::format("{}: {}", impl->name, impl->blueprint.backend->description()));
@@ -198,6 +253,8 @@ App::~App() { (void)impl_->stop(0); }
 void App::start() {
   impl_->engine->start();
   impl_->server->start();
+  impl_->monitor->turn();  // so that the first answer of /health/ready and /metrics already knows
+  impl_->monitor->start();
   impl_->door->set_ready();
 }
 
@@ -229,6 +286,7 @@ Status App::Impl::stop(int64_t drain_ms) {
   server->stop_accepting();
   const bool finished = wait_until_idle(drain_ms);
   limits->stop();
+  monitor->stop();
   engine->stop();
   if (!finished) wait_until_idle(kFlushMs);
   api->stop_text_pool();

@@ -7,8 +7,10 @@
 #include <random>
 
 #include "base/log.h"
+#include "base/units.h"
 #include "checkpoint/safetensors.h"
 #include "memory/monitor/host_facts.h"
+#include "memory/monitor/pressure.h"
 #include "server/plan_lines.h"
 #include "tensor/parse_dtype.h"
 
@@ -87,15 +89,33 @@ Status choose_sizes(Blueprint* b) {
   return ok_status();
 }
 
-// What the machine can give now: its limit, and no more than is available beside what this process already has.
-Result<MemoryLimit> memory_limit(const Settings& settings) {
-  const HostFacts facts = read_host_facts();
+struct Allowance {
+  MemoryLimit limit;
+  uint64_t reserve_bytes = 0;
+};
+
+// What the machine can give now: its limit, no more than is available beside what this process already has, and less
+// the room that the governor keeps free, so that a plan used to its last byte is no pressure. --memory-limit lowers it.
+Result<Allowance> allowance(const Settings& settings) {
+  const HostFacts facts = read_host_facts(settings.system_root);
   const auto flag = settings.memory_limit > 0 ? std::optional<uint64_t>(settings.memory_limit) : std::nullopt;
-  WEIR_ASSIGN_OR_RETURN(MemoryLimit limit, effective_limit(facts, flag));
-  if (facts.mem_available_bytes && facts.rss_bytes && *facts.mem_available_bytes + *facts.rss_bytes < limit.bytes) {
-    limit = {*facts.mem_available_bytes + *facts.rss_bytes, "memory available now"};
+  WEIR_ASSIGN_OR_RETURN(const MemoryLimit given, effective_limit(facts, flag));
+  MemoryLimit machine = effective_limit(facts, {}).ok() ? *effective_limit(facts, {}) : given;
+  Allowance out{.limit = given, .reserve_bytes = settings.memory_reserve};
+  if (out.reserve_bytes == 0) out.reserve_bytes = default_reserve_bytes(machine.bytes);
+  if (facts.mem_available_bytes && facts.rss_bytes && *facts.mem_available_bytes + *facts.rss_bytes < machine.bytes) {
+    machine = {*facts.mem_available_bytes + *facts.rss_bytes, "memory available now"};
   }
-  return limit;
+  if (settings.memory_governor != "off") {
+    if (out.reserve_bytes >= machine.bytes) {
+      return failed_precondition(fmt::format("--memory-reserve {} leaves nothing of {} ({}); lower it",
+                                             format_bytes(out.reserve_bytes), format_bytes(machine.bytes), machine.source));
+    }
+    machine.bytes -= out.reserve_bytes;
+    machine.source += fmt::format(" less a reserve of {}", format_bytes(out.reserve_bytes));
+  }
+  if (machine.bytes < given.bytes) out.limit = machine;
+  return out;
 }
 
 int64_t useful_blocks(const Blueprint& b, const ModelOptions& options) {
@@ -168,7 +188,9 @@ Result<Blueprint> draw_blueprint(const Settings& settings) {
   WEIR_RETURN_IF_ERROR(choose_formats(settings, stored_dtype(settings.model, b.spec), &b.model));
   WEIR_RETURN_IF_ERROR(choose_sizes(&b));
   WEIR_ASSIGN_OR_RETURN(const CacheShare cache, parse_cache_share(settings.cache_max_entry_count));
-  WEIR_ASSIGN_OR_RETURN(b.limit, memory_limit(settings));
+  WEIR_ASSIGN_OR_RETURN(const Allowance allowed, allowance(settings));
+  b.reserve_bytes = allowed.reserve_bytes;
+  b.limit = allowed.limit;
   WEIR_RETURN_IF_ERROR(choose_plan(&b, cache, b.limit));
   return b;
 }

@@ -34,6 +34,7 @@ struct Blueprint {
   int64_t queued_tokens_max = 0;
   size_t token_bytes_max = 0;     // text bytes of the longest token
   MemoryPlan plan;
+  uint64_t reserve_bytes = 0;     // room that is to stay free beside the plan; the governor's measure
 
   SchedulerOptions scheduler_options() const;
   BlockPoolOptions pool_options() const;

@@ -1,7 +1,5 @@
 #include "memory/monitor/host_facts.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 
 #include "memory/monitor/cgroup.h"
@@ -10,32 +8,10 @@
 namespace weir {
 namespace {
 
-// Version 1 writes "no limit" as 2^63 rounded down to a page; no machine comes near 2^60.
-constexpr uint64_t kUnlimited = uint64_t{1} << 60;
-
-std::string ascii(std::string text) {
-  std::replace_if(
-      text.begin(), text.end(), [](char c) { return c < 0x20 || c > 0x7e; }, '?');
-  return text;
-}
-
 std::optional<uint64_t> positive(std::optional<uint64_t> number) { return number == 0u ? std::nullopt : number; }
 
-std::optional<uint64_t> as_limit(std::string_view text) {
-  const std::optional<uint64_t> bytes = positive(parse_whole(trim(text)));
-  return bytes && *bytes < kUnlimited ? bytes : std::nullopt;
-}
-
 void add_limit(const std::string& file, std::optional<uint64_t> bytes, HostFacts* facts) {
-  if (bytes) facts->cgroup_limits.push_back({ascii(file), *bytes});
-}
-
-std::optional<uint64_t> hierarchical_limit(std::string_view memory_stat) {
-  for (const std::string_view line : lines_of(memory_stat)) {
-    const std::vector<std::string_view> words = words_of(line);
-    if (words.size() == 2 && words[0] == "hierarchical_memory_limit") return as_limit(words[1]);
-  }
-  return {};
+  if (bytes) facts->cgroup_limits.push_back({printable_ascii(file), *bytes});
 }
 
 void read_memory_limits(const std::string& root, HostFacts* facts) {
@@ -43,11 +19,12 @@ void read_memory_limits(const std::string& root, HostFacts* facts) {
     for (const char* name : {"memory.max", "memory.high", "memory.limit_in_bytes"}) {
       if (dir.v2 == std::string_view(name).ends_with("in_bytes")) continue;
       const std::string file = dir.path + "/" + name;
-      add_limit(file, as_limit(read_proc_file(root + file).value_or("")), facts);
+      add_limit(file, as_limit(parse_whole(trim(read_proc_file(root + file).value_or("")))), facts);
     }
     if (dir.v2) continue;
     const std::string stat = dir.path + "/memory.stat";
-    add_limit(stat, hierarchical_limit(read_proc_file(root + stat).value_or("")), facts);
+    add_limit(stat, as_limit(stat_line(read_proc_file(root + stat).value_or(""), "hierarchical_memory_limit")),
+              facts);
   }
 }
 
@@ -83,7 +60,15 @@ void read_cpus(const std::string& root, std::string_view status, HostFacts* fact
 }  // namespace
 
 HostFacts read_host_facts(const std::string& root_dir) {
-  const std::string root = root_dir.ends_with('/') ? root_dir.substr(0, root_dir.size() - 1) : root_dir;
+  const std::string root = without_slash(root_dir);
+  HostFacts facts = read_memory_facts(root);
+  read_memory_limits(root, &facts);
+  read_cpus(root, read_proc_file(root + "/proc/self/status").value_or(""), &facts);
+  return facts;
+}
+
+HostFacts read_memory_facts(const std::string& root_dir) {
+  const std::string root = without_slash(root_dir);
   HostFacts facts;
   const std::string meminfo = read_proc_file(root + "/proc/meminfo").value_or("");
   facts.mem_total_bytes = positive(kib_line(meminfo, "MemTotal"));
@@ -93,8 +78,6 @@ HostFacts read_host_facts(const std::string& root_dir) {
   facts.rss_peak_bytes = positive(kib_line(status, "VmHWM"));
   facts.rss_file_bytes = kib_line(status, "RssFile");
   facts.rss_anon_bytes = kib_line(status, "RssAnon");
-  read_memory_limits(root, &facts);
-  read_cpus(root, status, &facts);
   return facts;
 }
 

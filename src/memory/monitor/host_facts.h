@@ -37,6 +37,9 @@ struct HostFacts {
 // root: "/" on a real machine; tests give a directory with its own proc/ and sys/.
 HostFacts read_host_facts(const std::string& root = "/");
 
+// The same without cgroups and CPUs, which stay empty: two files, cheap enough for every turn of the monitor.
+HostFacts read_memory_facts(const std::string& root = "/");
+
 // What the process would use if every page of a mapped file were dropped. The plan counts mapped weights in a line
 // of their own, so adding this (and never rss_bytes) counts the page cache once.
 // RETURNS: nothing when either number is unknown or they contradict each other.

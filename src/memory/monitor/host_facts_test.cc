@@ -7,45 +7,18 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <cstdlib>
 #include <filesystem>
-#include <fstream>
 #include <string>
 
 #include "base/units.h"
+#include "memory/monitor/fake_root.h"
 #include "memory/monitor/proc_text.h"
 
 namespace weir {
 namespace {
 
-using testing::HasSubstr;
-
-// A machine made of files.
-class FakeRoot {
- public:
-  FakeRoot() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "weir-root-XXXXXX").string();
-    path_ = mkdtemp(pattern.data()) != nullptr ? pattern : "";
-  }
-  ~FakeRoot() {
-    std::error_code ignored;
-    if (!path_.empty()) std::filesystem::remove_all(path_, ignored);
-  }
-  FakeRoot(const FakeRoot&) = delete;
-  FakeRoot& operator=(const FakeRoot&) = delete;
-
-  FakeRoot& file(const std::string& name, const std::string& text) {
-    const std::filesystem::path at = path_ + name;
-    std::filesystem::create_directories(at.parent_path());
-    std::ofstream(at, std::ios::binary) << text;
-    return *this;
-  }
-  const std::string& path() const { return path_; }
-  HostFacts read() const { return read_host_facts(path_); }
-
- private:
-  std::string path_;
-};
+using testing::FakeRoot;
+using ::testing::HasSubstr;
 
 constexpr const char* kMeminfo = "MemTotal:       16777216 kB\nMemFree:  1 kB\nMemAvailable:    8388608 kB\n";
 constexpr const char* kV2Mount =
@@ -222,7 +195,9 @@ TEST(HostFacts, page_cache_counted_once) {
   EXPECT_EQ(sum, 'w' * kBytes / 4096);
   EXPECT_GE(*after.rss_bytes, *before.rss_bytes + kBytes * 9 / 10);
   EXPECT_GE(*after.rss_file_bytes, *before.rss_file_bytes + kBytes * 9 / 10);
+#if !defined(__SANITIZE_THREAD__)  // which keeps a shadow of each page that was read, in memory of no file
   EXPECT_LT(*rss_without_files(after), *rss_without_files(before) + kMiB);
+#endif
 }
 
 }  // namespace

@@ -74,6 +74,31 @@ std::optional<uint64_t> kib_line(std::string_view text, std::string_view key) {
   return {};
 }
 
+std::optional<uint64_t> stat_line(std::string_view text, std::string_view key) {
+  while (!text.empty()) {
+    const std::string_view line = text.substr(0, text.find('\n'));
+    text.remove_prefix(std::min(line.size() + 1, text.size()));
+    if (line.starts_with(key) && line.substr(key.size(), 1) == " ")
+      return parse_whole(trim(line.substr(key.size())));
+  }
+  return {};
+}
+
+std::optional<uint64_t> as_limit(std::optional<uint64_t> bytes) {
+  return bytes && *bytes > 0 && *bytes < (uint64_t{1} << 60) ? bytes : std::nullopt;
+}
+
+std::string printable_ascii(std::string text) {
+  std::replace_if(
+      text.begin(), text.end(), [](char c) { return c < 0x20 || c > 0x7e; }, '?');
+  return text;
+}
+
+std::string without_slash(std::string root) {
+  if (root.ends_with('/')) root.pop_back();
+  return root;
+}
+
 std::optional<int> count_cpu_list(std::string_view list) {
   uint64_t total = 0;
   for (const std::string_view part : split(trim(list), ",")) {
