@@ -50,6 +50,15 @@ Setter boolean(bool Settings::*member) {
   };
 }
 
+// A flag without a value, which the environment and a file may still switch off.
+Setter switched_on(bool Settings::*member) {
+  return [member](const Values& values, Settings* settings, Warnings* warnings) -> Status {
+    if (!values.empty()) return boolean(member)(values, settings, warnings);
+    settings->*member = true;
+    return ok_status();
+  };
+}
+
 Setter duration(int64_t Settings::*member) {
   return [member](const Values& values, Settings* settings, Warnings*) -> Status {
     WEIR_ASSIGN_OR_RETURN(settings->*member, parse_duration_ms(values.back()));
@@ -174,6 +183,8 @@ std::vector<SettingOption> make_options() {
       {{"cache-block-seq-len", "TOKENS", kMemory, "tokens of a KV block, a power of two", "64"}, set_block},
       {{"memory-limit", "BYTES", kMemory, "for the whole process; 0: what machine and cgroup allow", "0"},
        bytes(&S::memory_limit, 16 * kMiB, uint64_t{1} << 50, true)},
+      {{"mlock", "", kMemory, "lock the planned memory, so that it is never swapped", ""},
+       switched_on(&S::mlock)},
 
       {{"device", "NAME", kCpu, "where the model runs", "cpu"}, word(&S::device, {"cpu"})},
       {{"threads", "N", kCpu, "workers of the forward; 0: every CPU this process may use", "0"},

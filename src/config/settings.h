@@ -35,6 +35,7 @@ struct Settings {
   std::string cache_max_entry_count = "0.8";  // ratio in (0,1] of what remains | blocks | bytes such as 8GiB
   int cache_block_seq_len = 64;               // tokens of a KV block
   uint64_t memory_limit = 0;                  // bytes; 0: what the machine and its cgroups allow
+  bool mlock = false;                         // lock arena, weights, workspace and KV cache in memory
 
   // CPU.
   std::string device = "cpu";

@@ -157,7 +157,8 @@ Result<Blueprint> draw_blueprint(const Settings& settings) {
                                     b.tokenizer->vocab_size(), b.spec.vocab));
   }
   WEIR_ASSIGN_OR_RETURN(
-      b.backend, make_backend(settings.device, {.threads = settings.threads, .isa = "", .pin = settings.pin_threads}));
+      b.backend, make_backend(settings.device, {.threads = settings.threads, .isa = "", .pin = settings.pin_threads,
+                                    .lock_memory = settings.mlock}));
   WEIR_RETURN_IF_ERROR(choose_formats(settings, stored_dtype(settings.model, b.spec), &b.model));
   WEIR_RETURN_IF_ERROR(choose_sizes(&b));
   WEIR_ASSIGN_OR_RETURN(const CacheShare cache, parse_cache_share(settings.cache_max_entry_count));

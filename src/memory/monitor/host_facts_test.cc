@@ -13,6 +13,7 @@
 #include <string>
 
 #include "base/units.h"
+#include "memory/monitor/huge_pages.h"
 #include "memory/monitor/proc_text.h"
 
 namespace weir {
@@ -220,6 +221,17 @@ TEST(HostFacts, page_cache_counted_once) {
   EXPECT_GE(*after.rss_bytes, *before.rss_bytes + kBytes * 9 / 10);
   EXPECT_GE(*after.rss_file_bytes, *before.rss_file_bytes + kBytes * 9 / 10);
   EXPECT_LT(*rss_without_files(after), *rss_without_files(before) + kMiB);
+}
+
+TEST(HugePages, ReadFromTheKernelsSumOrUnknown) {
+  FakeRoot root;
+  EXPECT_FALSE(read_huge_page_bytes(root.path()));
+  root.file("/proc/self/smaps_rollup", "00400000-7ffd [rollup]\nRss:  9000 kB\nAnonHugePages:      6144 kB\n");
+  EXPECT_EQ(read_huge_page_bytes(root.path()), 6 * kMiB);
+  root.file("/proc/self/smaps_rollup", "AnonHugePages:      lots kB\n");
+  EXPECT_FALSE(read_huge_page_bytes(root.path()));
+  root.file("/proc/self/smaps_rollup", "");
+  EXPECT_FALSE(read_huge_page_bytes(root.path()));
 }
 
 }  // namespace
