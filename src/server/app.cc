@@ -194,7 +194,7 @@ Status App::Impl::build_door(ApiContext context) {
                      .huge_page_bytes = huge_page_bytes};
   };
   api = std::make_unique<Api>(std::move(context));
-  WEIR_ASSIGN_OR_RETURN(server, http::Server::create(blueprint.http_options(),
+  WEIR_ASSIGN_OR_RETURN(server, http::Server::create(http_options(blueprint.settings),
                                                      [this](http::Request&& request, std::shared_ptr<http::Exchange> exchange) {
                                                        api->handle(std::move(request), std::move(exchange));
                                                      }));

@@ -34,8 +34,9 @@ struct Blueprint {
 
   SchedulerOptions scheduler_options() const;
   BlockPoolOptions pool_options() const;
-  http::Options http_options() const;
 };
+
+http::Options http_options(const Settings& settings);
 
 // ERRORS: those of loading the spec and the tokeniser; kInvalidArgument for settings that contradict the model;
 // kFailedPrecondition when the plan does not fit, with the nearest settings that do.
