@@ -126,6 +126,13 @@ TEST(Traps, grow_by_copy) {
   for (uint64_t i = 0; i < 16 * kMiB; i += 4096) ASSERT_EQ(begin[i], static_cast<char>(i / 4096 + 1)) << i;
 }
 
+// Sanitizers turn mlock into nothing.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr bool kMayLock = false;
+#else
+constexpr bool kMayLock = true;
+#endif
+
 // Bytes that the kernel holds locked for this process.
 uint64_t locked_bytes() {
   std::ifstream status("/proc/self/status");
@@ -136,6 +143,7 @@ uint64_t locked_bytes() {
 }
 
 TEST(HostDevice, LockedMemoryIsLockedAndGivenBackWhenItShrinks) {
+  if (!kMayLock) GTEST_SKIP() << "a sanitizer build does not lock";
   rlimit limit{};
   getrlimit(RLIMIT_MEMLOCK, &limit);
   if (geteuid() != 0 && limit.rlim_cur < 4 * kMiB) GTEST_SKIP() << "may not lock 4 MiB here";
@@ -159,6 +167,7 @@ TEST(HostDevice, LockedMemoryIsLockedAndGivenBackWhenItShrinks) {
 
 // In a child that may lock 1 MiB and has no right to more: said with the limit and the way out.
 TEST(HostDeviceDeath, ALockThatIsNotAllowedIsAnError) {
+  if (!kMayLock) GTEST_SKIP() << "a sanitizer build does not lock";
   const auto try_to_lock = [] {
     const rlimit limit{kMiB, kMiB};
     setrlimit(RLIMIT_MEMLOCK, &limit);
