@@ -5,26 +5,12 @@
 // which L2 delivers in a few microseconds.
 #include <algorithm>
 #include <cstdio>
-#include <cstdlib>
 #include <map>
 #include <memory>
-#include <new>
 #include <vector>
 
+#include "base/alloc_guard.h"
 #include "engine/engine.h"
-
-namespace {
-bool g_counting = false;
-size_t g_allocations = 0;
-}  // namespace
-
-[[gnu::noinline]] void* operator new(size_t size) {
-  g_allocations += g_counting;
-  if (void* p = std::malloc(size ? size : 1)) return p;
-  std::abort();
-}
-[[gnu::noinline]] void operator delete(void* p) noexcept { std::free(p); }
-[[gnu::noinline]] void operator delete(void* p, size_t) noexcept { std::free(p); }
 
 namespace weir {
 namespace {
@@ -65,17 +51,17 @@ Measured measure(int sequences, int steps) {
     drain();
   }
   std::vector<double> times;
-  g_allocations = 0;
+  const uint64_t before = sealed_allocations("step");
   for (int i = 0; i < steps; ++i) {
     const Micros begin = clock.now_us();
-    g_counting = true;
+    seal_this_thread("step");
     engine.turn();
-    g_counting = false;
+    unseal_this_thread();
     times.push_back(static_cast<double>(clock.now_us() - begin));
     drain();
   }
   std::nth_element(times.begin(), times.begin() + steps / 2, times.end());
-  return {times[static_cast<size_t>(steps / 2)], static_cast<double>(g_allocations) / steps};
+  return {times[static_cast<size_t>(steps / 2)], static_cast<double>(sealed_allocations("step") - before) / steps};
 }
 
 }  // namespace

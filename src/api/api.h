@@ -31,6 +31,7 @@ class Tokenizer;
 
 struct MemoryNow {
   uint64_t rss_bytes = 0, peak_bytes = 0, limit_bytes = 0, plan_bytes = 0;
+  uint64_t huge_page_bytes = 0;  // as huge pages after start
 };
 
 // What PATCH /admin/limits changes; absent fields stay.

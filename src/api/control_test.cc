@@ -5,6 +5,7 @@
 #include <sstream>
 
 #include "api/world_test.h"
+#include "base/alloc_guard.h"
 
 namespace weir::api {
 namespace {
@@ -118,7 +119,7 @@ TEST(Metrics, EveryFamilyIsThereFromTheStartAndWellFormed) {
         "weir_http_connections", "weir_http_accepted_total", "weir_http_requests_total", "weir_http_bad_requests_total",
         "weir_http_client_gone_total", "weir_http_slow_readers_total", "weir_http_bytes_in_total",
         "weir_http_bytes_out_total", "weir_memory_rss_bytes", "weir_memory_peak_bytes", "weir_memory_plan_bytes",
-        "weir_memory_limit_bytes", "weir_memory_pressure", "weir_memory_room_bytes", "weir_memory_stage",
+        "weir_memory_limit_bytes", "weir_memory_huge_page_bytes", "weir_memory_pressure", "weir_memory_room_bytes", "weir_memory_stage",
         "weir_memory_stage_entered_total", "weir_memory_source_info", "weir_queue_seconds", "weir_time_to_first_token_seconds",
         "weir_time_per_output_token_seconds", "weir_request_seconds", "vllm:num_requests_running",
         "vllm:num_requests_waiting", "vllm:kv_cache_usage_perc"}) {
@@ -134,6 +135,24 @@ TEST(Metrics, EveryFamilyIsThereFromTheStartAndWellFormed) {
                            "weir_memory_source_info{source=\"a \\\"b\\\"\"} 1\n"}) {
     EXPECT_NE(got->body.find(line), std::string::npos) << line;
   }
+}
+
+TEST(Metrics, AllocationsOfSealedThreadsAreShownWhereTheyAreCounted) {
+  World world;
+  if (!alloc_guard_linked()) {
+    EXPECT_EQ(world.get("/metrics")->body.find("weir_sealed_allocations_total"), std::string::npos);
+    return;
+  }
+  set_sealed_allocation_fatal(false);
+  seal_this_thread("metrics test");
+  void* volatile one = ::operator new(1);
+  unseal_this_thread();
+  ::operator delete(one);
+#ifndef NDEBUG
+  set_sealed_allocation_fatal(true);
+#endif
+  const auto got = world.get("/metrics");
+  EXPECT_NE(got->body.find("weir_sealed_allocations_total{thread=\"metrics test\"} 1\n"), std::string::npos);
 }
 
 }  // namespace

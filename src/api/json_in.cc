@@ -9,15 +9,20 @@
 
 #include "api/json_out.h"
 #include "base/check.h"
+#include "base/units.h"
 
 namespace weir::api {
 
 // Counts what the parser and the values hold and throws bad_alloc above the limit, inside JsonBody::parse only.
 class BoundedHeap final : public boost::json::memory_resource {
+ public:
+  explicit BoundedHeap(size_t bytes_max) : bytes_max_(bytes_max) {}
+  size_t bytes_max() const { return bytes_max_; }
+
  private:
   void* do_allocate(size_t bytes, size_t align) override {
     WEIR_CHECK(align <= __STDCPP_DEFAULT_NEW_ALIGNMENT__);  // what JSON is made of
-    if (bytes > kJsonBytesMax - used_) throw std::bad_alloc();
+    if (bytes > bytes_max_ - used_) throw std::bad_alloc();
     void* at = ::operator new(bytes);
     used_ += bytes;
     return at;
@@ -28,6 +33,7 @@ class BoundedHeap final : public boost::json::memory_resource {
   }
   bool do_is_equal(const memory_resource& other) const noexcept override { return this == &other; }
 
+  const size_t bytes_max_;
   size_t used_ = 0;
 };
 
@@ -52,8 +58,8 @@ Status parse_into(std::string_view text, BoundedHeap* heap, std::unique_ptr<boos
     *value = std::make_unique<boost::json::value>(parser.release());
     return ok_status();
   } catch (const std::exception&) {  // bad_alloc of the BoundedHeap, or a string beyond boost's own limit
-    return {Code::kTooLarge, fmt::format("the body's JSON needs more than {} MiB; send less at once",
-                                         kJsonBytesMax >> 20)};
+    return {Code::kTooLarge, fmt::format("the body's JSON needs more than {}; send less at once",
+                                         format_bytes(heap->bytes_max()))};
   }
 }
 
@@ -102,7 +108,7 @@ const boost::json::object& JsonBody::object() const { return value_->get_object(
 
 Result<JsonBody> JsonBody::parse(std::string_view text) {
   JsonBody body;
-  body.heap_ = std::make_unique<BoundedHeap>();
+  body.heap_ = std::make_unique<BoundedHeap>(json_bytes_max(text.size()));
   WEIR_RETURN_IF_ERROR(parse_into(text, body.heap_.get(), &body.value_));
   if (!body.value_->is_object()) return invalid_argument("the body must be a JSON object");
   return body;

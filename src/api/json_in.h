@@ -1,7 +1,7 @@
 // A request body as a JSON object, read under hard limits. Private to this room's .cc files: it pulls in boost::json.
 //
-// Thread: the io thread that read the body; one JsonBody lives there at a time, so kJsonBytesMax times io threads is
-// all the memory that JSON can take. Limits: kJsonDepthMax levels, kJsonBytesMax of heap, the body size of http/.
+// Thread: the io thread that read the body; one JsonBody lives there at a time, so json_bytes_max() of the largest body
+// times io threads is all the memory that JSON can take. Limits: kJsonDepthMax levels, that heap, http/'s body size.
 // Invalid UTF-8, lone surrogates, NaN, trailing bytes are errors; of duplicate keys the last one counts, as in the
 // Python servers that clients were written against.
 #pragma once
@@ -18,12 +18,18 @@ namespace weir::api {
 
 inline constexpr size_t kJsonDepthMax = 32;
 inline constexpr size_t kJsonBytesMax = size_t{64} << 20;
+// The heap that a body of so many bytes may take: 40 bytes a byte is more than a list of one-digit numbers needs with
+// the parser's own stack (16 and twice 16 for two bytes of text), and never more than kJsonBytesMax.
+constexpr size_t json_bytes_max(size_t body_bytes) {
+  constexpr size_t kFloor = size_t{256} << 10;
+  return body_bytes >= (kJsonBytesMax - kFloor) / 40 ? kJsonBytesMax : kFloor + 40 * body_bytes;
+}
 
 class BoundedHeap;
 
 class JsonBody {
  public:
-  // ERRORS: kInvalidArgument (not one JSON object; the message says where), kTooLarge (kJsonBytesMax).
+  // ERRORS: kInvalidArgument (not one JSON object; the message says where), kTooLarge (json_bytes_max).
   static Result<JsonBody> parse(std::string_view text);
   JsonBody(JsonBody&&) noexcept;
   ~JsonBody();

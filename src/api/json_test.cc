@@ -88,6 +88,28 @@ TEST(JsonIn, DepthAndBytesAreBounded) {
   EXPECT_EQ(JsonBody::parse(bomb).status().code(), Code::kTooLarge);
 }
 
+// The plan counts json_bytes_max() of the largest body, so a smaller --max-body-bytes is a smaller line; and what real
+// requests send passes at every size.
+TEST(JsonIn, ASmallBodyMayTakeLessAndTokenListsStillPass) {
+  EXPECT_EQ(json_bytes_max(8u << 20), kJsonBytesMax);
+  EXPECT_EQ(json_bytes_max(~size_t{0}), kJsonBytesMax);
+  EXPECT_LT(json_bytes_max(1u << 20), kJsonBytesMax);
+  for (size_t last = 0, bytes = 0; bytes <= (4u << 20); bytes += 4096) {
+    EXPECT_GE(json_bytes_max(bytes), last);
+    last = json_bytes_max(bytes);
+  }
+  for (const size_t bytes : {size_t{20}, size_t{1000}, size_t{10'000}, size_t{100'000}, size_t{1'000'000}}) {
+    std::string list = "{\"prompt\":[";
+    while (list.size() < bytes) list.append("7,");
+    list.append("7]}");
+    EXPECT_TRUE(JsonBody::parse(list).ok()) << bytes;
+  }
+  std::string bomb = "{\"a\":[";
+  while (bomb.size() < 100'000) bomb.append("{\"\":0},");
+  bomb.append("0]}");
+  EXPECT_EQ(JsonBody::parse(bomb).status().code(), Code::kTooLarge);
+}
+
 TEST(JsonIn, TheLastOfDuplicateKeysCounts) {
   auto body = JsonBody::parse(R"({"a":1,"b":2,"a":3})");
   ASSERT_TRUE(body.ok());

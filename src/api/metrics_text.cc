@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "api/json_out.h"
+#include "base/alloc_guard.h"
 
 namespace weir::api {
 namespace {
@@ -137,6 +138,19 @@ void write_memory(const MemoryNow& memory, PromText* out) {
   out->gauge("weir_memory_plan_bytes", "What the plan promises not to exceed.", static_cast<double>(memory.plan_bytes));
   out->gauge("weir_memory_limit_bytes", "What the machine, its cgroups and --memory-limit allow.",
              static_cast<double>(memory.limit_bytes));
+  out->gauge("weir_memory_huge_page_bytes", "Memory that the kernel gave as huge pages, looked at after start.",
+             static_cast<double>(memory.huge_page_bytes));
+}
+
+// Left out where nothing counts: a zero would say more than is known.
+void write_sealed(PromText* out) {
+  if (!alloc_guard_linked()) return;
+  out->family("weir_sealed_allocations_total", "counter",
+              "Heap allocations of threads that promised none after their start; anything but 0 is a bug.");
+  std::array<SealedThread, kSealedNamesMax> memory;
+  for (const SealedThread& thread : sealed_threads(&memory)) {
+    out->labelled("thread", thread.name, thread.allocations);
+  }
 }
 
 void write_pressure(const PressureNow& pressure, PromText* out) {
@@ -191,6 +205,7 @@ std::string metrics_text(const ApiContext& context, const ApiMetrics& metrics) {
   if (context.http_stats) write_http(context.http_stats(), &out);
   if (context.memory_now) write_memory(context.memory_now(), &out);
   if (context.pressure_now) write_pressure(context.pressure_now(), &out);
+  write_sealed(&out);
   write_own(metrics, &out);
   write_aliases(context, &out);
   return out.take();

@@ -1,10 +1,12 @@
 // Bounded rings: the only places where threads meet. Full is an answer, never a wait.
+// Their slots come once, in the constructor, from the memory resource given: an arena, or the heap by default. The
+// resource outlives the ring.
 #pragma once
 
 #include <atomic>
 #include <bit>
 #include <cstddef>
-#include <memory>
+#include <memory_resource>
 #include <mutex>
 #include <utility>
 #include <vector>
@@ -17,7 +19,8 @@ namespace weir {
 template <class T>
 class SpscRing {
  public:
-  explicit SpscRing(size_t capacity) : slots_(std::bit_ceil(capacity < 2 ? size_t{2} : capacity)) {}
+  explicit SpscRing(size_t capacity, std::pmr::memory_resource* memory = std::pmr::get_default_resource())
+      : slots_(std::bit_ceil(capacity < 2 ? size_t{2} : capacity), memory) {}
   SpscRing(const SpscRing&) = delete;
   SpscRing& operator=(const SpscRing&) = delete;
 
@@ -50,7 +53,7 @@ class SpscRing {
   }
 
  private:
-  std::vector<T> slots_;
+  std::pmr::vector<T> slots_;
   alignas(64) std::atomic<size_t> head_{0};
   alignas(64) std::atomic<size_t> tail_{0};
 };
@@ -60,7 +63,8 @@ class SpscRing {
 template <class T>
 class BoundedInbox {
  public:
-  explicit BoundedInbox(size_t capacity) : capacity_(capacity) {
+  explicit BoundedInbox(size_t capacity, std::pmr::memory_resource* memory = std::pmr::get_default_resource())
+      : capacity_(capacity), items_(memory) {
     items_.reserve(capacity);
   }
 
@@ -71,11 +75,14 @@ class BoundedInbox {
     return true;
   }
 
-  // Swaps everything into `out`, which must be empty and reserved to capacity() so that nothing allocates.
-  void drain_into(std::vector<T>* out) {
+  // Moves everything into `out`, any vector of T, which must be empty and reserved to capacity() so that nothing
+  // allocates. Moved and not swapped: the two may have memory from different places.
+  template <class Vector>
+  void drain_into(Vector* out) {
     WEIR_CHECK(out->empty());
     std::lock_guard lock(mutex_);
-    items_.swap(*out);
+    for (T& item : items_) out->push_back(std::move(item));
+    items_.clear();
   }
 
   bool empty() const {
@@ -87,7 +94,7 @@ class BoundedInbox {
  private:
   const size_t capacity_;
   mutable std::mutex mutex_;
-  std::vector<T> items_;
+  std::pmr::vector<T> items_;
 };
 
 }  // namespace weir

@@ -19,10 +19,13 @@ enum ExitCode : int {
   kExitNoFit = 3,   // the plan does not fit this machine and these settings
 };
 
-struct Command {
+// Not named Command itself: message/gateway.h has another weir::Command, and two types of one name in one program share
+// their templates' symbols.
+struct Subcommand {
   CommandSpec spec;
   std::function<int(const ParsedCommand&)> run;  // RETURNS: an exit code
 };
+using Command = Subcommand;
 
 // Handles --help, --version and unknown commands (names the nearest); runs the command otherwise.
 // words: without the program's name. RETURNS: the process's exit code.

@@ -254,6 +254,35 @@ TEST_F(ConfigTest, RangesAreErrorsThatNameTheirSource) {
   EXPECT_THAT(error({"--pin-threads", "maybe"}), HasSubstr("write on or off"));
 }
 
+TEST_F(ConfigTest, MemoryIsLockedOnlyWhereAsked) {
+  EXPECT_FALSE(parse({})->mlock);
+  EXPECT_TRUE(parse({"--mlock"})->mlock);
+  EXPECT_TRUE(parse({"--mlock", "--threads", "2"})->mlock);
+  EXPECT_TRUE(parse({}, {{"WEIR_MLOCK", "on"}})->mlock);
+  EXPECT_FALSE(parse({}, {{"WEIR_MLOCK", "off"}})->mlock);
+  EXPECT_TRUE(parse({"--config", file("m.toml", "mlock = true\n")})->mlock);
+  EXPECT_FALSE(parse({"--config", file("m.toml", "mlock = false\n")})->mlock);
+  EXPECT_THAT(error({}, {{"WEIR_MLOCK", "please"}}), HasSubstr("WEIR_MLOCK: "));
+}
+
+// Ratios and sizes as operators mistype them: said with the flag, the text, and the three forms.
+TEST_F(ConfigTest, CacheSharesAndSizesThatMakeNoSense) {
+  for (const char* bad : {"0", "0.0", "1.5", "2.5", "1.0001", "8Gi B", "8XiB", "GiB", "0GiB", "nan", "1e9", "2.0", "0x10"}) {
+    const std::string message = error({"--cache-max-entry-count", bad});
+    EXPECT_THAT(message, testing::StartsWith("--cache-max-entry-count: ")) << bad;
+    EXPECT_EQ(message.find('\n'), std::string::npos);
+  }
+  for (const char* bad : {"-1", "-0.5", "-8GiB"}) {
+    EXPECT_THAT(error({std::string("--cache-max-entry-count=") + bad}), HasSubstr("--cache-max-entry-count: ")) << bad;
+  }
+  for (const char* bad : {"8XiB", "8Gi B", "GiB", "-8GiB", "0.8.1GiB", "99999999999999999999TiB", "15MiB"}) {
+    EXPECT_THAT(error({std::string("--memory-limit=") + bad}), HasSubstr("--memory-limit: ")) << bad;
+  }
+  for (const char* bad : {"-1", "16777217", "1k", "0x40"}) {
+    EXPECT_THAT(error({std::string("--session-len=") + bad}), HasSubstr("--session-len: ")) << bad;
+  }
+}
+
 TEST_F(ConfigTest, WordsThatAreNotOptions) {
   EXPECT_EQ(error({"--max-batchsize", "4"}), "unknown option --max-batchsize; did you mean --max-batch-size?");
   EXPECT_EQ(error({"--qqqqqqqqqqqqqqq=4"}), "unknown option --qqqqqqqqqqqqqqq; see weir serve --help");

@@ -64,6 +64,15 @@ Setter boolean(bool Settings::*member) {
   };
 }
 
+// A flag without a value, which the environment and a file may still switch off.
+Setter switched_on(bool Settings::*member) {
+  return [member](const Values& values, Settings* settings, Warnings* warnings) -> Status {
+    if (!values.empty()) return boolean(member)(values, settings, warnings);
+    settings->*member = true;
+    return ok_status();
+  };
+}
+
 Setter duration(int64_t Settings::*member) {
   return [member](const Values& values, Settings* settings, Warnings*) -> Status {
     WEIR_ASSIGN_OR_RETURN(settings->*member, parse_duration_ms(values.back()));
@@ -222,6 +231,8 @@ std::vector<SettingOption> make_options() {
       {{"memory-reserve", "BYTES", kMemory, "room that is to stay free; 0: 4 % of the limit", "0"},
        bytes(&S::memory_reserve, kMiB, uint64_t{1} << 50, true)},
       {{"memory-poll", "TIME", kMemory, "how often memory pressure is looked at", "250ms"}, set_memory_poll},
+      {{"mlock", "", kMemory, "lock the planned memory, so that it is never swapped", ""},
+       switched_on(&S::mlock)},
 
       {{"device", "NAME", kCpu, "where the model runs", "cpu"}, word(&S::device, {"cpu"})},
       {{"threads", "N", kCpu, "workers of the forward; 0: every CPU this process may use", "0"},

@@ -41,6 +41,7 @@ struct Settings {
   std::string memory_governor = "on";         // on | off | observe: enter and count stages of pressure, do nothing
   uint64_t memory_reserve = 0;                // bytes of room that are to stay free; 0: from the limit
   int64_t memory_poll_ms = 250;               // how often the monitor looks
+  bool mlock = false;                         // lock arena, weights, workspace and KV cache in memory
 
   // CPU.
   std::string device = "cpu";

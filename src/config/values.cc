@@ -79,11 +79,12 @@ Status check_cache_share(std::string_view text) {
   const auto [end, error] =
       std::from_chars(text.data(), text.data() + text.size(), number, std::chars_format::fixed);
   if (error != std::errc() || !(number > 0)) return bad();
+  if (text.find_first_of("eExX") != std::string_view::npos) return bad();  // 1e9 and 0x10 are not how sizes are written
   if (end != text.data() + text.size()) {
     const Result<uint64_t> bytes = parse_bytes(text);
     return bytes.ok() && *bytes > 0 ? ok_status() : bad();
   }
-  const bool blocks = number == std::floor(number) && number <= 1e12;
+  const bool blocks = text.find('.') == std::string_view::npos && number <= 1e12;
   return number <= 1 || blocks ? ok_status() : bad();
 }
 

@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <cstring>
@@ -74,6 +75,111 @@ TEST(HostDevice, ResizeKeepsAddressAndFrontAndReturnsPages) {
   EXPECT_EQ(region->span().bytes, 2 * kMiB);
   ASSERT_TRUE(region->resize(0).ok());
   ASSERT_TRUE(region->resize(64 * kMiB).ok());
+}
+
+// malloc() of twice the machine succeeds under overcommit, and the kernel kills later. What a Region promises is there
+// before reserve() returns, at whatever size, and after every growth; what is not there is an error at once.
+TEST(Traps, overcommit_lies) {
+  HostDevice device;
+  const auto own_bytes = [] {
+    std::ifstream statm("/proc/self/statm");
+    uint64_t all = 0, resident = 0;
+    statm >> all >> resident;
+    return resident * static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
+  };
+  const uint64_t before = own_bytes();
+  Region region = std::move(device.reserve(24 * kMiB, 64 * kMiB)).value();
+  const char* begin = host_ptr<char>(region.span().data);
+  EXPECT_EQ(resident_bytes(begin, 24 * kMiB), 24 * kMiB);
+  EXPECT_GE(own_bytes(), before + 23 * kMiB) << "resident, not only mapped";
+  EXPECT_LE(own_bytes(), before + 40 * kMiB) << "what is reserved for later costs nothing now";
+  ASSERT_TRUE(region.resize(48 * kMiB).ok());
+  EXPECT_EQ(resident_bytes(begin, 48 * kMiB), 48 * kMiB);
+  const auto lie = device.reserve(device.memory_total_bytes() * 2);
+  ASSERT_FALSE(lie.ok());
+  EXPECT_EQ(lie.status().code(), Code::kResourceExhausted);
+}
+
+// Growing by "allocate the new, copy, free the old" needs both at once, which is what is not there when growing is
+// wanted. A Region grows where it is: same address, same bytes, and never more resident than its new size.
+TEST(Traps, grow_by_copy) {
+  HostDevice device;
+  Region region = std::move(device.reserve(16 * kMiB, 64 * kMiB)).value();
+  char* begin = host_ptr<char>(region.span().data);
+  for (uint64_t i = 0; i < 16 * kMiB; i += 4096) begin[i] = static_cast<char>(i / 4096 + 1);
+  const auto peak_growth = [&](uint64_t bytes) {
+    const auto peak = [] {
+      std::ifstream status("/proc/self/status");
+      for (std::string line; std::getline(status, line);) {
+        if (line.starts_with("VmHWM:")) return std::strtoull(line.c_str() + 6, nullptr, 10) * kKiB;
+      }
+      return 0ull;
+    };
+    std::ofstream("/proc/self/clear_refs") << 5;  // the peak starts again from here
+    const uint64_t before = peak();
+    EXPECT_TRUE(region.resize(bytes).ok());
+    return peak() - before;
+  };
+  const uint64_t grown = peak_growth(48 * kMiB);
+  EXPECT_LE(grown, 32 * kMiB + 2 * kMiB) << "32 MiB more, and not 48 beside the old 16";
+  EXPECT_EQ(host_ptr<char>(region.span().data), begin);
+  for (uint64_t i = 0; i < 16 * kMiB; i += 4096) ASSERT_EQ(begin[i], static_cast<char>(i / 4096 + 1)) << i;
+}
+
+// Sanitizers turn mlock into nothing.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr bool kMayLock = false;
+#else
+constexpr bool kMayLock = true;
+#endif
+
+// Bytes that the kernel holds locked for this process.
+uint64_t locked_bytes() {
+  std::ifstream status("/proc/self/status");
+  for (std::string line; std::getline(status, line);) {
+    if (line.starts_with("VmLck:")) return std::strtoull(line.c_str() + 6, nullptr, 10) * kKiB;
+  }
+  return 0;
+}
+
+TEST(HostDevice, LockedMemoryIsLockedAndGivenBackWhenItShrinks) {
+  if (!kMayLock) GTEST_SKIP() << "a sanitizer build does not lock";
+  rlimit limit{};
+  getrlimit(RLIMIT_MEMLOCK, &limit);
+  if (geteuid() != 0 && limit.rlim_cur < 4 * kMiB) GTEST_SKIP() << "may not lock 4 MiB here";
+  HostDevice device({.lock = true});
+  const uint64_t before = locked_bytes();
+  auto region = device.reserve(2 * kMiB, 4 * kMiB);
+  ASSERT_TRUE(region.ok()) << region.status().message();
+  EXPECT_EQ(locked_bytes(), before + 2 * kMiB);
+  ASSERT_TRUE(region->resize(3 * kMiB).ok());
+  EXPECT_EQ(locked_bytes(), before + 3 * kMiB);
+  char* begin = host_ptr<char>(region->span().data);
+  begin[2 * kMiB] = 7;
+  ASSERT_TRUE(region->resize(kMiB).ok());
+  EXPECT_EQ(locked_bytes(), before + kMiB);
+  EXPECT_LE(resident_bytes(begin, 4 * kMiB), kMiB) << "locked pages too go back to the system";
+  ASSERT_TRUE(region->resize(3 * kMiB).ok());
+  EXPECT_EQ(begin[2 * kMiB], 0);
+  *region = Region();
+  EXPECT_EQ(locked_bytes(), before);
+}
+
+// In a child that may lock 1 MiB and has no right to more: said with the limit and the way out.
+TEST(HostDeviceDeath, ALockThatIsNotAllowedIsAnError) {
+  if (!kMayLock) GTEST_SKIP() << "a sanitizer build does not lock";
+  const auto try_to_lock = [] {
+    const rlimit limit{kMiB, kMiB};
+    setrlimit(RLIMIT_MEMLOCK, &limit);
+    if (geteuid() == 0 && setresuid(65534, 65534, 65534) != 0) _exit(2);
+    HostDevice device({.lock = true});
+    const auto region = device.reserve(3 * kMiB);
+    std::fprintf(stderr, "%s\n", region.ok() ? "locked" : region.status().message().c_str());
+    _exit(region.ok() || locked_bytes() != 0 ? 1 : 0);
+  };
+  EXPECT_EXIT(try_to_lock(), testing::ExitedWithCode(0),
+              "--mlock: cannot lock 3.00 MiB of memory .*RLIMIT_MEMLOCK allows this process 1.00 MiB in all; raise it "
+              ".*ulimit -l unlimited.*or leave --mlock out");
 }
 
 TEST(HostDevice, MoveLeavesOneOwner) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/alloc_guard.h"
 #include "base/log.h"
 
 namespace weir {
@@ -57,6 +58,7 @@ bool Engine::alive(Micros stuck_after_us) const {
 
 void Engine::loop() {
   executor_->bind_thread();
+  seal_this_thread("engine");
   while (!stopping_.load(std::memory_order_acquire)) {
     if (!turn()) gateway_->wait_for_command(sleep_us());
   }
@@ -105,6 +107,7 @@ void Engine::run_step() {
   const auto results = std::span<StepResult>(results_).first(step_.sequences.size());
   const Status status = executor_->run(step_, results);
   if (!status.ok()) {
+    const AllowAllocations the_message_of_a_failed_step;
     log_error("engine", "a step failed and its sequences end with an error: " + status.message());
     for (StepResult& result : results) result.ok = false;
   }

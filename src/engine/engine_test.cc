@@ -5,29 +5,12 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <cstdlib>
 #include <map>
 #include <new>
 #include <set>
 
+#include "base/alloc_guard.h"
 #include "engine/model_executor.h"
-
-namespace {
-thread_local bool t_counting = false;
-thread_local size_t t_allocations = 0;
-}  // namespace
-
-// Counts the allocations of a thread that asked for it. Sanitizers bring their own operator new.
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
-#define WEIR_COUNTS_ALLOCATIONS 1
-[[gnu::noinline]] void* operator new(size_t size) {
-  t_allocations += t_counting;
-  if (void* p = std::malloc(size ? size : 1)) return p;
-  std::abort();
-}
-[[gnu::noinline]] void operator delete(void* p) noexcept { std::free(p); }
-[[gnu::noinline]] void operator delete(void* p, size_t) noexcept { std::free(p); }
-#endif
 
 namespace weir {
 namespace {
@@ -174,9 +157,7 @@ TEST(Engine, AFailedStepEndsItsSequencesAndTheNextOneRuns) {
 }
 
 TEST(Engine, AStepDoesNotAllocate) {
-#ifndef WEIR_COUNTS_ALLOCATIONS
-  GTEST_SKIP() << "the sanitizer has its own operator new";
-#endif
+  if (!alloc_guard_linked()) GTEST_SKIP() << "the sanitizer has its own operator new";
   NullExecutor executor(100);
   Rig rig(&executor, {.slots = 300, .running_max = 256, .step_tokens_max = 512, .session_tokens = 512}, 256 * 32);
   for (SlotIndex slot = 0; slot < 300; ++slot) rig.submit(slot, std::vector<int32_t>(20, 1), tokens(200));
@@ -184,14 +165,14 @@ TEST(Engine, AStepDoesNotAllocate) {
     rig.engine.turn();
     rig.collect();
   }
-  t_allocations = 0;
+  const uint64_t before = sealed_allocations("turn");
   for (int i = 0; i < 60; ++i) {
-    t_counting = true;
+    seal_this_thread("turn");
     rig.engine.turn();
-    t_counting = false;
+    unseal_this_thread();
     rig.collect();
   }
-  EXPECT_EQ(t_allocations, 0u);
+  EXPECT_EQ(sealed_allocations("turn"), before);
   EXPECT_EQ(rig.gateway.load().running, 256);
 }
 

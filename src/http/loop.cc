@@ -22,6 +22,9 @@ namespace {
 constexpr int kAcceptsPerTurn = 64;      // then others get a turn
 constexpr int64_t kAcceptPauseMs = 100;  // without descriptors, accepting again at once would only spin
 constexpr int64_t kAcceptLogEveryMs = 10'000;
+// Callbacks that wait for one turn of the loop without the mailbox growing: the engine thread, which posts one at a
+// time, must not be the one that grows it.
+constexpr size_t kMailboxReserved = 1024;
 
 thread_local const Loop* current_loop = nullptr;
 
@@ -59,6 +62,8 @@ Loop::Loop(std::shared_ptr<Shared> shared, int index, int listener_fd)
       scratch_(std::make_unique<char[]>(kScratchBytes)) {
   dirty_.reserve(shared_->options.connections_max + kAcceptsPerTurn + kLingerMax);
   flushing_.reserve(dirty_.capacity());
+  mailbox_.reserve(kMailboxReserved);
+  batch_.reserve(kMailboxReserved);
 }
 
 Loop::~Loop() = default;

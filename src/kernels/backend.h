@@ -21,6 +21,7 @@ struct BackendOptions {
   std::string isa;  // "" = the best this CPU has (WEIR_ISA in the environment, where set, wins): scalar, avx2,
                     // avx512, avx512vnni, neon
   bool pin = true;  // tie workers to CPUs; ignored where there are more threads than CPUs
+  bool lock_memory = false;  // lock the pages of every region (mlock), where the device is the host
 };
 
 class Backend {

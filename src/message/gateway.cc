@@ -5,6 +5,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/counting_resource.h"
+
 namespace weir {
 namespace {
 
@@ -25,22 +27,20 @@ void futex_wake(std::atomic<uint32_t>* word) {
 
 }  // namespace
 
-Gateway::Gateway(int slots, int running_max, int io_threads, int ring_events)
-    : channels_(static_cast<size_t>(slots)),
-      io_pending_(static_cast<size_t>(io_threads), 0),
-      inbox_(static_cast<size_t>(slots) * kCommandsPerSlot) {
-  for (int i = 0; i < running_max; ++i) rings_.push_back(std::make_unique<EventRing>(ring_events));
-  for (int i = 0; i < io_threads; ++i) {
-    notices_.push_back(std::make_unique<SpscRing<Notice>>(static_cast<size_t>(slots) * kNoticesPerSlot));
-  }
+Gateway::Gateway(int slots, int running_max, int io_threads, int ring_events, std::pmr::memory_resource* memory)
+    : channels_(static_cast<size_t>(slots), memory),
+      rings_(memory),
+      notices_(memory),
+      io_pending_(static_cast<size_t>(io_threads), 0, memory),
+      inbox_(static_cast<size_t>(slots) * kCommandsPerSlot, memory) {
+  for (int i = 0; i < running_max; ++i) rings_.emplace_back(static_cast<size_t>(ring_events), memory);
+  for (int i = 0; i < io_threads; ++i) notices_.emplace_back(static_cast<size_t>(slots) * kNoticesPerSlot, memory);
 }
 
 uint64_t Gateway::bytes(int slots, int running_max, int io_threads, int ring_events) {
-  const auto ceil2 = [](uint64_t n) { return std::bit_ceil(n); };
-  const uint64_t s = static_cast<uint64_t>(slots);
-  return s * (sizeof(Channel) + 2 * kCommandsPerSlot * sizeof(Command)) +
-         static_cast<uint64_t>(running_max) * (ceil2(ring_events) * sizeof(TokenEvent) + sizeof(EventRing)) +
-         static_cast<uint64_t>(io_threads) * (ceil2(s * kNoticesPerSlot) * sizeof(Notice) + sizeof(SpscRing<Notice>));
+  CountingResource counting;
+  const Gateway gateway(slots, running_max, io_threads, ring_events, &counting);
+  return counting.bytes();
 }
 
 void Gateway::push(Command command) {
@@ -60,14 +60,14 @@ void Gateway::wait_for_command(Micros timeout_us) {
 }
 
 bool Gateway::next_notice(int io_index, Notice* notice) {
-  if (!notices_[static_cast<size_t>(io_index)]->try_pop(notice)) return false;
+  if (!notices_[static_cast<size_t>(io_index)].try_pop(notice)) return false;
   // Cleared before the ring is read, so that tokens pushed from here on raise a new notice.
   if (notice->finish == FinishReason::kNone) channel(notice->slot).noticed.store(false, std::memory_order_seq_cst);
   return true;
 }
 
 void Gateway::push_notice(int io_index, Notice notice) {
-  WEIR_CHECK_MSG(notices_[static_cast<size_t>(io_index)]->try_push(notice), "more than two notices for a slot");
+  WEIR_CHECK_MSG(notices_[static_cast<size_t>(io_index)].try_push(notice), "more than two notices for a slot");
   io_pending_[static_cast<size_t>(io_index)] = 1;
 }
 

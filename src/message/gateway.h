@@ -15,8 +15,9 @@
 #pragma once
 
 #include <atomic>
+#include <deque>
 #include <functional>
-#include <memory>
+#include <memory_resource>
 #include <vector>
 
 #include "base/clock.h"
@@ -89,17 +90,19 @@ struct LoadGauges {
 class Gateway {
  public:
   // slots: all sequences that may be admitted at once (running + waiting). running_max: rings, one per place.
-  Gateway(int slots, int running_max, int io_threads, int ring_events);
+  // memory: where all of it lives, an arena in the server; outlives the Gateway.
+  Gateway(int slots, int running_max, int io_threads, int ring_events,
+          std::pmr::memory_resource* memory = std::pmr::get_default_resource());
 
   static constexpr int kRingEvents = 64;
-  // Bytes that the constructor takes, for the plan.
+  // Bytes that the constructor takes from an arena, for the plan: runs the constructor to count them.
   static uint64_t bytes(int slots, int running_max, int io_threads, int ring_events);
 
   int slots() const { return static_cast<int>(channels_.size()); }
   int io_threads() const { return static_cast<int>(notices_.size()); }
   Channel& channel(SlotIndex slot) { return channels_[static_cast<size_t>(slot)]; }
-  EventRing& ring(int place) { return *rings_[static_cast<size_t>(place)]; }
   Controls& controls() { return controls_; }
+  EventRing& ring(int place) { return rings_[static_cast<size_t>(place)]; }
   LoadGauges& load() { return load_; }
   const LoadGauges& load() const { return load_; }
 
@@ -111,7 +114,11 @@ class Gateway {
   bool next_notice(int io_index, Notice* notice);
 
   // Engine thread.
-  void drain_commands(std::vector<Command>* out) { inbox_.drain_into(out); }
+  // out: a vector of Command, empty, reserved to command_capacity().
+  template <class Vector>
+  void drain_commands(Vector* out) {
+    inbox_.drain_into(out);
+  }
   size_t command_capacity() const { return inbox_.capacity(); }
   void publish_tokens(SlotIndex slot);
   void finish(SlotIndex slot, FinishReason reason);
@@ -127,10 +134,10 @@ class Gateway {
   void push(Command command);
   void push_notice(int io_index, Notice notice);
 
-  std::vector<Channel> channels_;
-  std::vector<std::unique_ptr<EventRing>> rings_;
-  std::vector<std::unique_ptr<SpscRing<Notice>>> notices_;  // one per io thread
-  std::vector<char> io_pending_;                            // engine's own: notices since the last wake_io
+  std::pmr::vector<Channel> channels_;
+  std::pmr::deque<EventRing> rings_;           // a deque never moves an element
+  std::pmr::deque<SpscRing<Notice>> notices_;  // one per io thread
+  std::pmr::vector<char> io_pending_;          // engine's own: notices since the last wake_io
   BoundedInbox<Command> inbox_;
   std::atomic<uint32_t> signal_{0};
   LoadGauges load_;

@@ -91,5 +91,29 @@ TEST(Gateway, NoTokenIsLostAcrossThreads) {
   EXPECT_EQ(want, kTokens);
 }
 
+// The plan's line is all that it takes: built in exactly so many bytes, with no other memory to be had.
+TEST(Gateway, ItsBytesAreWhatItTakesAndAllThatItTakes) {
+  for (const int slots : {1, 7, 160}) {
+    const uint64_t bytes = Gateway::bytes(slots, 5, 2, Gateway::kRingEvents);
+    std::vector<char> memory(bytes + 64);
+    char* begin = memory.data() + (64 - reinterpret_cast<uintptr_t>(memory.data()) % 64) % 64;
+    std::pmr::monotonic_buffer_resource exact(begin, bytes, std::pmr::null_memory_resource());
+    std::pmr::memory_resource* usual = std::pmr::set_default_resource(std::pmr::null_memory_resource());
+    {
+      Gateway gateway(slots, 5, 2, Gateway::kRingEvents, &exact);
+      gateway.channel(slots - 1).io_index = 1;
+      gateway.submit(slots - 1);
+      gateway.finish(slots - 1, FinishReason::kStop);
+      Notice notice;
+      EXPECT_TRUE(gateway.next_notice(1, &notice));
+      EXPECT_EQ(gateway.ring(4).capacity(), 64u);
+      EXPECT_GE(reinterpret_cast<char*>(&gateway.ring(4)), begin);
+      EXPECT_LT(reinterpret_cast<char*>(&gateway.ring(4)), begin + bytes);
+    }
+    std::pmr::set_default_resource(usual);
+  }
+  EXPECT_GT(Gateway::bytes(160, 32, 1, 64), 32 * 64 * sizeof(TokenEvent) + 160 * sizeof(Channel));
+}
+
 }  // namespace
 }  // namespace weir

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <malloc.h>
 
+#include <atomic>
 #include <chrono>
 #include <filesystem>
 #include <thread>
@@ -12,10 +13,13 @@
 #include "base/files.h"
 #include "base/log.h"
 #include "base/units.h"
+#include "device/host/host_device.h"
 #include "engine/engine.h"
 #include "engine/model_executor.h"
+#include "memory/arena/arena.h"
 #include "memory/monitor/host_facts.h"
 #include "memory/monitor/monitor_thread.h"
+#include "memory/monitor/huge_pages.h"
 #include "model/transformer.h"
 #include "server/blueprint.h"
 #include "server/live_limits.h"
@@ -94,6 +98,9 @@ struct App::Impl {
   std::unique_ptr<Transformer> model;
   Region kv;
   std::unique_ptr<PrefixCache> prefix;
+  std::unique_ptr<HostDevice> host;
+  Region arena_memory;
+  std::unique_ptr<Arena> arena;
   std::unique_ptr<BlockPool> pool;
   std::unique_ptr<Gateway> gateway;
   std::unique_ptr<FrontDoor> door;
@@ -104,14 +111,18 @@ struct App::Impl {
   std::unique_ptr<http::Server> server;
   std::unique_ptr<MemoryActions> relief;
   std::unique_ptr<MonitorThread> monitor;
+  std::unique_ptr<std::atomic<bool>[]> drain_posted;  // per io thread: a drain waits in its mailbox
+  uint64_t huge_page_bytes = 0;
   bool stopped = false;
 
   Status load_text(ApiContext* context);
   Status load_model(const Progress& progress);
-  void build_engine();
+  Status build_engine();
   Status build_door(ApiContext context);
   Status build_monitor();
   PressureNow pressure_now() const;
+  void wake_io(int io);
+  void seal();
   bool wait_until_idle(int64_t timeout_ms) const;
   Status stop(int64_t drain_ms);
 };
@@ -145,14 +156,18 @@ Status App::Impl::load_model(const Progress& progress) {
   return ok_status();
 }
 
-void App::Impl::build_engine() {
+Status App::Impl::build_engine() {
   const SchedulerOptions options = blueprint.scheduler_options();
-  if (blueprint.settings.enable_prefix_caching) {
-    prefix = std::make_unique<PrefixCache>(blueprint.prefix_options());
-  }
+  const uint64_t gateway_bytes = Gateway::bytes(blueprint.slots, blueprint.running_max, blueprint.settings.io_threads,
+                                                Gateway::kRingEvents);
+  host = std::make_unique<HostDevice>(HostDeviceOptions{.lock = blueprint.settings.mlock});
+  WEIR_ASSIGN_OR_RETURN(arena_memory, host->reserve(arena_bytes(gateway_bytes)));
+  const DeviceSpan memory = arena_memory.span();
+  arena = std::make_unique<Arena>(std::span<std::byte>(host_ptr<std::byte>(memory.data), memory.bytes));
+  if (blueprint.settings.enable_prefix_caching) prefix = std::make_unique<PrefixCache>(blueprint.prefix_options());
   pool = std::make_unique<BlockPool>(blueprint.pool_options(), prefix.get());
   gateway = std::make_unique<Gateway>(blueprint.slots, blueprint.running_max, blueprint.settings.io_threads,
-                                      Gateway::kRingEvents);
+                                      Gateway::kRingEvents, &arena->part("slots and rings", gateway_bytes));
   const int running = blueprint.settings.max_concurrent_requests;
   door = std::make_unique<FrontDoor>(FrontDoorOptions{.running_max = running,
                                                       .queued_max = blueprint.settings.max_queued_requests,
@@ -164,6 +179,28 @@ void App::Impl::build_engine() {
   engine = std::make_unique<Engine>(options, pool.get(), prefix.get(), gateway.get(), executor.get(), &clock);
   gateway->controls().running_limit.store(running, std::memory_order_relaxed);
   limits = std::make_unique<LiveLimitsControl>(&blueprint, gateway.get(), door.get(), pool.get(), &clock);
+  return ok_status();
+}
+
+// The engine thread calls it after a step. At most one drain waits in a mailbox, so that a slow io thread does not make
+// the engine grow it. The exchange here sees the notices in before the flag; the one there takes the flag down first.
+void App::Impl::wake_io(int io) {
+  if (drain_posted[static_cast<size_t>(io)].exchange(true)) return;
+  server->post(io, [this, io] {
+    drain_posted[static_cast<size_t>(io)].exchange(false);
+    api->drain(io);
+  });
+}
+
+// Everything has its memory: from here on nothing is cut from the arena. Says what the kernel made of the wish for huge
+// pages.
+void App::Impl::seal() {
+  arena->seal();
+  huge_page_bytes = read_huge_page_bytes().value_or(0);
+  const uint64_t resident = read_host_facts().rss_bytes.value_or(0);
+  log_info("memory", fmt::format("sealed: {} resident, {} of them in huge pages{}", format_bytes(resident),
+                                 format_bytes(huge_page_bytes),
+                                 blueprint.settings.mlock ? "; arena, weights, workspace and KV cache are locked" : ""));
 }
 
 Status App::Impl::build_door(ApiContext context) {
@@ -193,15 +230,17 @@ Status App::Impl::build_door(ApiContext context) {
   context.memory_now = [this] {
     const HostFacts facts = read_host_facts();
     return MemoryNow{.rss_bytes = facts.rss_bytes.value_or(0), .peak_bytes = facts.rss_peak_bytes.value_or(0),
-                     .limit_bytes = blueprint.plan.limit_bytes, .plan_bytes = limits->plan().total_bytes};
+                     .limit_bytes = blueprint.plan.limit_bytes, .plan_bytes = limits->plan().total_bytes,
+                     .huge_page_bytes = huge_page_bytes};
   };
   context.pressure_now = [this] { return pressure_now(); };
   api = std::make_unique<Api>(std::move(context));
-  WEIR_ASSIGN_OR_RETURN(server, http::Server::create(blueprint.http_options(),
+  WEIR_ASSIGN_OR_RETURN(server, http::Server::create(http_options(blueprint.settings),
                                                      [this](http::Request&& request, std::shared_ptr<http::Exchange> exchange) {
                                                        api->handle(std::move(request), std::move(exchange));
                                                      }));
-  gateway->set_io_waker([this](int io) { server->post(io, [this, io] { api->drain(io); }); });
+  drain_posted = std::make_unique<std::atomic<bool>[]>(static_cast<size_t>(settings.io_threads));
+  gateway->set_io_waker([this](int io) { wake_io(io); });
   return ok_status();
 }
 
@@ -238,10 +277,11 @@ Result<std::unique_ptr<App>> App::create(const Settings& settings, const Progres
   ApiContext context;
   WEIR_RETURN_IF_ERROR(impl->load_text(&context));
   WEIR_RETURN_IF_ERROR(impl->load_model(progress));
-  impl->build_engine();
+  WEIR_RETURN_IF_ERROR(impl->build_engine());
   WEIR_RETURN_IF_ERROR(impl->build_monitor());
   WEIR_RETURN_IF_ERROR(impl->build_door(std::move(context)));
   malloc_trim(0);  // what parsing the tokeniser and the headers took
+  impl->seal();
   log_info("server", fmt::format("{}: {}", impl->name, impl->blueprint.backend->description()));
   return std::unique_ptr<App>(new App(std::move(impl)));
 }

@@ -5,10 +5,12 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "base/status.h"
 #include "config/settings.h"
+#include "memory/plan/fit.h"
 #include "memory/plan/plan.h"
 
 namespace weir {
@@ -16,6 +18,15 @@ namespace weir {
 // The plan of `weir plan`: reads config.json and the tokeniser's size, never the weights.
 // ERRORS: kFailedPrecondition when it does not fit, with the numbers and the nearest settings that do.
 Result<MemoryPlan> plan_for(const Settings& settings);
+
+// What `weir plan --for` wants to know: the plan as set, where there is one, and the answer.
+struct PlanAnswer {
+  std::optional<MemoryPlan> plan;
+  FitAnswer answer;
+};
+// A session length that nobody asked for is halved until the question fits, but not below what it asks for; the answer's
+// flags then name it. ERRORS: those of plan_for but for a plan that does not fit, and those of fit_question.
+Result<PlanAnswer> answer_question(const Settings& settings, const FitQuestion& question);
 
 class App {
  public:

@@ -11,6 +11,7 @@
 #include "checkpoint/safetensors.h"
 #include "memory/monitor/host_facts.h"
 #include "memory/monitor/pressure.h"
+#include "server/app.h"
 #include "server/plan_lines.h"
 #include "tensor/parse_dtype.h"
 
@@ -122,9 +123,29 @@ int64_t useful_blocks(const Blueprint& b, const ModelOptions& options) {
   return options.sequences_max * options.blocks_per_sequence() * (b.settings.enable_prefix_caching ? 2 : 1);
 }
 
+// Settings beside the model that cost memory: for a small model they are most of the plan.
+constexpr int64_t kConnectionsFloor = 64;
+constexpr int64_t kBodyFloorBytes = 64 * kKiB;
+
+void add_knobs(const Blueprint& b, PlanInput* input) {
+  input->knobs = {{.flag = "--max-connections", .value = b.settings.max_connections, .floor = kConnectionsFloor},
+                  {.flag = "--max-body-bytes", .value = static_cast<int64_t>(b.settings.max_body_bytes),
+                   .floor = kBodyFloorBytes, .in_bytes = true}};
+  input->knob_lines_at = [&b](int64_t session_tokens, int max_batch, std::span<const int64_t> knobs) {
+    ModelOptions options = b.model;
+    options.session_tokens = session_tokens;
+    options.sequences_max = max_batch;
+    Settings settings = b.settings;
+    settings.max_connections = static_cast<int>(knobs[0]);
+    settings.max_body_bytes = static_cast<uint64_t>(knobs[1]);
+    return plan_lines(b, options, settings);
+  };
+}
+
+// Refers to b, which outlives it.
 PlanInput plan_input(const Blueprint& b, const CacheShare& cache, const MemoryLimit& limit) {
   PlanInput input;
-  input.fixed_lines = plan_lines(b, b.model);
+  input.fixed_lines = plan_lines(b, b.model, b.settings);
   input.kv_block_bytes = kv_block_bytes(b, b.model);
   input.block_tokens = static_cast<int>(b.model.block_tokens);
   input.cache = cache;
@@ -138,20 +159,22 @@ PlanInput plan_input(const Blueprint& b, const CacheShare& cache, const MemoryLi
     ModelOptions other = b.model;
     other.session_tokens = session_tokens;
     other.sequences_max = max_batch;
-    return plan_lines(b, other);
+    return plan_lines(b, other, b.settings);
   };
   if (b.model.format != WeightFormat::kInt8G32) {
     ModelOptions int8 = b.model;
     int8.format = WeightFormat::kInt8G32;
     int8.kv_dtype = DType::kBF16;
-    input.variants.push_back({"--model-format int8", plan_lines(b, int8), kv_block_bytes(b, int8)});
+    input.variants.push_back({"--model-format int8", plan_lines(b, int8, b.settings), kv_block_bytes(b, int8)});
   }
+  add_knobs(b, &input);
   return input;
 }
 
+constexpr int64_t kSessionFloor = 512;  // a session that nobody asked for is not halved below it
+
 // A session length that nobody asked for gives way to the memory: halved until the plan fits.
 Status choose_plan(Blueprint* b, const CacheShare& cache, const MemoryLimit& limit) {
-  constexpr int64_t kSessionFloor = 512;
   const int64_t asked = b->model.session_tokens;
   for (;;) {
     auto plan = plan_as_given(plan_input(*b, cache, limit));
@@ -170,9 +193,8 @@ Status choose_plan(Blueprint* b, const CacheShare& cache, const MemoryLimit& lim
   return make_plan(plan_input(*b, cache, limit)).status();
 }
 
-}  // namespace
-
-Result<Blueprint> draw_blueprint(const Settings& settings) {
+// Everything of a blueprint but its plan.
+Result<Blueprint> draw_sizes(const Settings& settings) {
   WEIR_RETURN_IF_ERROR(check_directory(settings.model));
   Blueprint b;
   b.settings = settings;
@@ -184,9 +206,57 @@ Result<Blueprint> draw_blueprint(const Settings& settings) {
                                     b.tokenizer->vocab_size(), b.spec.vocab));
   }
   WEIR_ASSIGN_OR_RETURN(
-      b.backend, make_backend(settings.device, {.threads = settings.threads, .isa = "", .pin = settings.pin_threads}));
+      b.backend, make_backend(settings.device, {.threads = settings.threads, .isa = "", .pin = settings.pin_threads,
+                                    .lock_memory = settings.mlock}));
   WEIR_RETURN_IF_ERROR(choose_formats(settings, stored_dtype(settings.model, b.spec), &b.model));
   WEIR_RETURN_IF_ERROR(choose_sizes(&b));
+  return b;
+}
+
+Status check_against_model(const Blueprint& b, const FitQuestion& question) {
+  const Settings& s = b.settings;
+  if (question.prompt_tokens > b.spec.context_max - question.output_tokens) {
+    return invalid_argument(fmt::format("--prompt {} and --output {} are more than the model's context of {} tokens; "
+                                        "lower --prompt or --output",
+                                        question.prompt_tokens, question.output_tokens, b.spec.context_max));
+  }
+  if (question.sequences > s.max_concurrent_requests && question.sequences <= s.max_batch_size) {
+    return invalid_argument(fmt::format("--for {} is above --max-concurrent-requests {}: raise "
+                                        "--max-concurrent-requests",
+                                        question.sequences, s.max_concurrent_requests));
+  }
+  return ok_status();
+}
+
+}  // namespace
+
+Result<PlanAnswer> answer_question(const Settings& settings, const FitQuestion& question) {
+  WEIR_ASSIGN_OR_RETURN(Blueprint b, draw_sizes(settings));
+  WEIR_ASSIGN_OR_RETURN(const CacheShare cache, parse_cache_share(settings.cache_max_entry_count));
+  WEIR_ASSIGN_OR_RETURN(const Allowance allowed, allowance(settings));
+  b.limit = allowed.limit;
+  const MemoryLimit& limit = b.limit;
+  WEIR_RETURN_IF_ERROR(check_against_model(b, question));
+  const int64_t asked = b.model.session_tokens;
+  PlanAnswer out;
+  WEIR_ASSIGN_OR_RETURN(out.answer, fit_question(plan_input(b, cache, limit), question));
+  const int64_t shortest = std::max(kSessionFloor, question.prompt_tokens + question.output_tokens);
+  while (!out.answer.fits && settings.session_len == 0 && b.model.session_tokens / 2 >= shortest) {
+    b.model.session_tokens /= 2;
+    WEIR_ASSIGN_OR_RETURN(out.answer, fit_question(plan_input(b, cache, limit), question));
+    const std::string session = fmt::format("--session-len {} ", b.model.session_tokens);
+    if (out.answer.fits) out.answer.flags = session + out.answer.flags;
+    for (Alternative& way : out.answer.alternatives) {
+      if (way.flags.find("--session-len") == std::string::npos) way.flags = session + way.flags;
+    }
+  }
+  b.model.session_tokens = asked;
+  if (choose_plan(&b, cache, limit).ok()) out.plan = std::move(b.plan);
+  return out;
+}
+
+Result<Blueprint> draw_blueprint(const Settings& settings) {
+  WEIR_ASSIGN_OR_RETURN(Blueprint b, draw_sizes(settings));
   WEIR_ASSIGN_OR_RETURN(const CacheShare cache, parse_cache_share(settings.cache_max_entry_count));
   WEIR_ASSIGN_OR_RETURN(const Allowance allowed, allowance(settings));
   b.reserve_bytes = allowed.reserve_bytes;
@@ -240,7 +310,7 @@ Result<MemoryPlan> Blueprint::with_cache(std::string_view text) const {
   return changed;
 }
 
-http::Options Blueprint::http_options() const {
+http::Options http_options(const Settings& settings) {
   http::Options options;
   options.address = settings.server_name;
   options.port = static_cast<uint16_t>(settings.server_port);

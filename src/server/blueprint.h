@@ -39,7 +39,6 @@ struct Blueprint {
   SchedulerOptions scheduler_options() const;
   BlockPoolOptions pool_options() const;
   PrefixCacheOptions prefix_options() const;
-  http::Options http_options() const;
   // Blocks that the pool can be grown to while serving: tables and address space are there for them.
   int64_t pool_blocks_max(const ModelOptions& options) const;
   // The plan with another --cache-max-entry-count and everything else as it is, for a server that runs already.
@@ -47,6 +46,8 @@ struct Blueprint {
 
   MemoryLimit limit;              // as it was at start
 };
+
+http::Options http_options(const Settings& settings);
 
 // ERRORS: those of loading the spec and the tokeniser; kInvalidArgument for settings that contradict the model;
 // kFailedPrecondition when the plan does not fit, with the nearest settings that do.

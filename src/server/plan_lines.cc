@@ -37,8 +37,7 @@ uint64_t kv_block_bytes(const Blueprint& b, const ModelOptions& options) {
   return Transformer::needs(b.spec, options, b.backend->ops()).kv_block;
 }
 
-std::vector<PlanLine> plan_lines(const Blueprint& b, const ModelOptions& options) {
-  const Settings& s = b.settings;
+std::vector<PlanLine> plan_lines(const Blueprint& b, const ModelOptions& options, const Settings& s) {
   const ModelNeeds needs = Transformer::needs(b.spec, options, b.backend->ops());
   const auto running = static_cast<uint64_t>(options.sequences_max);
   const auto slots = static_cast<uint64_t>(options.sequences_max) + static_cast<uint64_t>(b.queued_max);
@@ -62,7 +61,7 @@ std::vector<PlanLine> plan_lines(const Blueprint& b, const ModelOptions& options
   PrefixCacheOptions prefix;
   prefix.blocks_max = pool.blocks;
   prefix.block_tokens = pool.block_tokens;
-  const http::Options http = b.http_options();
+  const http::Options http = http_options(s);
 
   std::vector<PlanLine> lines;
   const auto add = [&](std::string name, uint64_t bytes, std::string formula) {
@@ -88,8 +87,9 @@ std::vector<PlanLine> plan_lines(const Blueprint& b, const ModelOptions& options
                   format_bytes(http.out_bytes_max), format_bytes(http.body_bytes_total_max)));
   add("answers", running * session * kAnswerTokenBytes,
       fmt::format("{} whole answers x {} tokens x {} bytes", running, format_count(session), kAnswerTokenBytes));
-  add("parsing", io * api::kJsonBytesMax + text * kTokenisingFactor,
-      fmt::format("{} x {} of JSON, one text of {} being tokenised x {}", io, format_bytes(api::kJsonBytesMax),
+  const uint64_t json = api::json_bytes_max(s.max_body_bytes);
+  add("parsing", io * json + text * kTokenisingFactor,
+      fmt::format("{} x {} of JSON, one text of {} being tokenised x {}", io, format_bytes(json),
                   format_bytes(text), kTokenisingFactor));
   add("tokeniser", b.tokenizer->memory_bytes(), fmt::format("{} tokens", format_count(static_cast<uint64_t>(b.tokenizer->vocab_size()))));
   add("loading", kLoadingBytes, "pieces of the checkpoint while they are packed");

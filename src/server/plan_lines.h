@@ -9,8 +9,8 @@
 
 namespace weir {
 
-// b.model and b.running_max are not looked at: `options` says for which sizes.
-std::vector<PlanLine> plan_lines(const Blueprint& b, const ModelOptions& options);
+// b.model, b.running_max and b.settings are not looked at: `options` and `settings` say for which sizes.
+std::vector<PlanLine> plan_lines(const Blueprint& b, const ModelOptions& options, const Settings& settings);
 uint64_t kv_block_bytes(const Blueprint& b, const ModelOptions& options);
 
 }  // namespace weir

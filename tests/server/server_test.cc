@@ -42,6 +42,9 @@ class ServerTest : public ::testing::Test {
     if (kSlow) return;  // a sanitizer's shadow memory is nobody's plan
     EXPECT_LE(server.peak_bytes(), server.plan_bytes());
     EXPECT_GT(server.peak_bytes(), 0u);
+    // What was promised at the seal held through all of it (-1: there is no worker).
+    EXPECT_EQ(server.metric("weir_sealed_allocations_total{thread=\"engine\"}"), 0);
+    EXPECT_LE(server.metric("weir_sealed_allocations_total{thread=\"worker\"}"), 0);
   }
 };
 

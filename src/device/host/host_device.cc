@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -61,6 +62,23 @@ Status populate(char* begin, uint64_t bytes) {
   return ok_status();
 }
 
+std::string lock_limit_text() {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_MEMLOCK, &limit) != 0) return "RLIMIT_MEMLOCK is too low";
+  if (limit.rlim_cur == RLIM_INFINITY) return "RLIMIT_MEMLOCK is unlimited, so the memory itself is short";
+  return "RLIMIT_MEMLOCK allows this process " + format_bytes(limit.rlim_cur) + " in all";
+}
+
+// EPERM: the limit is zero; ENOMEM: beyond it; EAGAIN: some pages could not be locked.
+Status lock_failed(uint64_t bytes, int error) {
+  return Status(Code::kResourceExhausted,
+                "--mlock: cannot lock " + format_bytes(bytes) + " of memory (" + std::strerror(error) + "): " +
+                    lock_limit_text() +
+                    "; raise it (ulimit -l unlimited, LimitMEMLOCK=infinity in a systemd unit, --ulimit memlock=-1 "
+                    "with docker) or leave --mlock out",
+                "mlock");
+}
+
 }  // namespace
 
 Result<std::unique_ptr<Stream>> HostDevice::make_stream() {
@@ -118,8 +136,7 @@ Status HostDevice::remap(DevicePtr base, uint64_t bytes_old, uint64_t bytes_new)
   const uint64_t from = committed_bytes(bytes_old);
   const uint64_t to = committed_bytes(bytes_new);
   if (to < from) {
-    madvise(begin + to, from - to, MADV_DONTNEED);
-    mprotect(begin + to, from - to, PROT_NONE);
+    give_back(begin + to, from - to);
     std::memset(begin + bytes_new, 0, to - bytes_new);  // a later growth finds zeros in the last page too
     return ok_status();
   }
@@ -130,12 +147,22 @@ Status HostDevice::remap(DevicePtr base, uint64_t bytes_old, uint64_t bytes_new)
   const uint64_t available = meminfo_bytes("MemAvailable:");
   if (available != 0 && to - from > available) return exhausted(to - from, available);
   if (mprotect(begin + from, to - from, PROT_READ | PROT_WRITE) != 0) return exhausted(to - from, available);
-  const Status populated = populate(begin + from, to - from);
-  if (!populated.ok()) {
-    madvise(begin + from, to - from, MADV_DONTNEED);
-    mprotect(begin + from, to - from, PROT_NONE);
-  }
-  return populated;
+  const Status committed = commit(begin + from, to - from);
+  if (!committed.ok()) give_back(begin + from, to - from);
+  return committed;
+}
+
+Status HostDevice::commit(char* begin, uint64_t bytes) const {
+  WEIR_RETURN_IF_ERROR(populate(begin, bytes));
+  if (!options_.lock || mlock(begin, bytes) == 0) return ok_status();
+  return lock_failed(bytes, errno);
+}
+
+// The kernel refuses to drop pages that are locked, so the lock goes first.
+void HostDevice::give_back(char* begin, uint64_t bytes) const {
+  if (options_.lock) munlock(begin, bytes);
+  madvise(begin, bytes, MADV_DONTNEED);
+  mprotect(begin, bytes, PROT_NONE);
 }
 
 void HostDevice::unmap(DevicePtr base, uint64_t bytes_max) {

@@ -1,7 +1,10 @@
 // HostDevice: ordinary memory as a Device. Copies are done when the call returns; streams carry no state.
 // Thread: as device/device.h says. Limits: a reservation larger than what /proc/meminfo calls available is refused,
 // because touching it would bring the kernel's OOM killer and not an error.
-// Never: swaps, locks pages (mlock needs rights that containers lack), or gives out memory that was not touched.
+// Huge pages are asked for wherever a region can hold one; what came of it is for memory/monitor to read. With `lock`
+// every committed page is locked as well (mlock), so that it can be neither swapped nor reclaimed; the right to do so
+// is often missing in containers, and that is an error that says how to get it, never a silent skip.
+// Never: gives out memory that was not touched.
 #pragma once
 
 #include <memory>
@@ -17,8 +20,13 @@ T* host_ptr(DevicePtr ptr) {
 }
 inline DevicePtr device_ptr_of(const void* host) { return DevicePtr(reinterpret_cast<uintptr_t>(host)); }
 
+struct HostDeviceOptions {
+  bool lock = false;  // --mlock
+};
+
 class HostDevice final : public Device {
  public:
+  explicit HostDevice(HostDeviceOptions options = {}) : options_(options) {}
   std::string_view name() const override { return "cpu"; }
   Result<std::unique_ptr<Stream>> make_stream() override;
   void copy_to_device(Stream& stream, DevicePtr dst, const void* src, uint64_t bytes) override;
@@ -34,6 +42,12 @@ class HostDevice final : public Device {
   Result<DevicePtr> map(uint64_t bytes, uint64_t bytes_max) override;
   Status remap(DevicePtr base, uint64_t bytes_old, uint64_t bytes_new) override;
   void unmap(DevicePtr base, uint64_t bytes_max) override;
+
+ private:
+  Status commit(char* begin, uint64_t bytes) const;
+  void give_back(char* begin, uint64_t bytes) const;
+
+  const HostDeviceOptions options_;
 };
 
 }  // namespace weir

@@ -14,8 +14,9 @@ constexpr int kThreadsMax = 1024;
 
 class CpuBackend final : public Backend {
  public:
-  CpuBackend(const cpu::KernelTable* table, const cpu::WorkerPool::Options& options)
-      : pool_(options),
+  CpuBackend(const cpu::KernelTable* table, const cpu::WorkerPool::Options& options, bool lock_memory)
+      : device_({.lock = lock_memory}),
+        pool_(options),
         ops_(table, &pool_),
         description_("cpu " + std::string(table->isa) + ", " + std::to_string(options.threads) + " threads") {}
   Device& device() override { return device_; }
@@ -41,7 +42,7 @@ Result<std::unique_ptr<Backend>> make_cpu_backend(const BackendOptions& options)
   const int cpus = std::min(static_cast<int>(cpu::allowed_cpus().size()), kThreadsMax);
   const int threads = options.threads == 0 ? cpus : options.threads;
   return std::unique_ptr<Backend>(
-      std::make_unique<CpuBackend>(table, cpu::WorkerPool::Options{threads, options.pin}));
+      std::make_unique<CpuBackend>(table, cpu::WorkerPool::Options{threads, options.pin}, options.lock_memory));
 }
 
 }  // namespace weir

@@ -5,6 +5,7 @@
 
 #include <chrono>
 
+#include "base/alloc_guard.h"
 #include "base/check.h"
 
 namespace weir::cpu {
@@ -137,6 +138,7 @@ uint32_t WorkerPool::wait_for_job(uint32_t seen) {
 
 void WorkerPool::worker_loop(int cpu) {
   if (cpu >= 0) pin_calling_thread_to(cpu);
+  seal_this_thread("worker");
   uint32_t seen = 0;
   for (;;) {
     seen = wait_for_job(seen);

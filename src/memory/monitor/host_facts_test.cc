@@ -12,6 +12,7 @@
 
 #include "base/units.h"
 #include "memory/monitor/fake_root.h"
+#include "memory/monitor/huge_pages.h"
 #include "memory/monitor/proc_text.h"
 
 namespace weir {
@@ -198,6 +199,17 @@ TEST(HostFacts, page_cache_counted_once) {
 #if !defined(__SANITIZE_THREAD__)  // which keeps a shadow of each page that was read, in memory of no file
   EXPECT_LT(*rss_without_files(after), *rss_without_files(before) + kMiB);
 #endif
+}
+
+TEST(HugePages, ReadFromTheKernelsSumOrUnknown) {
+  FakeRoot root;
+  EXPECT_FALSE(read_huge_page_bytes(root.path()));
+  root.file("/proc/self/smaps_rollup", "00400000-7ffd [rollup]\nRss:  9000 kB\nAnonHugePages:      6144 kB\n");
+  EXPECT_EQ(read_huge_page_bytes(root.path()), 6 * kMiB);
+  root.file("/proc/self/smaps_rollup", "AnonHugePages:      lots kB\n");
+  EXPECT_FALSE(read_huge_page_bytes(root.path()));
+  root.file("/proc/self/smaps_rollup", "");
+  EXPECT_FALSE(read_huge_page_bytes(root.path()));
 }
 
 }  // namespace

@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -46,6 +47,17 @@ struct PlanVariant {
   uint64_t kv_block_bytes = 0;
 };
 
+// A setting of the caller's that costs memory and could be smaller: "--max-connections". The search halves it.
+struct PlanKnob {
+  std::string flag;
+  int64_t value = 0;
+  int64_t floor = 1;      // below it the setting makes no sense; >= 1
+  bool in_bytes = false;  // written as a size: "--max-body-bytes 1MiB"
+};
+// fixed_lines_at with other values for the knobs, one each and in their order. Must not shrink when any grows.
+using KnobLinesAt =
+    std::function<std::vector<PlanLine>(int64_t session_tokens, int max_batch, std::span<const int64_t> knobs)>;
+
 struct PlanInput {
   std::vector<PlanLine> fixed_lines;  // everything but KV: weights, workspace, logits, tables, ..., headroom
   uint64_t kv_block_bytes = 0;        // all layers, keys and values, scales included
@@ -58,7 +70,14 @@ struct PlanInput {
   uint64_t kv_blocks_max = 0;         // a ratio never takes more blocks than this; 0 is no such cap
   FixedLinesAt fixed_lines_at;        // optional: without it only the cache and the variants are searched
   std::vector<PlanVariant> variants;  // optional
+  std::vector<PlanKnob> knobs;        // optional; looked at only together with knob_lines_at
+  KnobLinesAt knob_lines_at;
 };
+
+// The same question with other settings; each recomputes the fixed lines where the caller gave a function for it.
+PlanInput at_settings(const PlanInput& input, int64_t session_tokens, int max_batch);
+PlanInput with_variant(const PlanInput& input, const PlanVariant& variant);
+PlanInput with_knobs(const PlanInput& input, std::span<const int64_t> values);
 
 struct Capacity {
   int64_t tokens_each = 0;
@@ -88,9 +107,21 @@ struct Alternative {
 // fit, the asked-for cache does not, or the cache cannot hold one sequence of session_tokens.
 Result<MemoryPlan> plan_as_given(const PlanInput& input);
 
-// The nearest settings that fit, each changing as little as it can: cache share, session length, batch size, the
-// last two halved together when neither alone is enough, and the caller's variants. At most 5 + variants.
+// The nearest settings that fit, each changing as little as it can: cache share, session length, batch size, each of
+// the caller's knobs; session and batch halved together, or the knobs halved together, where none alone is enough;
+// everything halved together where that is not enough either; and the caller's variants.
+// At most 6 + knobs + variants.
 std::vector<Alternative> find_alternatives(const PlanInput& input);
+
+// Knobs halved one at a time, or all together where none alone is enough, until `fits`. RETURNS: flags and what fits.
+struct KnobChange {
+  std::string flags;
+  PlanInput input;
+};
+std::vector<KnobChange> halve_knobs(const PlanInput& input, const std::function<bool(const PlanInput&)>& fits);
+
+// RETURNS: the largest n in [1, below) that `fits`, or 0. REQUIRES: what fits at n fits at every smaller one.
+int64_t largest_that_fits(int64_t below, const std::function<bool(int64_t)>& fits);
 
 // plan_as_given, whose refusal also names the alternatives.
 Result<MemoryPlan> make_plan(const PlanInput& input);
