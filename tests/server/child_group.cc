@@ -10,6 +10,7 @@
 #include <thread>
 
 #include "memory/monitor/cgroup.h"
+#include "memory/monitor/proc_text.h"
 
 namespace weir::testing {
 namespace {
@@ -53,6 +54,15 @@ ChildGroup::~ChildGroup() {
 
 bool ChildGroup::set_limit(uint64_t bytes) const {
   return write_line(path_ + (v2_ ? "/memory.max" : "/memory.limit_in_bytes"), std::to_string(bytes));
+}
+
+uint64_t ChildGroup::used() const {
+  const std::string stat = read_proc_file(path_ + "/memory.stat").value_or("");
+  const std::string usage =
+      read_proc_file(path_ + (v2_ ? "/memory.current" : "/memory.usage_in_bytes")).value_or("");
+  const uint64_t files = stat_line(stat, "inactive_file").value_or(0) + stat_line(stat, "active_file").value_or(0);
+  const uint64_t all = parse_whole(trim(usage)).value_or(0);
+  return all > files ? all - files : 0;
 }
 
 void ChildGroup::enter() const { write_line(path_ + "/cgroup.procs", std::to_string(getpid())); }

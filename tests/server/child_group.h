@@ -21,6 +21,7 @@ class ChildGroup {
   const std::string& path() const { return path_; }
 
   bool set_limit(uint64_t bytes) const;
+  uint64_t used() const;  // now, without file pages; 0: the kernel does not say
   void enter() const;         // this process, and what it forks from now on
   void leave() const;         // back to where it came from
   int64_t oom_kills() const;  // -1: the kernel does not say
