@@ -18,8 +18,9 @@ namespace weir::api {
 
 inline constexpr size_t kJsonDepthMax = 32;
 inline constexpr size_t kJsonBytesMax = size_t{64} << 20;
-// The heap that a body of so many bytes may take: 40 bytes a byte is more than a list of one-digit numbers needs with
-// the parser's own stack (16 and twice 16 for two bytes of text), and never more than kJsonBytesMax.
+// The heap that a body of so many bytes may take, and never more than kJsonBytesMax. 40 bytes a byte is above what the
+// densest texts need with the parser's stack ("[]," takes three values of 16 bytes for its three), so that a body is
+// refused for its heap only at the cap.
 constexpr size_t json_bytes_max(size_t body_bytes) {
   constexpr size_t kFloor = size_t{256} << 10;
   return body_bytes >= (kJsonBytesMax - kFloor) / 40 ? kJsonBytesMax : kFloor + 40 * body_bytes;

@@ -185,11 +185,13 @@ Status App::Impl::build_engine() {
 // The engine thread calls it after a step. At most one drain waits in a mailbox, so that a slow io thread does not make
 // the engine grow it. The exchange here sees the notices in before the flag; the one there takes the flag down first.
 void App::Impl::wake_io(int io) {
-  if (drain_posted[static_cast<size_t>(io)].exchange(true)) return;
-  server->post(io, [this, io] {
+  std::atomic<bool>& posted = drain_posted[static_cast<size_t>(io)];
+  if (posted.exchange(true)) return;
+  const bool accepted = server->post(io, [this, io] {
     drain_posted[static_cast<size_t>(io)].exchange(false);
     api->drain(io);
   });
+  if (!accepted) posted.store(false);  // the next step tries again
 }
 
 // Everything has its memory: from here on nothing is cut from the arena. Says what the kernel made of the wish for huge
