@@ -130,6 +130,15 @@ Status set_api_keys(const Values& values, Settings* settings, Warnings* warnings
   return ok_status();
 }
 
+Status set_quant_policy(const Values& values, Settings* settings, Warnings*) {
+  const std::string& value = values.back();
+  if (value != "0" && value != "4" && value != "8") {
+    return invalid_argument("'" + value.substr(0, 32) + "' is not supported; choose 8 (int8 KV cache), 4 (int4) or 0");
+  }
+  settings->quant_policy = value[0] - '0';
+  return ok_status();
+}
+
 Status set_log_level(const Values& values, Settings* settings, Warnings*) {
   WEIR_ASSIGN_OR_RETURN(settings->log_level, parse_log_level(values.back()));
   return ok_status();
@@ -172,6 +181,8 @@ std::vector<SettingOption> make_options() {
       {{"cache-max-entry-count", "SHARE", kMemory, "KV cache: ratio of the rest, blocks, or 8GiB", "0.8"},
        set_cache_share},
       {{"cache-block-seq-len", "TOKENS", kMemory, "tokens of a KV block, a power of two", "64"}, set_block},
+      {{"quant-policy", "0|4|8", kMemory, "KV cache: 8: int8, 4: int4, 0: the model's float type", "0"},
+       set_quant_policy},
       {{"memory-limit", "BYTES", kMemory, "for the whole process; 0: what machine and cgroup allow", "0"},
        bytes(&S::memory_limit, 16 * kMiB, uint64_t{1} << 50, true)},
 
@@ -194,7 +205,6 @@ std::vector<SettingOption> make_options() {
       {{"log-level", "LEVEL", kDoor, "debug, info, warning, error or off", "info"}, set_log_level},
 
       {{"tp", "N", "", "", "1"}, only("1", "weir runs a model in one process on one device; leave it out")},
-      {{"quant-policy", "N", "", "", "0"}, only("0", "weir does not quantise the KV cache yet; leave it out")},
   };
 }
 

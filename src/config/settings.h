@@ -34,6 +34,7 @@ struct Settings {
   // Memory.
   std::string cache_max_entry_count = "0.8";  // ratio in (0,1] of what remains | blocks | bytes such as 8GiB
   int cache_block_seq_len = 64;               // tokens of a KV block
+  int quant_policy = 0;                       // KV cache: 0 as the model's floats | 8 int8 | 4 int4
   uint64_t memory_limit = 0;                  // bytes; 0: what the machine and its cgroups allow
 
   // CPU.

@@ -38,11 +38,11 @@ struct Rig {
   Region kv;
   static constexpr int64_t kBlocks = 64;
 
-  static Rig load(const std::string& dir, WeightFormat format, DType kv_dtype, int threads = 1) {
+  static Rig load(const std::string& dir, WeightFormat format, KvFormat kv_format, int threads = 1) {
     Rig rig;
     rig.backend = std::move(make_backend("cpu", {.threads = threads, .isa = "", .pin = false})).value();
     const ModelSpec spec = load_spec(dir).value();
-    rig.options = {.format = format, .kv_dtype = kv_dtype, .session_tokens = 256, .block_tokens = 16,
+    rig.options = {.format = format, .kv_format = kv_format, .session_tokens = 256, .block_tokens = 16,
                    .step_tokens_max = 64, .sequences_max = 8};
     auto checkpoint = std::move(Checkpoint::open(dir)).value();
     auto model = Transformer::load(spec, rig.options, *checkpoint, *rig.backend, nullptr);
@@ -111,7 +111,7 @@ class Golden : public testing::TestWithParam<const char*> {};
 TEST_P(Golden, LogitsAndGreedyIdsAreThoseOfTransformers) {
   const std::string dir = std::string("tests/golden/models/") + GetParam();
   const json::object golden = read_json(dir + "/golden.json");
-  Rig rig = Rig::load(dir, WeightFormat::kF32, DType::kF32);
+  Rig rig = Rig::load(dir, WeightFormat::kF32, KvFormat::kF32);
   const std::vector<int32_t> prompt = ids_of(golden.at("prompt"));
   const json::array& want_rows = golden.at("logits").as_array();
   // Token by token, so that the last positions' logits can be asked for.
@@ -147,7 +147,7 @@ std::vector<int32_t> some_prompt(int length, int seed) {
 
 struct Case {
   WeightFormat format;
-  DType kv;
+  KvFormat kv;
 };
 class Invariance : public testing::TestWithParam<Case> {};
 
@@ -179,14 +179,20 @@ TEST_P(Invariance, SameBitsAloneInABatchInChunksAndWithThreads) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Formats, Invariance,
-                         testing::Values(Case{WeightFormat::kF32, DType::kF32}, Case{WeightFormat::kBF16, DType::kBF16},
-                                         Case{WeightFormat::kF16, DType::kF16},
-                                         Case{WeightFormat::kInt8G32, DType::kBF16}),
-                         [](const auto& info) { return std::string(weight_format_name(info.param.format)); });
+                         testing::Values(Case{WeightFormat::kF32, KvFormat::kF32}, Case{WeightFormat::kBF16, KvFormat::kBF16},
+                                         Case{WeightFormat::kF16, KvFormat::kF16},
+                                         Case{WeightFormat::kInt8G32, KvFormat::kBF16},
+                                         Case{WeightFormat::kBF16, KvFormat::kInt8},
+                                         Case{WeightFormat::kBF16, KvFormat::kInt4},
+                                         Case{WeightFormat::kInt8G32, KvFormat::kInt4}),
+                         [](const auto& info) {
+                           return std::string(weight_format_name(info.param.format)) + "_kv_" +
+                                  std::string(kv_format_name(info.param.kv));
+                         });
 
 TEST(Transformer, Int8StaysNearF32) {
   const std::string dir = "tests/golden/models/qwen2";
-  Rig exact = Rig::load(dir, WeightFormat::kF32, DType::kF32), quantised = Rig::load(dir, WeightFormat::kInt8G32, DType::kBF16);
+  Rig exact = Rig::load(dir, WeightFormat::kF32, KvFormat::kF32), quantised = Rig::load(dir, WeightFormat::kInt8G32, KvFormat::kBF16);
   const std::vector<int32_t> prompt = some_prompt(40, 4);
   const auto a = exact.run({{.tokens = prompt, .blocks = Rig::blocks_from(0)}})[0];
   const auto b = quantised.run({{.tokens = prompt, .blocks = Rig::blocks_from(0)}})[0];
@@ -205,7 +211,7 @@ TEST(Transformer, TinyStories656KWritesWhatTransformersWrites) {
   const std::string dir = std::string(data ? data : "../shared/data") + "/models/TinyStories-656K";
   if (!std::filesystem::exists(dir)) GTEST_SKIP() << dir << " is absent";
   const json::object golden = read_json("tests/golden/tinystories_656k.json");
-  Rig rig = Rig::load(dir, WeightFormat::kF32, DType::kF32);
+  Rig rig = Rig::load(dir, WeightFormat::kF32, KvFormat::kF32);
   const std::vector<int32_t> want = ids_of(golden.at("greedy"));
   ASSERT_EQ(want.size(), 120u);
   EXPECT_EQ(rig.greedy(ids_of(golden.at("prompt")), 120, Rig::blocks_from(0)), want);
@@ -214,7 +220,7 @@ TEST(Transformer, TinyStories656KWritesWhatTransformersWrites) {
 // bf16 weights, computed in f32 on both sides.
 TEST(Transformer, TheDemoModelWritesWhatTransformersWrites) {
   const json::object golden = read_json("tests/golden/weir_demo.json");
-  Rig rig = Rig::load("models/weir-demo", WeightFormat::kF32, DType::kF32);
+  Rig rig = Rig::load("models/weir-demo", WeightFormat::kF32, KvFormat::kF32);
   const std::vector<int32_t> want = ids_of(golden.at("greedy"));
   ASSERT_GE(want.size(), 60u);
   EXPECT_EQ(rig.greedy(ids_of(golden.at("prompt")), static_cast<int>(want.size()), Rig::blocks_from(0)), want);
