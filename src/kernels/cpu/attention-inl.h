@@ -31,17 +31,34 @@ struct KvHead {
   const KvTask* kv;
   const int32_t* table;
   int64_t head;
+  int64_t positions;  // that the table has blocks for, at least
   WEIR_INLINE_MEMBER const uint8_t* block(int64_t position) const {
     return kv->base + table[position / kv->block_tokens] * kv->block_stride + head * kv->head_stride;
   }
+  // What lies one tile further is fetched while this tile is computed: blocks lie anywhere, and a hardware prefetcher
+  // has to start anew in each. RETURNS: the distance in bytes from the slot at `position` to the one a tile later.
+  WEIR_INLINE_MEMBER int64_t ahead(int64_t position, int64_t slot_bytes) const {
+    const int64_t next = position + kScoreTile;
+    if (next >= positions) return 0;
+    return block(next) - block(position) + (next % kv->block_tokens - position % kv->block_tokens) * slot_bytes;
+  }
 };
+
+WEIR_INLINE void prefetch(const uint8_t* p, int64_t bytes) {
+  for (int64_t i = 0; i < bytes; i += 64) __builtin_prefetch(p + i);
+}
 
 // Scales and zeros of the first `count` positions of the tile; those of positions never written are never used.
 void load_scales(AttentionChunk* chunk, const KvHead& kv, int64_t from, int64_t count) {
   const int64_t tokens = kv.kv->block_tokens;
-  for (int64_t j = 0; j < count; j += 16) {
-    const int64_t slot = (from + j) % tokens;
-    const uint8_t* scales = kv.block(from + j) + kv.kv->scales_offset;
+  const uint8_t* scales = nullptr;
+  int64_t slot = 0;
+  for (int64_t j = 0; j < count; j += 16, slot += 16) {
+    if (j == 0 || slot == tokens) {
+      slot = (from + j) % tokens;
+      scales = kv.block(from + j) + kv.kv->scales_offset;
+      prefetch(scales + kv.ahead(from + j, 0), 6 * (tokens < kScoreTile ? tokens : kScoreTile));
+    }
     v_store(chunk->k_scale + j, v_load_as<F16>(scales + slot * 2));
     v_store(chunk->v_scale + j, v_load_as<F16>(scales + tokens * 2 + slot * 2));
     v_store(chunk->k_zero + j, v_load_as<Int8>(scales + tokens * 4 + slot));
@@ -67,9 +84,11 @@ void score_groups(AttentionChunk* chunk, const KvHead& kv, int64_t from, int gro
   for (int r = 0; r < R; ++r) {
     for (int g = 0; g < G; ++g) acc[r][g] = v_zero();
   }
+  const int64_t ahead = kv.ahead(from, T::kBytes);
   V16 zeros[G];
   for (int g = 0; g < G; ++g) zeros[g] = T::kQuantised ? v_load(chunk->k_zero + (group + g) * 16) : v_zero();
   for (int64_t d = 0; d < kv.kv->head_dim; d += T::kPack, k += tokens * T::kBytes) {
+    prefetch(k + ahead, G * 16 * T::kBytes);
     V16 keys[G];
     for (int g = 0; g < G; ++g) {
       keys[g] = v_load_as<T>(k + g * 16 * T::kBytes);
@@ -154,13 +173,14 @@ WEIR_INLINE void load_values(const uint8_t* row, int64_t dim, V16 (&values)[D]) 
 
 // o[row .. row + R) += p * V over positions [begin, end) of the tile, all in one block; one block of 16 * D dims.
 template <class T, int R, int D>
-void value_dims(AttentionChunk* chunk, int row, const uint8_t* v, int64_t stride, int64_t begin, int64_t end,
-                int64_t dim) {
+void value_dims(AttentionChunk* chunk, int row, const uint8_t* v, int64_t stride, int64_t ahead, int64_t begin,
+                int64_t end, int64_t dim) {
   V16 acc[R][D];
   for (int r = 0; r < R; ++r) {
     for (int i = 0; i < D; ++i) acc[r][i] = v_load(chunk->o[row + r] + dim + i * 16);
   }
   for (int64_t j = begin; j < end; ++j, v += stride) {
+    prefetch(v + ahead + dim * T::kBytes / T::kPack, D * 16 * T::kBytes / T::kPack);
     V16 values[D];
     load_values<T, D>(v, dim, values);
     if constexpr (T::kQuantised) {
@@ -188,11 +208,12 @@ void value_tile(AttentionChunk* chunk, int row, const KvHead& kv, int64_t from, 
     const int64_t stop = end - begin < tokens - slot ? end : begin + tokens - slot;
     const int64_t stride = padded / T::kPack * T::kBytes;
     const uint8_t* v = kv.block(from + begin) + kv.kv->v_offset + slot * stride;
+    const int64_t ahead = kv.ahead(from + begin, stride);
     int64_t dim = 0;
     for (; dim + kAtOnce * 16 <= padded; dim += kAtOnce * 16) {
-      value_dims<T, R, kAtOnce>(chunk, row, v, stride, begin, stop, dim);
+      value_dims<T, R, kAtOnce>(chunk, row, v, stride, ahead, begin, stop, dim);
     }
-    for (; dim < padded; dim += 16) value_dims<T, R, 1>(chunk, row, v, stride, begin, stop, dim);
+    for (; dim < padded; dim += 16) value_dims<T, R, 1>(chunk, row, v, stride, ahead, begin, stop, dim);
     begin = stop;
   }
 }
@@ -271,7 +292,8 @@ void attention(const AttentionTask& task, int64_t begin, int64_t end, int64_t kv
   chunk.rows = 0;
   for (int64_t token = begin; token < end; ++token) {
     const int32_t sequence = task.sequences[token];
-    const KvHead kv = {&task.cache, task.block_tables + sequence * task.table_stride, kv_head};
+    const KvHead kv = {&task.cache, task.block_tables + sequence * task.table_stride, kv_head,
+                       int64_t{task.positions[token]} + 1};
     for (int64_t head = kv_head * group; head < (kv_head + 1) * group; ++head) {
       const int row = chunk.rows++;
       chunk.q[row] = task.q + token * task.q_stride + head * dims;

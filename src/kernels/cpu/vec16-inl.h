@@ -4,7 +4,8 @@
 //   r_fma(a, b, c)     a*b + c, rounded once
 //   r_select_lt(x, y, a, b)   x < y ? a : b by lane, false where either is NaN
 //   r_add_exponent(p, t)      bits(p) + (bits(t) << 23)
-//   r_load_u8(p), r_load_low_half(p), r_load_high_half(p)   kLanes bytes, or halves of bytes, as floats
+//   r_load_u8(p), r_load_low_half(p), r_load_high_half(p)   kLanes bytes, or halves of bytes, as floats, all three
+//                      with the same power of two added or none (constants.h): only differences mean anything
 // and the obvious rest. Everything is forced inline and in an unnamed namespace: nothing reaches the linker.
 
 constexpr int kRegs = 16 / kLanes;
