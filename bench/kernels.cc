@@ -1,7 +1,7 @@
 // Kernel benchmark: prints the machine's peaks, then GB/s of weights and Gop/s (2 per multiply-add) of Ops::linear
 // for each instruction set, format, shape and row count; then attention over each KV format, a whole model's layers
-// in turn, so that a decode finds its KV where a model would, beyond the caches. Medians of interleaved rounds, because
-// clocks float: judge by the columns relative to the peaks of the same run.
+// in turn, so that a decode finds its KV where a model would, beyond the caches. Medians of interleaved rounds,
+// because clocks float: judge by the columns relative to the peaks of the same run.
 //
 //   bench_kernels [--isa=NAME] [--format=NAME] [--threads=N] [--rounds=N] [--quick] [--attention]
 //
@@ -227,15 +227,14 @@ void bench_attention(Backend& backend, Stream& stream, KvFormat format, const At
     ids[blocks + tokens + t] = static_cast<int32_t>(context - rows_each + t % rows_each);
   }
   const DeviceSpan half = q.span().part(0, q.span().bytes / 2);
-  AttentionArgs args{
-      .q = mat_view<const float>(half, tokens, width),
-      .cache = geometry.layer(pool.span(), blocks, 0),
-      .block_tables = {index.span().data, sequences, per_sequence, per_sequence},
-      .sequences = {index.span().data.plus(static_cast<uint64_t>(blocks) * 4), tokens},
-      .positions = {index.span().data.plus(static_cast<uint64_t>(blocks + tokens) * 4), tokens},
-      .heads = heads,
-      .scale = 0.125f,
-      .out = mat_view<float>(q.span().part(half.bytes, half.bytes), tokens, width)};
+  AttentionArgs args{.q = mat_view<const float>(half, tokens, width),
+                     .cache = geometry.layer(pool.span(), blocks, 0),
+                     .block_tables = {index.span().data, sequences, per_sequence, per_sequence},
+                     .sequences = {index.span().data.plus(static_cast<uint64_t>(blocks) * 4), tokens},
+                     .positions = {index.span().data.plus(static_cast<uint64_t>(blocks + tokens) * 4), tokens},
+                     .heads = heads,
+                     .scale = 0.125f,
+                     .out = mat_view<float>(q.span().part(half.bytes, half.bytes), tokens, width)};
   std::vector<double> results;
   for (int round = -1; round < settings.rounds; ++round) {
     const double start = now_s();
@@ -248,8 +247,8 @@ void bench_attention(Backend& backend, Stream& stream, KvFormat format, const At
   const double seconds = median(results);
   const double seen = static_cast<double>(context) - static_cast<double>(rows_each - 1) / 2;
   fmt::print(
-      "{:<10} {:<5} attention {:<22} {:>2} sequences x {:>3} rows, context {:>5}: {:>9.1f} us a layer {:>7.1f} GB/s "
-      "of KV {:>7.1f} Gop/s\n",
+      "{:<10} {:<5} attention {:<22} {:>2} sequences x {:>3} rows, context {:>5}: {:>9.1f} us a layer "
+      "{:>7.1f} GB/s of KV {:>7.1f} Gop/s\n",
       backend.description().substr(4, backend.description().find(',') - 4), kv_format_name(format),
       fmt::format("{} {}/{}x{}", model, heads, kv_heads, head_dim), sequences, rows_each, context, seconds * 1e6,
       static_cast<double>(static_cast<uint64_t>(blocks) * geometry.layer_bytes()) / seconds / 1e9,
@@ -287,18 +286,17 @@ int run(const Settings& settings) {
     auto stream = (*backend)->device().make_stream();
     for (WeightFormat format :
          {WeightFormat::kF32, WeightFormat::kBF16, WeightFormat::kF16, WeightFormat::kInt8G32}) {
-      if (settings.attention || (!settings.format.empty() && settings.format != weight_format_name(format))) continue;
+      if (settings.attention || (!settings.format.empty() && settings.format != weight_format_name(format)))
+        continue;
       if (settings.quick && (format == WeightFormat::kF16 || format == WeightFormat::kF32)) continue;
       for (const LinearCase& shape : shapes) {
         bench_linear(**backend, **stream, shape, format, settings, threads == 1 ? read_one : read_peak);
       }
     }
-    const AttentionCase cases[] = {{"Qwen2.5-0.5B", 24, 14, 2, 64, 1, 1, 4096},
-                                   {"Qwen2.5-0.5B", 24, 14, 2, 64, 16, 1, 1024},
-                                   {"Qwen2.5-0.5B", 4, 14, 2, 64, 1, 256, 512},
-                                   {"TinyLlama", 22, 32, 4, 64, 1, 1, 4096},
-                                   {"Qwen2.5-3B", 36, 16, 2, 128, 1, 1, 4096},
-                                   {"one head each", 12, 12, 12, 64, 1, 1, 4096}};
+    const AttentionCase cases[] = {
+        {"Qwen2.5-0.5B", 24, 14, 2, 64, 1, 1, 4096}, {"Qwen2.5-0.5B", 24, 14, 2, 64, 16, 1, 1024},
+        {"Qwen2.5-0.5B", 4, 14, 2, 64, 1, 256, 512}, {"TinyLlama", 22, 32, 4, 64, 1, 1, 4096},
+        {"Qwen2.5-3B", 36, 16, 2, 128, 1, 1, 4096},  {"one head each", 12, 12, 12, 64, 1, 1, 4096}};
     for (const AttentionCase& shape : cases) {
       for (KvFormat kv : {KvFormat::kF32, KvFormat::kBF16, KvFormat::kInt8, KvFormat::kInt4}) {
         bench_attention(**backend, **stream, kv, shape, settings);

@@ -133,7 +133,8 @@ Status set_api_keys(const Values& values, Settings* settings, Warnings* warnings
 Status set_quant_policy(const Values& values, Settings* settings, Warnings*) {
   const std::string& value = values.back();
   if (value != "0" && value != "4" && value != "8") {
-    return invalid_argument("'" + value.substr(0, 32) + "' is not supported; choose 8 (int8 KV cache), 4 (int4) or 0");
+    return invalid_argument("'" + value.substr(0, 32) +
+                            "' is not supported; choose 8 (int8 KV cache), 4 (int4) or 0");
   }
   settings->quant_policy = value[0] - '0';
   return ok_status();

@@ -53,7 +53,9 @@ struct KvGeometry {
   int64_t head_dim = 0;       // 1..512
   int64_t block_tokens = 64;  // a multiple of 16, at most 4096
 
-  uint64_t k_bytes() const { return static_cast<uint64_t>(block_tokens) * row_bytes(format == KvFormat::kInt4 ? 2 : 1); }
+  uint64_t k_bytes() const {
+    return static_cast<uint64_t>(block_tokens) * row_bytes(format == KvFormat::kInt4 ? 2 : 1);
+  }
   uint64_t v_bytes() const {
     return static_cast<uint64_t>(block_tokens) * row_bytes(format == KvFormat::kInt4 ? 32 : 16);
   }

@@ -98,8 +98,8 @@ struct KvWriteArgs {
 // Order: tiles of 64 positions from 0. Score = chain over d of fma(q[d], k[d], .), times scale. m = max so far;
 // when a tile raises it, the 16-lane sum l and the output o are multiplied by exp(m_old - m_new). p = exp(score -
 // m); l[j % 16] += p; o[d] = chain over positions of fma(p, v[d], .). At the end o[d] / tree16(l).
-// int8 and int4: k[d] and v[d] above are f32(q) - f32(zero), exact integers; a chain's sum is times the position's K
-// scale first, then times scale; and fma takes p times the position's V scale (l takes p alone).
+// int8 and int4: k[d] and v[d] above are f32(q) - f32(zero), exact integers; a chain's sum is times the position's
+// K scale first, then times scale; and fma takes p times the position's V scale (l takes p alone).
 struct AttentionArgs {
   MatView<const float> q;  // [tokens, heads * head_dim]
   KvLayer cache;

@@ -138,8 +138,8 @@ TEST(OpsExact, AttentionIsIndependentOfChunksPlacementBatchBlockSizeAndThreads) 
         for (int64_t chunk : {int64_t{1}, int64_t{13}, int64_t{64}, AttentionWorld::kLength}) {
           const auto got = world.run(chunk, static_cast<uint64_t>(chunk * block_tokens), chunk % 5);
           if (reference.empty()) reference = got;
-          ASSERT_TRUE(same_bits(got, reference))
-              << kv_format_name(format) << " threads " << threads << " block " << block_tokens << " chunk " << chunk;
+          ASSERT_TRUE(same_bits(got, reference)) << kv_format_name(format) << " threads " << threads << " block "
+                                                 << block_tokens << " chunk " << chunk;
         }
       }
     }

@@ -38,6 +38,6 @@ std::string_view dtype_name(DType dtype);           // "f32", "f16", "bf16", "i8
 std::string_view weight_format_name(WeightFormat);  // "f32", "f16", "bf16", "int8"; static storage
 int kv_format_bits(KvFormat format);                // bits of one number, without its scale
 bool kv_is_quantised(KvFormat format);
-std::string_view kv_format_name(KvFormat format);   // "f32", "f16", "bf16", "int8", "int4"; static storage
+std::string_view kv_format_name(KvFormat format);  // "f32", "f16", "bf16", "int8", "int4"; static storage
 
 }  // namespace weir

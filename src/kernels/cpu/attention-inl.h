@@ -35,8 +35,9 @@ struct KvHead {
   WEIR_INLINE_MEMBER const uint8_t* block(int64_t position) const {
     return kv->base + table[position / kv->block_tokens] * kv->block_stride + head * kv->head_stride;
   }
-  // What lies one tile further is fetched while this tile is computed: blocks lie anywhere, and a hardware prefetcher
-  // has to start anew in each. RETURNS: the distance in bytes from the slot at `position` to the one a tile later.
+  // What lies one tile further is fetched while this tile is computed: blocks lie anywhere, and a hardware
+  // prefetcher has to start anew in each. RETURNS: the distance in bytes from the slot at `position` to the one a
+  // tile later.
   WEIR_INLINE_MEMBER int64_t ahead(int64_t position, int64_t slot_bytes) const {
     const int64_t next = position + kScoreTile;
     if (next >= positions) return 0;

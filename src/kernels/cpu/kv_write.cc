@@ -13,17 +13,15 @@ constexpr int64_t kHeadDimMax = 512;
 constexpr float kF16Max = 65504.0f;
 
 // Ties to even, for |x| < 2^22 (constants.h).
-int32_t round_to_int(float x) {
-  return std::bit_cast<int32_t>(x + kMagic) - std::bit_cast<int32_t>(kMagic);
-}
+int32_t round_to_int(float x) { return std::bit_cast<int32_t>(x + kMagic) - std::bit_cast<int32_t>(kMagic); }
 int32_t clamp_to(int32_t x, int32_t top) { return x < 0 ? 0 : x > top ? top : x; }
 
 struct Quantiser {
-  float limit = 0;    // larger magnitudes count as this
-  float inverse = 0;  // 1 / scale
-  uint16_t scale = 0; // f16
+  float limit = 0;     // larger magnitudes count as this
+  float inverse = 0;   // 1 / scale
+  uint16_t scale = 0;  // f16
   int32_t zero = 0;
-  int32_t top = 0;    // q is 0..top
+  int32_t top = 0;  // q is 0..top
   uint8_t operator()(float x) const {
     x = x > limit ? limit : x < -limit ? -limit : x == x ? x : 0.0f;
     return static_cast<uint8_t>(clamp_to(round_to_int(x * inverse) + zero, top));
