@@ -1,8 +1,9 @@
 // Kernel benchmark: prints the machine's peaks, then GB/s of weights and Gop/s (2 per multiply-add) of Ops::linear
-// for each instruction set, format, shape and row count; then attention. Medians of interleaved rounds, because
-// clocks float: judge by the columns relative to the peaks of the same run.
+// for each instruction set, format, shape and row count; then attention over each KV format, a whole model's layers
+// in turn, so that a decode finds its KV where a model would, beyond the caches. Medians of interleaved rounds,
+// because clocks float: judge by the columns relative to the peaks of the same run.
 //
-//   bench_kernels [--isa=NAME] [--format=NAME] [--threads=N] [--rounds=N] [--quick]
+//   bench_kernels [--isa=NAME] [--format=NAME] [--threads=N] [--rounds=N] [--quick] [--attention]
 //
 // --threads=1 measures CPU time instead of wall time.
 
@@ -33,6 +34,7 @@ struct Settings {
   int threads = 0;
   int rounds = 7;
   bool quick = false;
+  bool attention = false;  // nothing else
 };
 
 // With one thread: its own CPU time, so that other processes on the machine disturb less. Else the wall clock.
@@ -201,14 +203,22 @@ void bench_linear(Backend& backend, Stream& stream, const LinearCase& shape, Wei
   }
 }
 
-void bench_attention(Backend& backend, Stream& stream, DType dtype, int64_t sequences, int64_t rows_each,
-                     int64_t context, const Settings& settings) {
-  constexpr int64_t kHeads = 14, kKvHeads = 2, kHeadDim = 64, kBlockTokens = 64;  // Qwen2-0.5B
-  const KvGeometry geometry{dtype, 1, kKvHeads, kHeadDim, kBlockTokens};
+struct AttentionCase {
+  const char* model;
+  int64_t layers, heads, kv_heads, head_dim;
+  int64_t sequences, rows_each, context;
+};
+
+void bench_attention(Backend& backend, Stream& stream, KvFormat format, const AttentionCase& shape,
+                     const Settings& settings) {
+  const auto& [model, layers, heads, kv_heads, head_dim, sequences, rows_each, context] = shape;
+  constexpr int64_t kBlockTokens = 64;
+  const KvGeometry geometry{format, layers, kv_heads, head_dim, kBlockTokens};
+  const int64_t width = heads * head_dim;
   const int64_t per_sequence = context / kBlockTokens, blocks = sequences * per_sequence,
                 tokens = sequences * rows_each;
   Region pool = must_reserve(backend.device(), static_cast<uint64_t>(blocks) * geometry.block_bytes());
-  Region q = must_reserve(backend.device(), static_cast<uint64_t>(tokens * kHeads * kHeadDim) * 8);
+  Region q = must_reserve(backend.device(), static_cast<uint64_t>(tokens * width) * 8);
   Region index = must_reserve(backend.device(), static_cast<uint64_t>(blocks + 2 * tokens) * 4);
   auto* ids = host_ptr<int32_t>(index.span().data);
   for (int64_t b = 0; b < blocks; ++b) ids[b] = static_cast<int32_t>((b * 7919) % blocks);
@@ -217,29 +227,32 @@ void bench_attention(Backend& backend, Stream& stream, DType dtype, int64_t sequ
     ids[blocks + tokens + t] = static_cast<int32_t>(context - rows_each + t % rows_each);
   }
   const DeviceSpan half = q.span().part(0, q.span().bytes / 2);
-  const AttentionArgs args{
-      .q = mat_view<const float>(half, tokens, kHeads * kHeadDim),
-      .cache = geometry.layer(pool.span(), blocks, 0),
-      .block_tables = {index.span().data, sequences, per_sequence, per_sequence},
-      .sequences = {index.span().data.plus(static_cast<uint64_t>(blocks) * 4), tokens},
-      .positions = {index.span().data.plus(static_cast<uint64_t>(blocks + tokens) * 4), tokens},
-      .heads = kHeads,
-      .scale = 0.125f,
-      .out = mat_view<float>(q.span().part(half.bytes, half.bytes), tokens, kHeads * kHeadDim)};
+  AttentionArgs args{.q = mat_view<const float>(half, tokens, width),
+                     .cache = geometry.layer(pool.span(), blocks, 0),
+                     .block_tables = {index.span().data, sequences, per_sequence, per_sequence},
+                     .sequences = {index.span().data.plus(static_cast<uint64_t>(blocks) * 4), tokens},
+                     .positions = {index.span().data.plus(static_cast<uint64_t>(blocks + tokens) * 4), tokens},
+                     .heads = heads,
+                     .scale = 0.125f,
+                     .out = mat_view<float>(q.span().part(half.bytes, half.bytes), tokens, width)};
   std::vector<double> results;
   for (int round = -1; round < settings.rounds; ++round) {
     const double start = now_s();
-    for (int i = 0; i < 4; ++i) backend.ops().attention(stream, args);
-    if (round >= 0) results.push_back((now_s() - start) / 4);
+    for (int64_t layer = 0; layer < layers; ++layer) {
+      args.cache = geometry.layer(pool.span(), blocks, layer);
+      backend.ops().attention(stream, args);
+    }
+    if (round >= 0) results.push_back((now_s() - start) / static_cast<double>(layers));
   }
   const double seconds = median(results);
   const double seen = static_cast<double>(context) - static_cast<double>(rows_each - 1) / 2;
   fmt::print(
-      "{:<10} {:<5} attention 14/2x64 {:>3} sequences x {:>3} rows, context {:>5}: {:>9.1f} us {:>7.1f} GB/s of KV "
-      "{:>7.1f} Gop/s\n",
-      backend.description().substr(4, backend.description().find(',') - 4), dtype_name(dtype), sequences, rows_each,
-      context, seconds * 1e6, static_cast<double>(pool.span().bytes) / seconds / 1e9,
-      4.0 * seen * static_cast<double>(tokens * kHeads * kHeadDim) / seconds / 1e9);
+      "{:<10} {:<5} attention {:<22} {:>2} sequences x {:>3} rows, context {:>5}: {:>9.1f} us a layer "
+      "{:>7.1f} GB/s of KV {:>7.1f} Gop/s\n",
+      backend.description().substr(4, backend.description().find(',') - 4), kv_format_name(format),
+      fmt::format("{} {}/{}x{}", model, heads, kv_heads, head_dim), sequences, rows_each, context, seconds * 1e6,
+      static_cast<double>(static_cast<uint64_t>(blocks) * geometry.layer_bytes()) / seconds / 1e9,
+      4.0 * seen * static_cast<double>(tokens * width) / seconds / 1e9);
 }
 
 int run(const Settings& settings) {
@@ -273,16 +286,21 @@ int run(const Settings& settings) {
     auto stream = (*backend)->device().make_stream();
     for (WeightFormat format :
          {WeightFormat::kF32, WeightFormat::kBF16, WeightFormat::kF16, WeightFormat::kInt8G32}) {
-      if (!settings.format.empty() && settings.format != weight_format_name(format)) continue;
+      if (settings.attention || (!settings.format.empty() && settings.format != weight_format_name(format)))
+        continue;
       if (settings.quick && (format == WeightFormat::kF16 || format == WeightFormat::kF32)) continue;
       for (const LinearCase& shape : shapes) {
         bench_linear(**backend, **stream, shape, format, settings, threads == 1 ? read_one : read_peak);
       }
     }
-    for (DType dtype : {DType::kF32, DType::kBF16}) {
-      bench_attention(**backend, **stream, dtype, 1, 1, 4096, settings);
-      bench_attention(**backend, **stream, dtype, 16, 1, 1024, settings);
-      bench_attention(**backend, **stream, dtype, 1, 256, 512, settings);
+    const AttentionCase cases[] = {
+        {"Qwen2.5-0.5B", 24, 14, 2, 64, 1, 1, 4096}, {"Qwen2.5-0.5B", 24, 14, 2, 64, 16, 1, 1024},
+        {"Qwen2.5-0.5B", 4, 14, 2, 64, 1, 256, 512}, {"TinyLlama", 22, 32, 4, 64, 1, 1, 4096},
+        {"Qwen2.5-3B", 36, 16, 2, 128, 1, 1, 4096},  {"one head each", 12, 12, 12, 64, 1, 1, 4096}};
+    for (const AttentionCase& shape : cases) {
+      for (KvFormat kv : {KvFormat::kF32, KvFormat::kBF16, KvFormat::kInt8, KvFormat::kInt4}) {
+        bench_attention(**backend, **stream, kv, shape, settings);
+      }
     }
   }
   return 0;
@@ -305,9 +323,12 @@ int main(int argc, char** argv) {
       settings.rounds = std::max(1, std::atoi(argv[i] + 9));
     else if (arg == "--quick")
       settings.quick = true;
+    else if (arg == "--attention")
+      settings.attention = true;
     else {
       fmt::print(stderr,
-                 "usage: bench_kernels [--isa=NAME] [--format=NAME] [--threads=N] [--rounds=N] [--quick]\n");
+                 "usage: bench_kernels [--isa=NAME] [--format=NAME] [--threads=N] [--rounds=N] [--quick] "
+                 "[--attention]\n");
       return 2;
     }
   }

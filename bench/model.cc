@@ -1,7 +1,7 @@
 // bench_model: decode and prefill of random weights in the shape of Qwen2.5-0.5B, beside this machine's own read
 // bandwidth measured in the same run, before and after.
 //
-//   bench_model [--format int8|bf16|f32] [--threads N] [--context N] [--rounds N]
+//   bench_model [--format int8|bf16|f32] [--kv f32|bf16|int8|int4] [--threads N] [--context N] [--batch N] [--rounds N]
 //
 // Floor of a decode at batch 1: every packed weight is read once, so tokens/s <= bandwidth / weight bytes. The head
 // counts (it is the largest matrix), the embedding does not (one row is read).
@@ -30,8 +30,10 @@ double seconds_since(SteadyTime::time_point begin) {
 
 struct Options {
   WeightFormat format = WeightFormat::kInt8G32;
+  KvFormat kv = KvFormat::kBF16;
   int threads = 0;
   int context = 128;
+  int batch = 64;  // most sequences
   int rounds = 5;
 };
 
@@ -77,15 +79,15 @@ struct Bench {
     spec = load_spec(dir).value();
     const int64_t longest = std::max(options.context + 64, 640);
     sizes = {.format = options.format,
-             .kv_dtype = options.format == WeightFormat::kF32 ? DType::kF32 : DType::kBF16,
-             .session_tokens = longest, .block_tokens = 64, .step_tokens_max = 512, .sequences_max = 64};
+             .kv_format = options.kv,
+             .session_tokens = longest, .block_tokens = 64, .step_tokens_max = 512, .sequences_max = options.batch};
     auto checkpoint = std::move(Checkpoint::open(dir)).value();
     model = std::move(Transformer::load(spec, sizes, *checkpoint, *backend, nullptr)).value();
-    blocks = 64 * sizes.blocks_per_sequence();
+    blocks = options.batch * sizes.blocks_per_sequence();
     kv = std::move(backend->device().reserve(static_cast<uint64_t>(blocks) *
                                              Transformer::needs(spec, sizes, backend->ops()).kv_block)).value();
     model->attach_kv(kv.span(), blocks);
-    for (int64_t s = 0; s < 64; ++s) {
+    for (int64_t s = 0; s < options.batch; ++s) {
       std::vector<int32_t>& table = tables.emplace_back();
       for (int64_t i = 0; i < sizes.blocks_per_sequence(); ++i) {
         table.push_back(static_cast<int32_t>(s * sizes.blocks_per_sequence() + i));
@@ -133,12 +135,14 @@ struct Bench {
 void print_tables(Bench* bench) {
   const double before = read_bandwidth(bench->backend->threads());
   const double weights = static_cast<double>(bench->streamed_bytes());
-  std::printf("%s, %s weights, %.0f MB streamed per step, context %d\n",
+  std::printf("%s, %s weights, %s KV, %.0f MB of weights streamed per step, context %d\n",
               std::string(bench->backend->description()).c_str(),
-              std::string(weight_format_name(bench->options.format)).c_str(), weights / 1e6, bench->options.context);
+              std::string(weight_format_name(bench->options.format)).c_str(),
+              std::string(kv_format_name(bench->options.kv)).c_str(), weights / 1e6, bench->options.context);
   std::printf("\n%-8s %10s %12s %10s %12s %14s\n", "batch", "ms/step", "tokens/s", "x batch 1", "weight GB/s", "of bandwidth");
   double first = 0, rate1 = 0;
   for (const int batch : {1, 2, 4, 8, 16, 32, 64}) {
+    if (batch > bench->options.batch) break;
     const double seconds = bench->median_step(batch, 1, bench->options.context);
     if (batch == 1) first = 1 / seconds, rate1 = weights / seconds;
     std::printf("%-8d %10.2f %12.1f %10.2f %12.2f %13.0f%%\n", batch, 1e3 * seconds, batch / seconds,
@@ -160,10 +164,17 @@ int run(int argc, char** argv) {
     const std::string flag = argv[i], value = argv[i + 1];
     if (flag == "--format") {
       options.format = value == "f32" ? WeightFormat::kF32 : value == "bf16" ? WeightFormat::kBF16 : WeightFormat::kInt8G32;
+    } else if (flag == "--kv") {
+      options.kv = value == "f32"    ? KvFormat::kF32
+                   : value == "int8" ? KvFormat::kInt8
+                   : value == "int4" ? KvFormat::kInt4
+                                     : KvFormat::kBF16;
     } else if (flag == "--threads") {
       options.threads = std::atoi(value.c_str());
     } else if (flag == "--context") {
       options.context = std::clamp(std::atoi(value.c_str()), 1, 16384);
+    } else if (flag == "--batch") {
+      options.batch = std::clamp(std::atoi(value.c_str()), 1, 64);
     } else if (flag == "--rounds") {
       options.rounds = std::clamp(std::atoi(value.c_str()), 1, 100);
     } else {

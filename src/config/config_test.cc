@@ -294,10 +294,20 @@ TEST_F(ConfigTest, WordsThatAreNotOptions) {
               HasSubstr("no/such: is not a directory"));
 }
 
+TEST_F(ConfigTest, QuantPolicyIsZeroFourOrEight) {
+  EXPECT_EQ(parse({})->quant_policy, 0);
+  EXPECT_EQ(parse({"--quant-policy", "0"})->quant_policy, 0);
+  EXPECT_EQ(parse({"--quant-policy", "4"})->quant_policy, 4);
+  EXPECT_EQ(parse({"--quant-policy=8"})->quant_policy, 8);
+  EXPECT_EQ(parse({}, {{"WEIR_QUANT_POLICY", "8"}})->quant_policy, 8);
+  for (const char* bad : {"1", "16", "42", "-8", "08", "8 ", "int8", "", "99999999999999999999"}) {
+    EXPECT_THAT(error({"--quant-policy", bad}), HasSubstr("choose 8 (int8 KV cache), 4 (int4) or 0")) << bad;
+  }
+}
+
 TEST_F(ConfigTest, FlagsOfOtherServersGetAnAnswer) {
-  EXPECT_TRUE(parse({"--tp", "1", "--quant-policy", "0"}).ok());
+  EXPECT_TRUE(parse({"--tp", "1"}).ok());
   EXPECT_THAT(error({"--tp", "2"}), HasSubstr("--tp: weir runs a model in one process"));
-  EXPECT_THAT(error({"--quant-policy", "8"}), HasSubstr("does not quantise the KV cache yet"));
   EXPECT_TRUE(parse({"--enable-prefix-caching"})->enable_prefix_caching) << "a bare switch, as LMDeploy has it";
   EXPECT_TRUE(parse({"--enable-prefix-caching", "--tp", "1"})->enable_prefix_caching);
   EXPECT_FALSE(parse({"--enable-prefix-caching", "off"})->enable_prefix_caching);

@@ -17,7 +17,7 @@ constexpr std::string_view kNoDraft = "weir has no speculative decoding yet; lea
 constexpr std::string_view kProxy = "weir speaks plain HTTP; put a proxy that ends TLS in front of it";
 
 constexpr std::array kForeign = {
-    // LMDeploy. Those that weir accepts with the one harmless value (--tp 1, --quant-policy 0) are in options.cc.
+    // LMDeploy. Those that weir accepts with the one harmless value (--tp 1) are in options.cc.
     Foreign{"dp", kOneProcess},
     Foreign{"ep", kOneProcess},
     Foreign{"cp", kOneProcess},

@@ -176,6 +176,16 @@ Status set_system_root(const Values& values, Settings* settings, Warnings* warni
   return ok_status();
 }
 
+Status set_quant_policy(const Values& values, Settings* settings, Warnings*) {
+  const std::string& value = values.back();
+  if (value != "0" && value != "4" && value != "8") {
+    return invalid_argument("'" + value.substr(0, 32) +
+                            "' is not supported; choose 8 (int8 KV cache), 4 (int4) or 0");
+  }
+  settings->quant_policy = value[0] - '0';
+  return ok_status();
+}
+
 Status set_log_level(const Values& values, Settings* settings, Warnings*) {
   WEIR_ASSIGN_OR_RETURN(settings->log_level, parse_log_level(values.back()));
   return ok_status();
@@ -224,6 +234,8 @@ std::vector<SettingOption> make_options() {
        word(&S::reservation, {"overcommit", "guaranteed"})},
       {{"overcommit-quantile", "SHARE", kMemory, "of past answer lengths that the forecast covers", "0.9"},
        fraction(&S::overcommit_quantile)},
+      {{"quant-policy", "0|4|8", kMemory, "KV cache: 8: int8, 4: int4, 0: the model's float type", "0"},
+       set_quant_policy},
       {{"memory-limit", "BYTES", kMemory, "for the whole process; 0: what machine and cgroup allow", "0"},
        bytes(&S::memory_limit, 16 * kMiB, uint64_t{1} << 50, true)},
       {{"memory-governor", "MODE", kMemory, "on, off, or observe: count and log, do nothing", "on"},
@@ -255,7 +267,6 @@ std::vector<SettingOption> make_options() {
 
       {{"system-root", "DIR", "", "", "/"}, set_system_root},
       {{"tp", "N", "", "", "1"}, only("1", "weir runs a model in one process on one device; leave it out")},
-      {{"quant-policy", "N", "", "", "0"}, only("0", "weir does not quantise the KV cache yet; leave it out")},
   };
 }
 

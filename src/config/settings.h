@@ -37,6 +37,7 @@ struct Settings {
   bool enable_prefix_caching = true;          // share the KV of texts that begin alike
   std::string reservation = "overcommit";     // overcommit: by forecast | guaranteed: prompt + max_tokens held
   double overcommit_quantile = 0.9;           // of past answer lengths, covered by the forecast
+  int quant_policy = 0;                       // KV cache: 0 as the model's floats | 8 int8 | 4 int4
   uint64_t memory_limit = 0;                  // bytes; 0: what the machine and its cgroups allow
   std::string memory_governor = "on";         // on | off | observe: enter and count stages of pressure, do nothing
   uint64_t memory_reserve = 0;                // bytes of room that are to stay free; 0: from the limit

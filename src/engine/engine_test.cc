@@ -188,7 +188,7 @@ struct ModelRig {
     const std::string dir = "tests/golden/models/qwen2";
     backend = std::move(make_backend("cpu", {.threads = 1, .isa = "", .pin = false})).value();
     const ModelSpec spec = load_spec(dir).value();
-    const ModelOptions options{.format = WeightFormat::kInt8G32, .kv_dtype = DType::kBF16, .session_tokens = 128,
+    const ModelOptions options{.format = WeightFormat::kInt8G32, .kv_format = KvFormat::kBF16, .session_tokens = 128,
                                .block_tokens = 16, .step_tokens_max = step_tokens, .sequences_max = running};
     auto checkpoint = std::move(Checkpoint::open(dir)).value();
     model = std::move(Transformer::load(spec, options, *checkpoint, *backend, nullptr)).value();

@@ -35,7 +35,7 @@ struct Served {
   Served() {
     const std::string dir = "tests/golden/models/qwen2";
     const ModelSpec spec = load_spec(dir).value();
-    const ModelOptions options{.format = WeightFormat::kBF16, .kv_dtype = DType::kBF16, .session_tokens = kSession,
+    const ModelOptions options{.format = WeightFormat::kBF16, .kv_format = KvFormat::kBF16, .session_tokens = kSession,
                                .block_tokens = kBlockTokens, .step_tokens_max = kStepTokens,
                                .sequences_max = kPlaces};
     auto checkpoint = std::move(Checkpoint::open(dir)).value();

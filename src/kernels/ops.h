@@ -78,7 +78,12 @@ struct RopeArgs {
   int64_t head_dim = 0;
 };
 
-// Stores each token's k and v at its slot. REQUIRES distinct slots.
+// Stores each token's k and v at its slot. REQUIRES distinct slots. Float formats round to nearest even.
+// int8 (n = 255) and int4 (n = 15), for each token, head, and of k and v: x = scale * (q - zero). NaN counts as 0
+// and |x| beyond 65504 * n / 2, infinity included, as that, so that one number cannot spoil another token. With
+// lo = min(0, x...) and hi = max(0, x...): scale = (hi - lo) / n rounded up to f16 (so that q fits; 0 is always
+// exact), i = 1 / scale, zero = round(-lo * i), q = round(x * i) + zero, both kept within 0..n, ties to even. A
+// scale of 0 (nothing but zeros, or a range under 2^-149 * n) stores q = zero = 0. |x - stored| <= scale / 2.
 struct KvWriteArgs {
   MatView<const float> k;        // [tokens, kv_heads * head_dim]
   MatView<const float> v;        // [tokens, kv_heads * head_dim]
@@ -93,6 +98,8 @@ struct KvWriteArgs {
 // Order: tiles of 64 positions from 0. Score = chain over d of fma(q[d], k[d], .), times scale. m = max so far;
 // when a tile raises it, the 16-lane sum l and the output o are multiplied by exp(m_old - m_new). p = exp(score -
 // m); l[j % 16] += p; o[d] = chain over positions of fma(p, v[d], .). At the end o[d] / tree16(l).
+// int8 and int4: k[d] and v[d] above are f32(q) - f32(zero), exact integers; a chain's sum is times the position's
+// K scale first, then times scale; and fma takes p times the position's V scale (l takes p alone).
 struct AttentionArgs {
   MatView<const float> q;  // [tokens, heads * head_dim]
   KvLayer cache;

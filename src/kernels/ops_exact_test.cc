@@ -64,8 +64,8 @@ class AttentionWorld {
  public:
   static constexpr int64_t kLength = 170, kHeads = 6, kKvHeads = 2, kHeadDim = 40, kBlocks = 64;
 
-  AttentionWorld(OpsRig* rig, DType dtype, int64_t block_tokens)
-      : rig_(*rig), geometry_{dtype, 2, kKvHeads, kHeadDim, block_tokens} {
+  AttentionWorld(OpsRig* rig, KvFormat format, int64_t block_tokens)
+      : rig_(*rig), geometry_{format, 2, kKvHeads, kHeadDim, block_tokens} {
     pool_ = std::move(rig_.backend().device().reserve(kBlocks * geometry_.block_bytes())).value();
     q_ = rig_.random(kLength, kHeads * kHeadDim, 2.0f);
     k_ = rig_.random(kLength, kKvHeads * kHeadDim);
@@ -129,17 +129,17 @@ class AttentionWorld {
 };
 
 TEST(OpsExact, AttentionIsIndependentOfChunksPlacementBatchBlockSizeAndThreads) {
-  for (DType dtype : {DType::kF32, DType::kBF16, DType::kF16}) {
+  for (KvFormat format : kAllKvFormats) {
     std::vector<float> reference;
     for (int threads : {1, 3}) {
       for (int64_t block_tokens : {16, 32, 48, 64, 96}) {
         OpsRig rig({.threads = threads, .pin = false}, 11);
-        AttentionWorld world(&rig, dtype, block_tokens);
+        AttentionWorld world(&rig, format, block_tokens);
         for (int64_t chunk : {int64_t{1}, int64_t{13}, int64_t{64}, AttentionWorld::kLength}) {
           const auto got = world.run(chunk, static_cast<uint64_t>(chunk * block_tokens), chunk % 5);
           if (reference.empty()) reference = got;
-          ASSERT_TRUE(same_bits(got, reference))
-              << dtype_name(dtype) << " threads " << threads << " block " << block_tokens << " chunk " << chunk;
+          ASSERT_TRUE(same_bits(got, reference)) << kv_format_name(format) << " threads " << threads << " block "
+                                                 << block_tokens << " chunk " << chunk;
         }
       }
     }

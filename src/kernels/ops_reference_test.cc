@@ -186,7 +186,7 @@ TEST(OpsReference, RopeRotatesHalvesAndLeavesTheRest) {
 TEST(OpsReference, AttentionIsSoftmaxOfAllEarlierPositions) {
   auto rig = scalar_rig(9);
   constexpr int64_t kTokens = 100, kHeads = 4, kDim = 24, kBlock = 32;
-  const KvGeometry geometry{DType::kF32, 1, 2, kDim, kBlock};
+  const KvGeometry geometry{KvFormat::kF32, 1, 2, kDim, kBlock};
   auto q = rig.random(kTokens, kHeads * kDim), k = rig.random(kTokens, 2 * kDim), v = rig.random(kTokens, 2 * kDim);
   auto out = rig.make<float>(kTokens, kHeads * kDim);
   Region pool = std::move(rig.backend().device().reserve(4 * geometry.block_bytes())).value();

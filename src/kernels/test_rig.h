@@ -89,5 +89,7 @@ class OpsRig {
 
 inline constexpr WeightFormat kAllFormats[] = {WeightFormat::kF32, WeightFormat::kF16, WeightFormat::kBF16,
                                                WeightFormat::kInt8G32};
+inline constexpr KvFormat kAllKvFormats[] = {KvFormat::kF32, KvFormat::kF16, KvFormat::kBF16, KvFormat::kInt8,
+                                             KvFormat::kInt4};
 
 }  // namespace weir

@@ -10,7 +10,7 @@ namespace weir {
 
 struct ModelOptions {
   WeightFormat format = WeightFormat::kBF16;  // of the matrices
-  DType kv_dtype = DType::kBF16;
+  KvFormat kv_format = KvFormat::kBF16;
   int64_t session_tokens = 0;   // longest sequence; the rotary tables have so many positions
   int64_t block_tokens = 64;
   int64_t step_tokens_max = 0;  // tokens of one forward

@@ -4,14 +4,21 @@
 #include <cstring>
 
 namespace weir {
+namespace {
+
+KvGeometry kv_geometry(const ModelSpec& spec, const ModelOptions& options) {
+  return {.format = options.kv_format, .layers = spec.layers, .kv_heads = spec.kv_heads, .head_dim = spec.head_dim,
+          .block_tokens = options.block_tokens};
+}
+
+}  // namespace
 
 ModelNeeds Transformer::needs(const ModelSpec& spec, const ModelOptions& options, const Ops& ops) {
   Cutter weights, workspace, logits;
   cut_weights(spec, options, ops, &weights);
   cut_workspace(spec, options, ops, &workspace);
   logits.mat<float>(options.sequences_max, spec.vocab);
-  const KvGeometry kv{.dtype = options.kv_dtype, .layers = spec.layers, .kv_heads = spec.kv_heads,
-                      .head_dim = spec.head_dim, .block_tokens = options.block_tokens};
+  const KvGeometry kv = kv_geometry(spec, options);
   return {.weights = weights.used(), .workspace = workspace.used(), .logits = logits.used(),
           .kv_block = kv.block_bytes()};
 }
@@ -107,9 +114,7 @@ void Transformer::attention_block(int64_t index, int64_t tokens) {
   const MatView<float> q = qkv.col_part(0, spec_.q_width());
   const MatView<float> k = qkv.col_part(spec_.q_width(), spec_.kv_width());
   const MatView<float> v = qkv.col_part(spec_.q_width() + spec_.kv_width(), spec_.kv_width());
-  const KvGeometry geometry{.dtype = options_.kv_dtype, .layers = spec_.layers, .kv_heads = spec_.kv_heads,
-                            .head_dim = spec_.head_dim, .block_tokens = options_.block_tokens};
-  const KvLayer cache = geometry.layer(kv_, kv_blocks_, index);
+  const KvLayer cache = kv_geometry(spec_, options_).layer(kv_, kv_blocks_, index);
   const VecView<int32_t> positions = work_.positions.part(0, tokens);
 
   ops.rms_norm(*stream_, {.x = x, .weight = w.attention_norm, .groups = 1, .eps = eps, .out = h});

@@ -27,7 +27,7 @@ struct ModelNeeds {
   uint64_t weights = 0;      // packed weights, norms, biases, rotary tables
   uint64_t workspace = 0;    // activations of one step, inputs of one step
   uint64_t logits = 0;       // [sample_rows_max, vocab] f32
-  uint64_t kv_block = 0;     // one block, all layers
+  uint64_t kv_block = 0;     // one block, all layers, scales of a quantised cache and padding included
 };
 
 // One step's tokens; the same layout as schedule/step.h without its scheduling.

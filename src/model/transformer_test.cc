@@ -38,11 +38,11 @@ struct Rig {
   Region kv;
   static constexpr int64_t kBlocks = 64;
 
-  static Rig load(const std::string& dir, WeightFormat format, DType kv_dtype, int threads = 1) {
+  static Rig load(const std::string& dir, WeightFormat format, KvFormat kv_format, int threads = 1) {
     Rig rig;
     rig.backend = std::move(make_backend("cpu", {.threads = threads, .isa = "", .pin = false})).value();
     const ModelSpec spec = load_spec(dir).value();
-    rig.options = {.format = format, .kv_dtype = kv_dtype, .session_tokens = 256, .block_tokens = 16,
+    rig.options = {.format = format, .kv_format = kv_format, .session_tokens = 256, .block_tokens = 16,
                    .step_tokens_max = 64, .sequences_max = 8};
     auto checkpoint = std::move(Checkpoint::open(dir)).value();
     auto model = Transformer::load(spec, rig.options, *checkpoint, *rig.backend, nullptr);
@@ -111,7 +111,7 @@ class Golden : public testing::TestWithParam<const char*> {};
 TEST_P(Golden, LogitsAndGreedyIdsAreThoseOfTransformers) {
   const std::string dir = std::string("tests/golden/models/") + GetParam();
   const json::object golden = read_json(dir + "/golden.json");
-  Rig rig = Rig::load(dir, WeightFormat::kF32, DType::kF32);
+  Rig rig = Rig::load(dir, WeightFormat::kF32, KvFormat::kF32);
   const std::vector<int32_t> prompt = ids_of(golden.at("prompt"));
   const json::array& want_rows = golden.at("logits").as_array();
   // Token by token, so that the last positions' logits can be asked for.
@@ -147,7 +147,7 @@ std::vector<int32_t> some_prompt(int length, int seed) {
 
 struct Case {
   WeightFormat format;
-  DType kv;
+  KvFormat kv;
 };
 class Invariance : public testing::TestWithParam<Case> {};
 
@@ -179,14 +179,20 @@ TEST_P(Invariance, SameBitsAloneInABatchInChunksAndWithThreads) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Formats, Invariance,
-                         testing::Values(Case{WeightFormat::kF32, DType::kF32}, Case{WeightFormat::kBF16, DType::kBF16},
-                                         Case{WeightFormat::kF16, DType::kF16},
-                                         Case{WeightFormat::kInt8G32, DType::kBF16}),
-                         [](const auto& info) { return std::string(weight_format_name(info.param.format)); });
+                         testing::Values(Case{WeightFormat::kF32, KvFormat::kF32}, Case{WeightFormat::kBF16, KvFormat::kBF16},
+                                         Case{WeightFormat::kF16, KvFormat::kF16},
+                                         Case{WeightFormat::kInt8G32, KvFormat::kBF16},
+                                         Case{WeightFormat::kBF16, KvFormat::kInt8},
+                                         Case{WeightFormat::kBF16, KvFormat::kInt4},
+                                         Case{WeightFormat::kInt8G32, KvFormat::kInt4}),
+                         [](const auto& info) {
+                           return std::string(weight_format_name(info.param.format)) + "_kv_" +
+                                  std::string(kv_format_name(info.param.kv));
+                         });
 
 TEST(Transformer, Int8StaysNearF32) {
   const std::string dir = "tests/golden/models/qwen2";
-  Rig exact = Rig::load(dir, WeightFormat::kF32, DType::kF32), quantised = Rig::load(dir, WeightFormat::kInt8G32, DType::kBF16);
+  Rig exact = Rig::load(dir, WeightFormat::kF32, KvFormat::kF32), quantised = Rig::load(dir, WeightFormat::kInt8G32, KvFormat::kBF16);
   const std::vector<int32_t> prompt = some_prompt(40, 4);
   const auto a = exact.run({{.tokens = prompt, .blocks = Rig::blocks_from(0)}})[0];
   const auto b = quantised.run({{.tokens = prompt, .blocks = Rig::blocks_from(0)}})[0];
@@ -200,12 +206,56 @@ TEST(Transformer, Int8StaysNearF32) {
   EXPECT_GT(dot / std::sqrt(aa * bb), 0.995);
 }
 
+// Mean Kullback-Leibler divergence, in nats, of the next token's distribution with this KV from the one with f32 KV,
+// over every position of three prompts.
+double divergence_from_f32(const std::string& model, KvFormat kv) {
+  const std::string dir = "tests/golden/models/" + model;
+  Rig exact = Rig::load(dir, WeightFormat::kF32, KvFormat::kF32), other = Rig::load(dir, WeightFormat::kF32, kv);
+  const auto log_probabilities = [](const std::vector<float>& logits) {
+    double sum = 0;
+    for (const float x : logits) sum += std::exp(static_cast<double>(x));
+    std::vector<double> out;
+    for (const float x : logits) out.push_back(static_cast<double>(x) - std::log(sum));
+    return out;
+  };
+  double total = 0;
+  int count = 0;
+  for (int seed = 1; seed <= 3; ++seed) {
+    const std::vector<int32_t> prompt = some_prompt(80, seed);
+    for (int32_t i = 0; i < 80; ++i, ++count) {
+      const Rig::Part part{.tokens = {prompt[static_cast<size_t>(i)]}, .position = i, .blocks = Rig::blocks_from(0)};
+      const auto p = log_probabilities(exact.run({part})[0]), q = log_probabilities(other.run({part})[0]);
+      for (size_t t = 0; t < p.size(); ++t) total += std::exp(p[t]) * (p[t] - q[t]);
+    }
+  }
+  return total / count;
+}
+
+class KvQuality : public testing::TestWithParam<const char*> {};
+
+TEST_P(KvQuality, QuantisedKvStaysNearF32) {
+  const double bf16 = divergence_from_f32(GetParam(), KvFormat::kBF16);
+  const double int8 = divergence_from_f32(GetParam(), KvFormat::kInt8);
+  const double int4 = divergence_from_f32(GetParam(), KvFormat::kInt4);
+  // Measured: llama3, qwen2, qwen3 give int8 1.2e-4, 9.3e-5, 4.0e-5 and int4 2.9e-2, 2.4e-2, 1.2e-2 (bf16 3.0e-5,
+  // 1.5e-5, 5.0e-6). The bits are the same everywhere, so the margin of 3 to 4 is for other rounding rules; a scale
+  // or zero of another token or head gives more than 1e-1.
+  EXPECT_LT(int8, 4e-4);
+  EXPECT_LT(int4, 1e-1);
+  EXPECT_GT(bf16, 0) << "the formats are really different";
+  EXPECT_GT(int8, bf16);
+  EXPECT_GT(int4, int8);
+}
+
+INSTANTIATE_TEST_SUITE_P(Families, KvQuality, testing::Values("llama3", "qwen2", "qwen3"),
+                         [](const auto& info) { return std::string(info.param); });
+
 TEST(Transformer, TinyStories656KWritesWhatTransformersWrites) {
   const char* data = std::getenv("WEIR_DATA");
   const std::string dir = std::string(data ? data : "../shared/data") + "/models/TinyStories-656K";
   if (!std::filesystem::exists(dir)) GTEST_SKIP() << dir << " is absent";
   const json::object golden = read_json("tests/golden/tinystories_656k.json");
-  Rig rig = Rig::load(dir, WeightFormat::kF32, DType::kF32);
+  Rig rig = Rig::load(dir, WeightFormat::kF32, KvFormat::kF32);
   const std::vector<int32_t> want = ids_of(golden.at("greedy"));
   ASSERT_EQ(want.size(), 120u);
   EXPECT_EQ(rig.greedy(ids_of(golden.at("prompt")), 120, Rig::blocks_from(0)), want);
@@ -214,10 +264,33 @@ TEST(Transformer, TinyStories656KWritesWhatTransformersWrites) {
 // bf16 weights, computed in f32 on both sides.
 TEST(Transformer, TheDemoModelWritesWhatTransformersWrites) {
   const json::object golden = read_json("tests/golden/weir_demo.json");
-  Rig rig = Rig::load("models/weir-demo", WeightFormat::kF32, DType::kF32);
+  Rig rig = Rig::load("models/weir-demo", WeightFormat::kF32, KvFormat::kF32);
   const std::vector<int32_t> want = ids_of(golden.at("greedy"));
   ASSERT_GE(want.size(), 60u);
   EXPECT_EQ(rig.greedy(ids_of(golden.at("prompt")), static_cast<int>(want.size()), Rig::blocks_from(0)), want);
+}
+
+// The trap: what is planned for a block is what the format takes, scales and padding included. The issue asks for 1.9
+// and 3.5 times the tokens of bf16 at the shapes people deploy.
+TEST(Transformer, kv_precision_counted) {
+  auto backend = std::move(make_backend("cpu", {.threads = 1, .isa = "", .pin = false})).value();
+  struct Shape {
+    const char* model;
+    int64_t layers, heads, kv_heads, head_dim;
+  };
+  for (const Shape& shape : {Shape{"Qwen2.5-0.5B", 24, 14, 2, 64}, {"TinyLlama", 22, 32, 4, 64}, {"Qwen2.5-3B", 36, 16, 2, 128}}) {
+    ModelSpec spec = load_spec("tests/golden/models/qwen2").value();
+    spec.layers = shape.layers, spec.heads = shape.heads, spec.kv_heads = shape.kv_heads, spec.head_dim = shape.head_dim;
+    const auto block = [&](KvFormat kv) {
+      const ModelOptions options{.kv_format = kv, .session_tokens = 4096, .step_tokens_max = 8, .sequences_max = 1};
+      const uint64_t bytes = Transformer::needs(spec, options, backend->ops()).kv_block;
+      EXPECT_EQ(bytes, (KvGeometry{kv, shape.layers, shape.kv_heads, shape.head_dim, 64}.block_bytes()));
+      return static_cast<double>(bytes);
+    };
+    EXPECT_EQ(block(KvFormat::kF32), 2 * block(KvFormat::kBF16)) << shape.model;
+    EXPECT_GE(block(KvFormat::kBF16) / block(KvFormat::kInt8), 1.9) << shape.model;
+    EXPECT_GE(block(KvFormat::kBF16) / block(KvFormat::kInt4), 3.5) << shape.model;
+  }
 }
 
 TEST(Transformer, NeedsAreWhatLoadTakes) {

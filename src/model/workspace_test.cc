@@ -85,7 +85,7 @@ TEST_P(WorkspaceGrows, workspace_grows) {
   const int64_t session = GetParam();
   const std::string dir = "tests/golden/models/qwen2";
   const ModelSpec spec = load_spec(dir).value();
-  const ModelOptions options{.format = WeightFormat::kF32, .kv_dtype = DType::kBF16, .session_tokens = session,
+  const ModelOptions options{.format = WeightFormat::kF32, .kv_format = KvFormat::kBF16, .session_tokens = session,
                              .block_tokens = kBlock, .step_tokens_max = kStep, .sequences_max = kPlaces};
   WatchedBackend backend;
   auto checkpoint = std::move(Checkpoint::open(dir)).value();

@@ -67,7 +67,9 @@ Status choose_formats(const Settings& settings, DType stored, ModelOptions* opti
   }
   // Keys and values keep the float type, except that a quantised model does not pay for f32.
   const bool wide = dtype == DType::kF32 && options->format != WeightFormat::kInt8G32;
-  options->kv_dtype = wide ? DType::kF32 : dtype == DType::kF16 ? DType::kF16 : DType::kBF16;
+  options->kv_format = wide ? KvFormat::kF32 : dtype == DType::kF16 ? KvFormat::kF16 : KvFormat::kBF16;
+  if (settings.quant_policy == 8) options->kv_format = KvFormat::kInt8;
+  if (settings.quant_policy == 4) options->kv_format = KvFormat::kInt4;
   return ok_status();
 }
 
@@ -148,6 +150,7 @@ PlanInput plan_input(const Blueprint& b, const CacheShare& cache, const MemoryLi
   input.fixed_lines = plan_lines(b, b.model, b.settings);
   input.kv_block_bytes = kv_block_bytes(b, b.model);
   input.block_tokens = static_cast<int>(b.model.block_tokens);
+  input.kv_format = kv_format_name(b.model.kv_format);
   input.cache = cache;
   input.limit_bytes = limit.bytes;
   input.limit_source = limit.source;
@@ -164,8 +167,13 @@ PlanInput plan_input(const Blueprint& b, const CacheShare& cache, const MemoryLi
   if (b.model.format != WeightFormat::kInt8G32) {
     ModelOptions int8 = b.model;
     int8.format = WeightFormat::kInt8G32;
-    int8.kv_dtype = DType::kBF16;
+    if (!kv_is_quantised(int8.kv_format)) int8.kv_format = KvFormat::kBF16;
     input.variants.push_back({"--model-format int8", plan_lines(b, int8, b.settings), kv_block_bytes(b, int8)});
+  }
+  if (!kv_is_quantised(b.model.kv_format)) {
+    ModelOptions int8 = b.model;
+    int8.kv_format = KvFormat::kInt8;
+    input.variants.push_back({"--quant-policy 8", plan_lines(b, int8, b.settings), kv_block_bytes(b, int8)});
   }
   add_knobs(b, &input);
   return input;

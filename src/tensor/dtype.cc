@@ -62,6 +62,40 @@ std::string_view weight_format_name(WeightFormat format) {
   return "unknown";
 }
 
+int kv_format_bits(KvFormat format) {
+  switch (format) {
+    case KvFormat::kF32:
+      return 32;
+    case KvFormat::kF16:
+    case KvFormat::kBF16:
+      return 16;
+    case KvFormat::kInt8:
+      return 8;
+    case KvFormat::kInt4:
+      return 4;
+  }
+  WEIR_CHECK_MSG(false, "unknown KV format");
+  return 0;
+}
+
+bool kv_is_quantised(KvFormat format) { return format == KvFormat::kInt8 || format == KvFormat::kInt4; }
+
+std::string_view kv_format_name(KvFormat format) {
+  switch (format) {
+    case KvFormat::kF32:
+      return "f32";
+    case KvFormat::kF16:
+      return "f16";
+    case KvFormat::kBF16:
+      return "bf16";
+    case KvFormat::kInt8:
+      return "int8";
+    case KvFormat::kInt4:
+      return "int4";
+  }
+  return "unknown";
+}
+
 Result<DType> parse_dtype(std::string_view word) {
   const std::string low = lower_without_torch(word);
   if (low == "f32" || low == "float32" || low == "float") return DType::kF32;

@@ -24,8 +24,20 @@ enum class WeightFormat : uint8_t {
   kInt8G32,  // int8 in [-127, 127], one f16 scale per 32 consecutive inputs of a row: 8.5 bits a weight
 };
 
+// How the KV cache stores keys and values (kernels/kv_layer.h has the layout).
+enum class KvFormat : uint8_t {
+  kF32,
+  kF16,
+  kBF16,
+  kInt8,  // 0..255, with an f16 scale and a zero point per token and head, for keys and for values
+  kInt4,  // 0..15, likewise; two numbers a byte
+};
+
 size_t dtype_bytes(DType dtype);                    // bytes of one element
 std::string_view dtype_name(DType dtype);           // "f32", "f16", "bf16", "i8", "i32"; static storage
 std::string_view weight_format_name(WeightFormat);  // "f32", "f16", "bf16", "int8"; static storage
+int kv_format_bits(KvFormat format);                // bits of one number, without its scale
+bool kv_is_quantised(KvFormat format);
+std::string_view kv_format_name(KvFormat format);  // "f32", "f16", "bf16", "int8", "int4"; static storage
 
 }  // namespace weir

@@ -14,6 +14,10 @@ TEST(DType, NamesSizesAndSpellings) {
   EXPECT_EQ(dtype_bytes(DType::kF32), 4u);
   EXPECT_EQ(dtype_bytes(DType::kBF16), 2u);
   EXPECT_EQ(dtype_bytes(DType::kI8), 1u);
+  EXPECT_EQ(kv_format_bits(KvFormat::kBF16), 16);
+  EXPECT_EQ(kv_format_bits(KvFormat::kInt4), 4);
+  EXPECT_EQ(kv_format_name(KvFormat::kInt8), "int8");
+  EXPECT_TRUE(kv_is_quantised(KvFormat::kInt4) && !kv_is_quantised(KvFormat::kF16));
   EXPECT_EQ(parse_dtype("torch.bfloat16").value(), DType::kBF16);
   EXPECT_EQ(parse_dtype("F16").value(), DType::kF16);
   EXPECT_EQ(parse_weight_format("int8").value(), WeightFormat::kInt8G32);

@@ -38,6 +38,14 @@ WEIR_INLINE simde__m512 to_floats(simde__m512i lanes) {
   for (int i = 0; i < 16; ++i) to[i] = static_cast<float>(from[i]);
   return simde_mm512_loadu_ps(to);
 }
+WEIR_INLINE simde__m512i widen_bytes(__m128i bytes) {
+  uint8_t from[16];
+  uint32_t to[16];
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(from), bytes);
+  for (int i = 0; i < 16; ++i) to[i] = from[i];
+  return simde_mm512_loadu_si512(to);
+}
+#define _mm512_cvtepu8_epi32(bytes) widen_bytes(bytes)
 #define _mm512_cvtepi32_ps(lanes) to_floats(lanes)
 #define _mm512_cvtepi32_epi8(lanes) low_bytes(lanes)
 #define _mm512_cvtepu16_epi32(words) widen_words(words)

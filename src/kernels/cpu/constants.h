@@ -16,6 +16,10 @@ constexpr float kExpHigh = 88.0f;
 constexpr float kExp7 = 1.0f / 5040, kExp6 = 1.0f / 720, kExp5 = 1.0f / 120, kExp4 = 1.0f / 24, kExp3 = 1.0f / 6,
                 kExp2 = 0.5f;
 
+// 2^23 as bits. A small integer in the low bits of it is the float 2^23 + n: one `or` instead of a conversion, and
+// the difference of two of them is exact.
+constexpr int kBiasBits = 0x4b000000;
+
 constexpr int kScoreTile = 64;  // positions per step of the online softmax; 4 groups of 16 lanes
 
 // Groups whose largest magnitude is below this count as zero, so that 127 / amax stays finite.

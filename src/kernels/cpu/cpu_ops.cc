@@ -40,15 +40,15 @@ WeightFormat row_format(DType dtype) {
 KvTask kv_task(const KvLayer& layer) {
   WEIR_CHECK(layer.block_tokens >= 16 && layer.block_tokens % 16 == 0 && layer.head_dim >= 1 &&
              layer.head_dim <= 512);
-  row_format(layer.dtype);
   return {.base = host_ptr<uint8_t>(layer.base),
-          .dtype = layer.dtype,
+          .format = layer.format,
           .block_tokens = layer.block_tokens,
           .kv_heads = layer.kv_heads,
           .head_dim = layer.head_dim,
           .block_stride = static_cast<int64_t>(layer.block_stride_bytes),
           .head_stride = static_cast<int64_t>(layer.head_stride_bytes),
-          .v_offset = static_cast<int64_t>(layer.v_offset_bytes)};
+          .v_offset = static_cast<int64_t>(layer.v_offset_bytes),
+          .scales_offset = static_cast<int64_t>(layer.scales_offset_bytes)};
 }
 
 int64_t div_up(int64_t a, int64_t b) { return (a + b - 1) / b; }

@@ -29,6 +29,15 @@ WEIR_INLINE Reg r_load_bf16(const uint8_t* p) {
 WEIR_INLINE Reg r_load_f16(const uint8_t* p) {
   return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
 }
+WEIR_INLINE Int i_load_u8(const uint8_t* p) {
+  return _mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p)));
+}
+WEIR_INLINE Reg r_biased(Int a) { return _mm256_castsi256_ps(_mm256_or_si256(a, _mm256_set1_epi32(kBiasBits))); }
+WEIR_INLINE Reg r_load_u8(const uint8_t* p) { return r_biased(i_load_u8(p)); }
+WEIR_INLINE Reg r_load_low_half(const uint8_t* p) {
+  return r_biased(_mm256_and_si256(i_load_u8(p), _mm256_set1_epi32(15)));
+}
+WEIR_INLINE Reg r_load_high_half(const uint8_t* p) { return r_biased(_mm256_srli_epi32(i_load_u8(p), 4)); }
 
 // Low bytes of kLanes 32-bit lanes.
 WEIR_INLINE void r_store_low_bytes(uint8_t* to, Reg t) {

@@ -29,6 +29,15 @@ WEIR_INLINE Reg r_load_bf16(const uint8_t* p) {
 WEIR_INLINE Reg r_load_f16(const uint8_t* p) {
   return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
 }
+WEIR_INLINE Int i_load_u8(const uint8_t* p) {
+  return _mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+}
+WEIR_INLINE Reg r_biased(Int a) { return _mm512_castsi512_ps(_mm512_or_si512(a, _mm512_set1_epi32(kBiasBits))); }
+WEIR_INLINE Reg r_load_u8(const uint8_t* p) { return r_biased(i_load_u8(p)); }
+WEIR_INLINE Reg r_load_low_half(const uint8_t* p) {
+  return r_biased(_mm512_and_si512(i_load_u8(p), _mm512_set1_epi32(15)));
+}
+WEIR_INLINE Reg r_load_high_half(const uint8_t* p) { return r_biased(_mm512_srli_epi32(i_load_u8(p), 4)); }
 
 // Low bytes of kLanes 32-bit lanes.
 WEIR_INLINE void r_store_low_bytes(uint8_t* to, Reg t) {

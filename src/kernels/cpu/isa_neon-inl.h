@@ -23,6 +23,16 @@ WEIR_INLINE Reg r_load_bf16(const uint8_t* p) {
   return vreinterpretq_f32_u32(vshll_n_u16(vreinterpret_u16_u8(vld1_u8(p)), 16));
 }
 WEIR_INLINE Reg r_load_f16(const uint8_t* p) { return vcvt_f32_f16(vreinterpret_f16_u8(vld1_u8(p))); }
+WEIR_INLINE uint16x4_t i_load_u8(const uint8_t* p) {
+  uint32_t four;
+  __builtin_memcpy(&four, p, 4);
+  return vget_low_u16(vmovl_u8(vreinterpret_u8_u32(vdup_n_u32(four))));
+}
+WEIR_INLINE Reg r_load_u8(const uint8_t* p) { return vcvtq_f32_u32(vmovl_u16(i_load_u8(p))); }
+WEIR_INLINE Reg r_load_low_half(const uint8_t* p) {
+  return vcvtq_f32_u32(vmovl_u16(vand_u16(i_load_u8(p), vdup_n_u16(15))));
+}
+WEIR_INLINE Reg r_load_high_half(const uint8_t* p) { return vcvtq_f32_u32(vmovl_u16(vshr_n_u16(i_load_u8(p), 4))); }
 
 // Low bytes of kLanes 32-bit lanes.
 WEIR_INLINE void r_store_low_bytes(uint8_t* to, Reg t) {

@@ -65,9 +65,9 @@ struct RopeTask {
 
 struct KvTask {
   uint8_t* base;
-  DType dtype;
+  KvFormat format;
   int64_t block_tokens, kv_heads, head_dim;
-  int64_t block_stride, head_stride, v_offset;  // bytes
+  int64_t block_stride, head_stride, v_offset, scales_offset;  // bytes
 };
 
 struct KvWriteTask {

@@ -19,19 +19,6 @@ void embed_packed(const EmbedTask& task, int64_t id, float* out) {
   }
 }
 
-template <class Store>
-void write_token(const KvWriteTask& task, int64_t token, Store store) {
-  const KvTask& kv = task.cache;
-  const int64_t slot = task.slots[token] % kv.block_tokens;
-  for (int64_t head = 0; head < kv.kv_heads; ++head) {
-    uint8_t* base = kv_head_base(kv, task.slots[token] / kv.block_tokens, head);
-    const float* k = task.k + token * task.k_stride + head * kv.head_dim;
-    const float* v = task.v + token * task.v_stride + head * kv.head_dim;
-    for (int64_t d = 0; d < kv.head_dim; ++d) store(base + kv_k_offset(kv, slot, d), k[d]);
-    for (int64_t d = 0; d < kv.head_dim; ++d) store(base + kv_v_offset(kv, slot, d), v[d]);
-  }
-}
-
 }  // namespace
 
 void portable_embed(const EmbedTask& task, int64_t begin, int64_t end) {
@@ -62,21 +49,6 @@ void portable_rope(const RopeTask& task, int64_t begin, int64_t end) {
         a[i] = first;
         b[i] = second;
       }
-    }
-  }
-}
-
-void portable_kv_write(const KvWriteTask& task, int64_t begin, int64_t end) {
-  for (int64_t t = begin; t < end; ++t) {
-    switch (task.cache.dtype) {  // once a token, so that the inner loops know their element
-      case DType::kBF16:
-        write_token(task, t, [](uint8_t* at, float x) { store_element(DType::kBF16, at, x); });
-        break;
-      case DType::kF16:
-        write_token(task, t, [](uint8_t* at, float x) { store_element(DType::kF16, at, x); });
-        break;
-      default:
-        write_token(task, t, [](uint8_t* at, float x) { store_element(DType::kF32, at, x); });
     }
   }
 }

@@ -1,5 +1,5 @@
 // Kernels that move data or are cheap, shared by every instruction set, and the accessors that spell out where an
-// element of a packed weight or of the KV cache lies (used by them and by the scalar reference).
+// element of a packed weight lies (used by them and by the scalar reference; kv_access.h does it for the KV cache).
 // Thread: any, disjoint ranges. Never included by a per-ISA translation unit: those take portable_kernels.h.
 #pragma once
 
@@ -68,24 +68,6 @@ inline int8_t panel_int8(const uint8_t* panel, int64_t k, int64_t lane) {
 }
 inline float panel_scale(const uint8_t* panel, int64_t group, int64_t lane) {
   return load_element(DType::kF16, panel + panel_scale_offset(group, lane));
-}
-
-inline uint8_t* kv_head_base(const KvTask& kv, int64_t block, int64_t kv_head) {
-  return kv.base + block * kv.block_stride + kv_head * kv.head_stride;
-}
-inline int64_t kv_k_offset(const KvTask& kv, int64_t slot, int64_t d) {
-  return (d * kv.block_tokens + slot) * element_bytes(kv.dtype);
-}
-inline int64_t kv_v_offset(const KvTask& kv, int64_t slot, int64_t d) {
-  return kv.v_offset + (slot * ((kv.head_dim + 15) / 16 * 16) + d) * element_bytes(kv.dtype);
-}
-inline float kv_load_k(const KvTask& kv, const int32_t* table, int64_t kv_head, int64_t position, int64_t d) {
-  return load_element(kv.dtype, kv_head_base(kv, table[position / kv.block_tokens], kv_head) +
-                                    kv_k_offset(kv, position % kv.block_tokens, d));
-}
-inline float kv_load_v(const KvTask& kv, const int32_t* table, int64_t kv_head, int64_t position, int64_t d) {
-  return load_element(kv.dtype, kv_head_base(kv, table[position / kv.block_tokens], kv_head) +
-                                    kv_v_offset(kv, position % kv.block_tokens, d));
 }
 
 }  // namespace weir::cpu

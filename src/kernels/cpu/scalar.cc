@@ -8,6 +8,7 @@
 
 #include "kernels/cpu/constants.h"
 #include "kernels/cpu/kernel_table.h"
+#include "kernels/cpu/kv_access.h"
 #include "kernels/cpu/portable.h"
 #include "tensor/convert.h"
 
@@ -143,12 +144,16 @@ struct Softmax {
 void attend_tile(const AttentionTask& task, const float* q, const int32_t* table, int64_t kv_head, int64_t from,
                  int64_t count, Softmax* state) {
   const KvTask& kv = task.cache;
+  const auto base = [&](int64_t j) { return kv_head_base(kv, table[(from + j) / kv.block_tokens], kv_head); };
+  const auto slot = [&](int64_t j) { return (from + j) % kv.block_tokens; };
   float p[kScoreTile];
   float m = state->m;
   for (int64_t j = 0; j < count; ++j) {
     float dot = 0.0f;
-    for (int64_t d = 0; d < kv.head_dim; ++d) dot = std::fma(q[d], kv_load_k(kv, table, kv_head, from + j, d), dot);
-    p[j] = dot * task.scale;
+    for (int64_t d = 0; d < kv.head_dim; ++d) {
+      dot = std::fma(q[d], kv_load(kv, KvPart::kKey, base(j), slot(j), d), dot);
+    }
+    p[j] = dot * kv_scale(kv, KvPart::kKey, base(j), slot(j)) * task.scale;  // floats: times 1, which is exact
     m = p[j] > m ? p[j] : m;
   }
   if (m > state->m) {
@@ -160,10 +165,11 @@ void attend_tile(const AttentionTask& task, const float* q, const int32_t* table
   for (int64_t j = 0; j < count; ++j) {
     p[j] = exp_reference(p[j] - m);
     state->l[j % 16] += p[j];
+    p[j] *= kv_scale(kv, KvPart::kValue, base(j), slot(j));
   }
   for (int64_t d = 0; d < kv.head_dim; ++d) {
     for (int64_t j = 0; j < count; ++j) {
-      state->o[d] = std::fma(p[j], kv_load_v(kv, table, kv_head, from + j, d), state->o[d]);
+      state->o[d] = std::fma(p[j], kv_load(kv, KvPart::kValue, base(j), slot(j), d), state->o[d]);
     }
   }
 }

@@ -56,10 +56,11 @@ class Comparison {
     }
     for (int64_t n = 1; n <= 70; ++n) rms_norm(n);
     for (int64_t n = 1; n <= 50; ++n) swiglu(n);
-    for (auto dtype : {DType::kF32, DType::kBF16, DType::kF16}) {
-      for (int64_t head_dim : {1, 8, 16, 20, 64, 80, 128}) {
-        for (int64_t group : {1, 2, 3, 4, 5, 6, 7, 8, 9}) attention(dtype, head_dim, group);
+    for (auto format : {KvFormat::kF32, KvFormat::kBF16, KvFormat::kF16, KvFormat::kInt8, KvFormat::kInt4}) {
+      for (int64_t head_dim : {1, 8, 16, 20, 33, 64, 80, 128}) {
+        for (int64_t group : {1, 2, 3, 4, 5, 6, 7, 8, 9}) attention(format, head_dim, group);
       }
+      for (int64_t group : {1, 3, 8}) attention(format, 512, group);
     }
     return result_;
   }
@@ -171,22 +172,23 @@ class Comparison {
   }
 
   // Three sequences, decode rows and chunks mixed; every KV byte that no position owns is NaN.
-  void attention(DType dtype, int64_t head_dim, int64_t group) {
+  void attention(KvFormat format, int64_t head_dim, int64_t group) {
     if (skip()) return;
     const int64_t kv_heads = 1 + below(2), block_tokens = 16 * (1 + below(4)), heads = group * kv_heads;
     const int64_t longest = 150, per_sequence = longest / block_tokens + 1, sequences = 3;
-    const KvGeometry geometry{dtype, 1, kv_heads, head_dim, block_tokens};
+    const KvGeometry geometry{format, 1, kv_heads, head_dim, block_tokens};
     const int64_t blocks = sequences * per_sequence + 2;
     Bytes64 pool(blocks * static_cast<int64_t>(geometry.block_bytes()));
-    std::memset(pool.data, 0xff, pool.raw.size() - 64);  // NaN in all three types
+    std::memset(pool.data, 0xff, pool.raw.size() - 64);  // NaN in all float formats and in the scales
     const KvTask kv{pool.data,
-                    dtype,
+                    format,
                     block_tokens,
                     kv_heads,
                     head_dim,
                     static_cast<int64_t>(geometry.block_bytes()),
                     static_cast<int64_t>(geometry.head_bytes()),
-                    static_cast<int64_t>(geometry.k_bytes())};
+                    static_cast<int64_t>(geometry.k_bytes()),
+                    static_cast<int64_t>(geometry.k_bytes() + geometry.v_bytes())};
     std::vector<int32_t> ids(static_cast<size_t>(blocks));
     for (size_t i = 0; i < ids.size(); ++i) ids[i] = static_cast<int32_t>(i);
     std::shuffle(ids.begin(), ids.end(), random_);
@@ -211,7 +213,7 @@ class Comparison {
     task.out = b.data();
     const int64_t cut = below(tokens + 1);
     for (int64_t h = 0; h < kv_heads; ++h) got_.attention(task, 0, cut, h), got_.attention(task, cut, tokens, h);
-    const std::string where = "attention " + std::string(dtype_name(dtype)) +
+    const std::string where = "attention " + std::string(kv_format_name(format)) +
                               " head_dim=" + std::to_string(head_dim) + " group=" + std::to_string(group) +
                               " block_tokens=" + std::to_string(block_tokens);
     expect_same(b.data(), a.data(), tokens * stride, where);
@@ -225,9 +227,25 @@ class Comparison {
     std::vector<float> k(static_cast<size_t>(kv.kv_heads * kv.head_dim)), v(k.size());
     for (auto& value : k) value = normal();
     for (auto& value : v) value = normal();
+    if (kv_is_quantised(kv.format)) make_hard(position, &k), make_hard(position + 3, &v);
     const int32_t slot =
         block * static_cast<int32_t>(kv.block_tokens) + static_cast<int32_t>(position % kv.block_tokens);
     portable_kv_write({k.data(), v.data(), 0, 0, &slot, kv}, 0, 1);
+  }
+
+  // What quantising must survive: zeros, one sign, tiny and huge numbers, no numbers.
+  static void make_hard(int64_t turn, std::vector<float>* x) {
+    const float infinity = std::numeric_limits<float>::infinity();
+    for (float& value : *x) {
+      if (turn % 11 == 1) value = 0.0f;
+      if (turn % 11 == 3) value = std::fabs(value);
+      if (turn % 11 == 5) value *= 1e-9f;
+      if (turn % 11 == 6) value *= 1e-42f;
+    }
+    float& one = (*x)[static_cast<size_t>(turn) % x->size()];
+    if (turn % 13 == 2) one = 3e38f;
+    if (turn % 13 == 4) one = turn % 2 == 0 ? infinity : -infinity;
+    if (turn % 13 == 7) one = std::numeric_limits<float>::quiet_NaN();
   }
 
   const KernelTable& got_;

@@ -4,6 +4,8 @@
 //   r_fma(a, b, c)     a*b + c, rounded once
 //   r_select_lt(x, y, a, b)   x < y ? a : b by lane, false where either is NaN
 //   r_add_exponent(p, t)      bits(p) + (bits(t) << 23)
+//   r_load_u8(p), r_load_low_half(p), r_load_high_half(p)   kLanes bytes, or halves of bytes, as floats, all three
+//                      with the same power of two added or none (constants.h): only differences mean anything
 // and the obvious rest. Everything is forced inline and in an unnamed namespace: nothing reaches the linker.
 
 constexpr int kRegs = 16 / kLanes;
@@ -110,19 +112,45 @@ WEIR_INLINE V16 v_exp(V16 x) {
   return v_select_lt(x, v_set1(kExpLow), v_zero(), e);
 }
 
-// Loads of the three stored float types, each widened exactly.
+// Loads of what is stored, each widened exactly. kQuantised: integers that need a zero point and a scale. kPack:
+// numbers in an element (int4 pairs them, kernels/kv_layer.h); load() gives the first, load_second() the other.
 struct F32 {
+  static constexpr bool kQuantised = false;
+  static constexpr int kPack = 1;
   static constexpr int64_t kBytes = 4;
   WEIR_INLINE_MEMBER static Reg load(const uint8_t* p) { return r_load(reinterpret_cast<const float*>(p)); }
 };
 struct Bf16 {
+  static constexpr bool kQuantised = false;
+  static constexpr int kPack = 1;
   static constexpr int64_t kBytes = 2;
   WEIR_INLINE_MEMBER static Reg load(const uint8_t* p) { return r_load_bf16(p); }
 };
 struct F16 {
+  static constexpr bool kQuantised = false;
+  static constexpr int kPack = 1;
   static constexpr int64_t kBytes = 2;
   WEIR_INLINE_MEMBER static Reg load(const uint8_t* p) { return r_load_f16(p); }
 };
+struct Int8 {
+  static constexpr bool kQuantised = true;
+  static constexpr int kPack = 1;
+  static constexpr int64_t kBytes = 1;
+  WEIR_INLINE_MEMBER static Reg load(const uint8_t* p) { return r_load_u8(p); }
+};
+struct Int4 {
+  static constexpr bool kQuantised = true;
+  static constexpr int kPack = 2;
+  static constexpr int64_t kBytes = 1;
+  WEIR_INLINE_MEMBER static Reg load(const uint8_t* p) { return r_load_low_half(p); }
+  WEIR_INLINE_MEMBER static Reg load_second(const uint8_t* p) { return r_load_high_half(p); }
+};
+template <class T>
+WEIR_INLINE V16 v_load_second_as(const uint8_t* p) {
+  V16 out;
+  WEIR_EACH out.r[weir_i] = T::load_second(p + weir_i * kLanes * T::kBytes);
+  return out;
+}
 template <class T>
 WEIR_INLINE V16 v_load_as(const uint8_t* p) {
   V16 out;

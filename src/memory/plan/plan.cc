@@ -96,6 +96,13 @@ Status check_one_sequence(const PlanInput& input, uint64_t blocks) {
       static_cast<int64_t>(blocks) * input.block_tokens));
 }
 
+// Scales and padding included, so that it need not be whole.
+std::string token_bytes_text(const PlanInput& input) {
+  const auto tokens = static_cast<uint64_t>(input.block_tokens);
+  if (input.kv_block_bytes % tokens == 0) return format_count(input.kv_block_bytes / tokens);
+  return fmt::format("{:.1f}", static_cast<double>(input.kv_block_bytes) / static_cast<double>(tokens));
+}
+
 std::string kv_formula(const PlanInput& input, uint64_t blocks, uint64_t left) {
   std::string why;
   switch (input.cache.kind) {
@@ -110,8 +117,8 @@ std::string kv_formula(const PlanInput& input, uint64_t blocks, uint64_t left) {
       if (blocks == input.kv_blocks_max) why = "all that the batch can use";
       break;
   }
-  return fmt::format("{} blocks of {} tokens x {} bytes: {}", format_count(blocks), input.block_tokens,
-                     format_count(input.kv_block_bytes), why);
+  return fmt::format("{} blocks of {} tokens x {} bytes a token{}{}: {}", format_count(blocks), input.block_tokens,
+                     token_bytes_text(input), input.kv_format.empty() ? "" : " as ", input.kv_format, why);
 }
 
 std::vector<Capacity> capacity_rows(const PlanInput& input, uint64_t blocks) {

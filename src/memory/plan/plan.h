@@ -62,6 +62,7 @@ struct PlanInput {
   std::vector<PlanLine> fixed_lines;  // everything but KV: weights, workspace, logits, tables, ..., headroom
   uint64_t kv_block_bytes = 0;        // all layers, keys and values, scales included
   int block_tokens = 64;
+  std::string kv_format;  // how a key or value is stored, for the formula: "int8"; empty: not said
   CacheShare cache;
   uint64_t limit_bytes = 0;
   std::string limit_source;           // "physical memory"

@@ -99,6 +99,11 @@ TEST(Plan, kv_precision_counted) {
   EXPECT_LE(narrow.kv_blocks, (wide.kv_blocks + 1) * 32 / 17);
   EXPECT_EQ(narrow.lines.back().bytes, narrow.kv_blocks * input.kv_block_bytes);
   EXPECT_LE(narrow.total_bytes, narrow.limit_bytes);
+  input.kv_format = "int8";
+  EXPECT_THAT(plan_as_given(input).value().lines.back().formula,
+              HasSubstr("blocks of 64 tokens x 8,704 bytes a token as int8: "));
+  input.kv_block_bytes = 64 * 100 + 32;
+  EXPECT_THAT(plan_as_given(input).value().lines.back().formula, HasSubstr(" x 100.5 bytes a token as int8: "));
 }
 
 TEST(Plan, CapacityIsWhatTheBlocksHold) {
@@ -307,7 +312,7 @@ TEST(PlanText, TableAndJson) {
   EXPECT_THAT(table, HasSubstr("memory plan: 4.82 GiB of the 16.00 GiB that physical memory allows\n"));
   EXPECT_THAT(table,
               HasSubstr("  weights      4.00 GiB           4,294,967,296  2,147,483,648 parameters x 2 bytes\n"));
-  EXPECT_THAT(table, HasSubstr("300 blocks of 64 tokens x 1,048,576 bytes: as many as asked for"));
+  EXPECT_THAT(table, HasSubstr("300 blocks of 64 tokens x 16,384 bytes a token: as many as asked for"));
   EXPECT_THAT(table, HasSubstr("4 sequences of 4,096 tokens at once\n"));
   EXPECT_THAT(table, HasSubstr("16 sequences of 256 tokens at once, the most --max-batch-size 16 allows\n"));
   EXPECT_THAT(table, Not(HasSubstr(" \n")));
