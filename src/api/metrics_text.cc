@@ -34,6 +34,10 @@ class PromText {
     family(name, "gauge", help);
     sample(value);
   }
+  void bytes_gauge(std::string_view name, std::string_view help, uint64_t value) {
+    family(name, "gauge", help);
+    sample(value);
+  }
   void counter(std::string_view name, std::string_view help, uint64_t value) {
     family(name, "counter", help);
     sample(value);
@@ -118,8 +122,25 @@ void write_memory(const MemoryNow& memory, PromText* out) {
   out->gauge("weir_memory_rss_bytes", "Resident memory of the process.", static_cast<double>(memory.rss_bytes));
   out->gauge("weir_memory_peak_bytes", "Highest resident memory so far.", static_cast<double>(memory.peak_bytes));
   out->gauge("weir_memory_plan_bytes", "What the plan promises not to exceed.", static_cast<double>(memory.plan_bytes));
+  out->gauge("weir_host_unaccounted_bytes",
+             "Resident memory beyond the plan's resident lines and what requests hold: program, stacks, allocator, leaks.",
+             static_cast<double>(memory.unaccounted_bytes));
   out->gauge("weir_memory_limit_bytes", "What the machine, its cgroups and --memory-limit allow.",
              static_cast<double>(memory.limit_bytes));
+}
+
+void write_host(const Ledger& ledger, PromText* out) {
+  out->family("weir_host_bytes", "gauge", "Host bytes that requests hold, by what they are for.");
+  for (size_t i = 0; i < kHostKinds; ++i) {
+    const auto kind = static_cast<HostKind>(i);
+    out->labelled("kind", host_kind_name(kind), ledger.used_bytes(kind));
+  }
+  out->bytes_gauge("weir_host_bytes_peak", "Most host bytes that requests held at one moment.", ledger.peak_bytes());
+  out->bytes_gauge("weir_host_bytes_limit", "Host bytes that all requests together may hold: --host-request-bytes.",
+             ledger.options().total_bytes_max);
+  out->family("weir_host_refusals_total", "counter", "Charges refused, by the limit that was reached.");
+  out->labelled("limit", "total", ledger.refusals(Grant::kTotalFull));
+  out->labelled("limit", "request", ledger.refusals(Grant::kRequestFull));
 }
 
 void write_own(const ApiMetrics& metrics, PromText* out) {
@@ -159,6 +180,7 @@ std::string metrics_text(const ApiContext& context, const ApiMetrics& metrics) {
   write_door(*context.door, &out);
   if (context.http_stats) write_http(context.http_stats(), &out);
   if (context.memory_now) write_memory(context.memory_now(), &out);
+  write_host(*context.ledger, &out);
   write_own(metrics, &out);
   write_aliases(context, &out);
   return out.take();

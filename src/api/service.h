@@ -21,7 +21,7 @@ class Generation;
 class Service {
  public:
   explicit Service(ApiContext ctx)
-      : context(std::move(ctx)),
+      : context(with_ledger(std::move(ctx))),
         auth(context.api_keys),
         by_slot(static_cast<size_t>(context.gateway->slots())),
         text_pool(context.text_threads, static_cast<size_t>(context.gateway->slots())) {}
@@ -30,6 +30,8 @@ class Service {
   ParamLimits limits() const {
     return {.vocab_size = context.vocab_size, .running_max = context.door->options().running_max};
   }
+
+  Ledger& ledger() { return *context.ledger; }
 
   const ApiContext context;
   const Auth auth;
@@ -40,6 +42,12 @@ class Service {
   // slot's Place; the FrontDoor's mutex orders one holder after the other.
   std::vector<std::shared_ptr<Generation>> by_slot;
   TextPool text_pool;            // last, so that its threads end before anything they use
+
+ private:
+  static ApiContext with_ledger(ApiContext ctx) {
+    if (!ctx.ledger) ctx.ledger = std::make_shared<Ledger>(LedgerOptions{});
+    return ctx;
+  }
 };
 
 }  // namespace weir::api

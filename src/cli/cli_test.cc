@@ -83,7 +83,7 @@ TEST(SignalsDeathTest, TheFirstIsTakenTheSecondEndsTheProcess) {
           block_stop_signals();
           if (take_stop_signal() != 0) _exit(1);
           kill(getpid(), signal);
-          if (wait_for_stop_signal() != signal || take_stop_signal() != 0) _exit(2);
+          if (wait_for_stop_signal(60'000) != signal || take_stop_signal() != 0) _exit(2);
           exit_on_next_stop_signal();
           kill(getpid(), signal);
           _exit(3);

@@ -17,6 +17,8 @@
 namespace weir {
 namespace {
 
+constexpr int64_t kMemoryLookMs = 5000;  // how often main looks for memory that nobody accounts for
+
 void say(const std::string& text) {
   std::fputs(text.c_str(), stdout);
   std::fflush(stdout);  // a service manager must see "ready" when it is true
@@ -73,7 +75,9 @@ int run_serve(const ParsedCommand& command) {
   say("ready: " + app.url() + " (model " + app.model_name() + ", " +
       std::to_string(settings->max_concurrent_requests) + " places, " +
       std::to_string(settings->max_queued_requests) + " may wait)\n" + curl_line(app, *settings));
-  return drain(&app, *settings, wait_for_stop_signal());
+  int signal = 0;
+  while ((signal = wait_for_stop_signal(kMemoryLookMs)) == 0) app.observe_memory();
+  return drain(&app, *settings, signal);
 }
 
 }  // namespace

@@ -4,12 +4,15 @@
 // and only main ever sees the two signals.
 #pragma once
 
+#include <cstdint>
+
 namespace weir {
 
 void block_stop_signals();
 
-// Sleeps until SIGINT or SIGTERM. RETURNS: the signal's number. REQUIRES: block_stop_signals().
-int wait_for_stop_signal();
+// Sleeps until SIGINT or SIGTERM, or so long. RETURNS: the signal's number, or 0 when the time ran out.
+// REQUIRES: block_stop_signals().
+int wait_for_stop_signal(int64_t timeout_ms);
 
 // RETURNS: the number of a stop signal that has arrived (it is then taken), or 0.
 int take_stop_signal();

@@ -174,6 +174,10 @@ std::vector<SettingOption> make_options() {
       {{"cache-block-seq-len", "TOKENS", kMemory, "tokens of a KV block, a power of two", "64"}, set_block},
       {{"memory-limit", "BYTES", kMemory, "for the whole process; 0: what machine and cgroup allow", "0"},
        bytes(&S::memory_limit, 16 * kMiB, uint64_t{1} << 50, true)},
+      {{"host-request-bytes", "BYTES", kMemory, "host memory of all requests; 0: from the other settings", "0"},
+       bytes(&S::host_request_bytes, kMiB, uint64_t{1} << 46, true)},
+      {{"host-bytes-per-request", "BYTES", kMemory, "host memory of one request; 0: half of the above", "0"},
+       bytes(&S::host_bytes_per_request, 64 * kKiB, uint64_t{1} << 46, true)},
 
       {{"device", "NAME", kCpu, "where the model runs", "cpu"}, word(&S::device, {"cpu"})},
       {{"threads", "N", kCpu, "workers of the forward; 0: every CPU this process may use", "0"},

@@ -35,6 +35,8 @@ struct Settings {
   std::string cache_max_entry_count = "0.8";  // ratio in (0,1] of what remains | blocks | bytes such as 8GiB
   int cache_block_seq_len = 64;               // tokens of a KV block
   uint64_t memory_limit = 0;                  // bytes; 0: what the machine and its cgroups allow
+  uint64_t host_request_bytes = 0;      // host bytes that all requests together may cause; 0: from the other settings
+  uint64_t host_bytes_per_request = 0;  // and one of them; 0: half of that, or more where the largest body needs it
 
   // CPU.
   std::string device = "cpu";

@@ -1,4 +1,4 @@
-#include "http/body_budget.h"
+#include "http/byte_charge.h"
 
 #include "base/check.h"
 
@@ -12,15 +12,32 @@ bool BodyBudget::try_take(size_t bytes) {
   return true;
 }
 
-bool BodyCharge::try_add(size_t bytes) {
-  if (budget_ && !budget_->try_take(bytes)) return false;
-  bytes_ += bytes;
-  return true;
+ByteCharge& ByteCharge::operator=(ByteCharge&& other) noexcept {
+  if (this == &other) return *this;
+  release();
+  account_ = std::move(other.account_);
+  budget_ = std::move(other.budget_);
+  bytes_ = std::exchange(other.bytes_, 0);
+  use_ = other.use_;
+  return *this;
 }
 
-void BodyCharge::give_back(size_t bytes) {
+Granted ByteCharge::try_add(size_t bytes) {
+  if (budget_ && !budget_->try_take(bytes)) return Granted::kBodiesFull;
+  const Granted granted = account_ ? account_->take(use_, bytes) : Granted::kYes;
+  if (granted == Granted::kYes) {
+    bytes_ += bytes;
+  } else if (budget_) {
+    budget_->give(bytes);
+  }
+  return granted;
+}
+
+void ByteCharge::give_back(size_t bytes) {
   WEIR_CHECK(bytes <= bytes_);
   bytes_ -= bytes;
+  if (bytes == 0) return;
+  if (account_) account_->give(use_, bytes);
   if (budget_) budget_->give(bytes);
 }
 

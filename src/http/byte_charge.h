@@ -1,13 +1,18 @@
-// BodyBudget: one number of bytes shared by all request bodies of a server; BodyCharge: a part of it, held.
+// ByteCharge: bytes held for one request, taken before they are allocated and given back when it is destroyed.
+// BodyBudget: one number of bytes shared by all request bodies of a server, so that uploads, which need no key, never
+// take what running answers live on.
 //
 // Owner: the Server and every charge jointly, because a Request may be moved to another thread and outlive the
-// server. Thread: any (one atomic). Limit: Options::body_bytes_total_max. Never blocks: a full budget is an answer.
+// server. Thread: any (atomics). Limits: Options::body_bytes_total_max and those of the ByteBook. Never blocks: full is
+// an answer.
 #pragma once
 
 #include <atomic>
 #include <cstddef>
 #include <memory>
 #include <utility>
+
+#include "http/byte_book.h"
 
 namespace weir::http {
 
@@ -25,32 +30,31 @@ class BodyBudget {
   std::atomic<size_t> used_{0};
 };
 
-// Move-only; gives its bytes back when destroyed. An empty one (default) charges nobody.
-class [[nodiscard]] BodyCharge {
+// Move-only. account or budget may be null: then that one does not count. An empty charge (default) charges nobody.
+class [[nodiscard]] ByteCharge {
  public:
-  BodyCharge() = default;
-  explicit BodyCharge(std::shared_ptr<BodyBudget> budget) : budget_(std::move(budget)) {}
-  BodyCharge(BodyCharge&& other) noexcept
-      : budget_(std::move(other.budget_)), bytes_(std::exchange(other.bytes_, 0)) {}
-  BodyCharge& operator=(BodyCharge&& other) noexcept {
-    release();
-    budget_ = std::move(other.budget_);
-    bytes_ = std::exchange(other.bytes_, 0);
-    return *this;
-  }
-  ~BodyCharge() { release(); }
+  ByteCharge() = default;
+  ByteCharge(std::shared_ptr<ByteAccount> account, ByteUse use, std::shared_ptr<BodyBudget> budget = nullptr)
+      : account_(std::move(account)), budget_(std::move(budget)), use_(use) {}
+  ByteCharge(ByteCharge&& other) noexcept
+      : account_(std::move(other.account_)),
+        budget_(std::move(other.budget_)),
+        bytes_(std::exchange(other.bytes_, 0)),
+        use_(other.use_) {}
+  ByteCharge& operator=(ByteCharge&& other) noexcept;
+  ~ByteCharge() { release(); }
 
-  // RETURNS: false when the budget is full; what is held already stays held.
-  bool try_add(size_t bytes);
-  void give_back(size_t bytes);  // REQUIRES: bytes <= this->bytes()
+  [[nodiscard]] Granted try_add(size_t bytes);  // refused: what is held already stays held
+  void give_back(size_t bytes);                 // REQUIRES: bytes <= this->bytes()
+  void release() { give_back(bytes_); }
   size_t bytes() const { return bytes_; }
+  const std::shared_ptr<ByteAccount>& account() const { return account_; }
 
  private:
-  void release() {
-    if (budget_ && bytes_ > 0) budget_->give(std::exchange(bytes_, 0));
-  }
+  std::shared_ptr<ByteAccount> account_;
   std::shared_ptr<BodyBudget> budget_;
   size_t bytes_ = 0;
+  ByteUse use_ = ByteUse::kBody;
 };
 
 }  // namespace weir::http

@@ -9,14 +9,16 @@
 
 #include "admission/front_door.h"
 #include "api/api.h"
+#include "api/host_bytes.h"
 #include "base/files.h"
 #include "base/log.h"
 #include "base/units.h"
 #include "engine/engine.h"
 #include "engine/model_executor.h"
-#include "memory/monitor/host_facts.h"
+#include "memory/ledger/ledger.h"
 #include "model/transformer.h"
 #include "server/blueprint.h"
+#include "server/host_watch.h"
 #include "text/chat_template.h"
 
 namespace weir {
@@ -69,6 +71,8 @@ struct App::Impl {
   std::unique_ptr<Transformer> model;
   Region kv;
   std::unique_ptr<BlockPool> pool;
+  std::shared_ptr<Ledger> ledger;  // shared with every request's account
+  std::unique_ptr<HostWatch> host_watch;
   std::unique_ptr<Gateway> gateway;
   std::unique_ptr<FrontDoor> door;
   std::unique_ptr<ModelExecutor> executor;
@@ -148,16 +152,16 @@ Status App::Impl::build_door(ApiContext context) {
   context.plan_text = format_plan(blueprint.plan);
   context.http_stats = [this] { return server ? server->stats() : http::Server::Stats{}; };
   context.engine_alive = [this] { return engine->alive(kStuckAfterUs); };
-  context.memory_now = [this] {
-    const HostFacts facts = read_host_facts();
-    return MemoryNow{.rss_bytes = facts.rss_bytes.value_or(0), .peak_bytes = facts.rss_peak_bytes.value_or(0),
-                     .limit_bytes = blueprint.plan.limit_bytes, .plan_bytes = blueprint.plan.total_bytes};
-  };
+  ledger = std::make_shared<Ledger>(blueprint.ledger_options());
+  host_watch = std::make_unique<HostWatch>(blueprint.plan, ledger);
+  context.ledger = ledger;
+  context.memory_now = [this] { return host_watch->now(); };
   api = std::make_unique<Api>(std::move(context));
   WEIR_ASSIGN_OR_RETURN(server, http::Server::create(blueprint.http_options(),
                                                      [this](http::Request&& request, std::shared_ptr<http::Exchange> exchange) {
                                                        api->handle(std::move(request), std::move(exchange));
-                                                     }));
+                                                     },
+                                                     api::make_byte_book(ledger)));
   gateway->set_io_waker([this](int io) { server->post(io, [this, io] { api->drain(io); }); });
   return ok_status();
 }
@@ -222,6 +226,8 @@ Status App::Impl::stop(int64_t drain_ms) {
   if (finished) return ok_status();
   return Status(Code::kDeadlineExceeded, fmt::format("--drain-timeout of {} ms ran out", drain_ms));
 }
+
+void App::observe_memory() { impl_->host_watch->observe(impl_->clock.now_us()); }
 
 Status App::drain_and_stop() { return impl_->stop(impl_->blueprint.settings.drain_timeout_ms); }
 

@@ -31,6 +31,9 @@ class App {
   const std::string& model_name() const;
   const MemoryPlan& plan() const;
 
+  // Looks at what is resident beside plan and ledger, and logs what looks like a leak. Any one thread, every few seconds.
+  void observe_memory();
+
   // Stops admission, waits up to --drain-timeout for running work, then ends what is left with kShutdown.
   // RETURNS: ok when everything had finished by itself.
   Status drain_and_stop();

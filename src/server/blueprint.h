@@ -13,6 +13,7 @@
 #include "http/server.h"
 #include "kernels/backend.h"
 #include "memory/blocks/block_pool.h"
+#include "memory/ledger/ledger.h"
 #include "memory/plan/plan.h"
 #include "model/options.h"
 #include "schedule/scheduler.h"
@@ -35,6 +36,7 @@ struct Blueprint {
   SchedulerOptions scheduler_options() const;
   BlockPoolOptions pool_options() const;
   http::Options http_options() const;
+  LedgerOptions ledger_options() const;
 };
 
 // ERRORS: those of loading the spec and the tokeniser; kInvalidArgument for settings that contradict the model;

@@ -8,6 +8,12 @@
 
 namespace weir {
 
+std::optional<int64_t> unaccounted_bytes(const HostFacts& facts, uint64_t plan_resident_bytes, uint64_t ledger_bytes) {
+  const auto resident = rss_without_files(facts);
+  if (!resident) return {};
+  return static_cast<int64_t>(*resident) - static_cast<int64_t>(plan_resident_bytes) - static_cast<int64_t>(ledger_bytes);
+}
+
 std::string LeakSuspicion::text() const {
   return fmt::format(
       "suspected leak: memory outside plan and ledger rose steadily by {} within {} s, to {}; please report it with the "

@@ -11,8 +11,13 @@
 #include <string>
 
 #include "base/clock.h"
+#include "memory/monitor/host_facts.h"
 
 namespace weir {
+
+// Resident memory, without pages of mapped files, less what the plan has resident and what the ledger counts. Negative
+// where promised memory was not touched yet. RETURNS: nothing when the facts do not tell.
+std::optional<int64_t> unaccounted_bytes(const HostFacts& facts, uint64_t plan_resident_bytes, uint64_t ledger_bytes);
 
 struct LeakWatchOptions {
   Micros window_us = 60'000'000;

@@ -45,6 +45,16 @@ TEST(LeakWatch, SmallRisesOfALargePlanAddUpBeforeTheyCount) {
   EXPECT_EQ(suspicions(&large, 60, [](int minute) { return (minute + 100) * 8 * kMiB; }, &now), 1);
 }
 
+TEST(LeakWatch, UnaccountedIsWhatPlanAndLedgerDoNotExplain) {
+  HostFacts facts;
+  EXPECT_FALSE(unaccounted_bytes(facts, 0, 0)) << "unknown is not zero";
+  facts.rss_bytes = 1000;
+  facts.rss_file_bytes = 300;
+  facts.rss_anon_bytes = 700;
+  EXPECT_EQ(unaccounted_bytes(facts, 500, 120), 80);
+  EXPECT_EQ(unaccounted_bytes(facts, 900, 0), -200);
+}
+
 TEST(LeakWatch, TheSuspicionCarriesItsFigures) {
   LeakWatch watch({.window_us = 10, .windows = 2, .bytes_min = 100, .plan_bytes = 0, .noise_bytes = 1});
   std::optional<LeakSuspicion> got;

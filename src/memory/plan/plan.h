@@ -20,6 +20,7 @@ struct PlanLine {
   std::string name;  // "weights"
   uint64_t bytes = 0;
   std::string formula;  // "656,000 parameters x 4 bytes"
+  bool resident = false;  // touched at start and held to the end, whatever the load
 };
 
 // --cache-max-entry-count.
@@ -94,6 +95,9 @@ std::vector<Alternative> find_alternatives(const PlanInput& input);
 
 // plan_as_given, whose refusal also names the alternatives.
 Result<MemoryPlan> make_plan(const PlanInput& input);
+
+// What is resident as soon as the server is up: the lines that say so.
+uint64_t resident_bytes(const MemoryPlan& plan);
 
 // An aligned table for people; ends with a newline.
 std::string format_plan(const MemoryPlan& plan);
