@@ -97,7 +97,8 @@ TEST(Metrics, EveryFamilyIsThereFromTheStartAndWellFormed) {
         "weir_http_client_gone_total", "weir_http_slow_readers_total", "weir_http_bytes_in_total",
         "weir_http_bytes_out_total", "weir_memory_rss_bytes", "weir_memory_peak_bytes", "weir_memory_plan_bytes",
         "weir_memory_limit_bytes", "weir_queue_seconds", "weir_time_to_first_token_seconds",
-        "weir_time_per_output_token_seconds", "weir_request_seconds", "vllm:num_requests_running",
+        "weir_time_per_output_token_seconds", "weir_request_seconds", "weir_host_bytes", "weir_host_bytes_peak",
+        "weir_host_bytes_limit", "weir_host_refusals_total", "weir_host_unaccounted_bytes", "vllm:num_requests_running",
         "vllm:num_requests_waiting", "vllm:kv_cache_usage_perc"}) {
     EXPECT_EQ(families.count(name), 1u) << name;
   }
@@ -106,6 +107,12 @@ TEST(Metrics, EveryFamilyIsThereFromTheStartAndWellFormed) {
     EXPECT_NE(got->body.find(line), std::string::npos) << line;
   }
   EXPECT_NE(got->body.find("vllm:num_requests_running{model_name=\"tiny\"} 0\n"), std::string::npos);
+  for (size_t i = 0; i < kHostKinds; ++i) {
+    const std::string line = std::string("weir_host_bytes{kind=\"") + host_kind_name(static_cast<HostKind>(i)) + "\"} 0\n";
+    EXPECT_NE(got->body.find(line), std::string::npos) << line;
+  }
+  EXPECT_NE(got->body.find("weir_host_refusals_total{limit=\"request\"} 0\n"), std::string::npos);
+  EXPECT_NE(got->body.find("weir_host_unaccounted_bytes -5\n"), std::string::npos) << "it may be negative";
   EXPECT_NE(got->body.find("weir_http_accepted_total 7\n"), std::string::npos);
 }
 
