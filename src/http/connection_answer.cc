@@ -36,7 +36,7 @@ bool Connection::room_in_out(size_t more_bytes) {
       out_charge_ = ByteCharge(account_, ByteUse::kSocket);
     }
     Granted granted = out_charge_.try_add(capacity);
-    if (granted != Granted::kYes && capacity > need) granted = out_charge_.try_add(capacity = need);
+    if (granted != Granted::kYes && capacity > need + need / 4) granted = out_charge_.try_add(capacity = need + need / 4);
     if (granted != Granted::kYes) return false;
   }
   std::string larger;

@@ -114,8 +114,9 @@ Grant make_room(std::string* text, size_t more, Charge* charge) {
   const size_t need = std::max(kLeastBytes, text->size() + more);
   size_t capacity = std::max(need, 2 * text->capacity());
   Grant grant = charge->try_grow(capacity);
-  if (grant != Grant::kYes && capacity > need) {  // doubling saves copies; it is no reason to refuse
-    capacity = need;
+  // Doubling is no reason to refuse, but every step stays a share of the text, so that copying costs what appending costs.
+  if (const size_t less = std::max(need, text->capacity() + text->capacity() / 4); grant != Grant::kYes && less < capacity) {
+    capacity = less;
     grant = charge->try_grow(capacity);
   }
   if (grant != Grant::kYes) return grant;
