@@ -23,6 +23,8 @@ const char* refusal_name(Refusal refusal) {
     case Refusal::kQueueFull: return "queue_full";
     case Refusal::kQueueTokensFull: return "queue_tokens_full";
     case Refusal::kTextPoolFull: return "text_pool_full";
+    case Refusal::kHostBytesFull: return "host_bytes_full";
+    case Refusal::kOverHostBytes: return "over_host_bytes";
     case Refusal::kNotReady: return "not_ready";
     case Refusal::kDraining: return "draining";
     case Refusal::kMemoryPressure: return "memory_pressure";

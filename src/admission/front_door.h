@@ -46,6 +46,8 @@ enum class Refusal : uint8_t {
   kQueueFull,        // --max-queued-requests reached (429 slow_down)
   kQueueTokensFull,  // --max-queued-tokens reached (429 slow_down)
   kTextPoolFull,     // tokenisers are all busy and their queue is full (429 slow_down)
+  kHostBytesFull,    // the host bytes that requests share are taken (429 slow_down; 503 where an answer was under way)
+  kOverHostBytes,    // alone more host bytes than --host-bytes-per-request (413; 400 where an answer was under way)
   kNotReady,         // the model is still loading (503 server_is_overloaded)
   kDraining,         // SIGTERM was seen (503 server_is_overloaded)
   kMemoryPressure,   // the governor keeps the door shut until memory is free again (503 server_is_overloaded)

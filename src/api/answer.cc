@@ -3,8 +3,17 @@
 #include <algorithm>
 
 #include "api/json_out.h"
+#include "text/tokenizer.h"
 
 namespace weir::api {
+namespace {
+
+// What a sequence may hold of text besides its answer, charged from the start: the detokeniser's state, the piece it
+// gives out (up to three bytes for one that is no character), and the same piece in the matcher, each doubling.
+constexpr uint64_t kHoldFactor = 12;
+constexpr uint64_t kHoldBytes = 1024;
+
+}  // namespace
 
 AnswerRules::AnswerRules(const GenerateRequest& request, const Tokenizer* tokens, std::vector<int32_t> eos_ids)
     : tokenizer(tokens),
@@ -22,63 +31,105 @@ bool AnswerRules::is_stop_token(int32_t token) const {
   return std::binary_search(stop_tokens.begin(), stop_tokens.end(), token);
 }
 
-Answer::Answer(const AnswerRules* rules, std::string_view echo)
+Answer::Answer(const AnswerRules* rules, const std::shared_ptr<Account>& account)
     : rules_(rules),
+      output_charge_(account, HostKind::kOutput),
+      logprobs_charge_(account, HostKind::kLogprobs),
       detokenizer_(rules->tokenizer, rules->skip_special_tokens),
-      matcher_(&rules->stop),
-      text_(echo),
-      code_points_(static_cast<int64_t>(count_code_points(echo))) {}
+      matcher_(&rules->stop) {}
+
+bool Answer::granted(Grant grant) {
+  if (grant == Grant::kYes) return true;
+  refusal_ = grant;
+  ended_ = true;
+  return false;
+}
+
+Grant Answer::begin(std::string_view echo) {
+  const uint64_t hold = kHoldBytes + rules_->stop.matcher_bytes();
+  if (!granted(output_charge_.try_grow(hold)) || !granted(make_room(&text_, echo.size(), &output_charge_))) return refusal_;
+  hold_bytes_ = kHoldBytes;
+  text_ = echo;
+  code_points_ = static_cast<int64_t>(count_code_points(echo));
+  return refusal_;
+}
+
+// A run of byte tokens may be held back as long as it lasts (text/detokenizer.h), so that is charged as it grows.
+bool Answer::room_to_hold(size_t token_bytes) {
+  const uint64_t need = kHoldFactor * (detokenizer_.held_bytes() + token_bytes);
+  if (need <= hold_bytes_) return true;
+  const uint64_t more = std::max(need, 2 * hold_bytes_) - hold_bytes_;
+  if (!granted(output_charge_.try_grow(more))) return false;
+  hold_bytes_ += more;
+  return true;
+}
 
 // Text of the first min_tokens tokens passes unsearched, so that no stop string can end the answer before them.
-void Answer::append(std::string_view piece) {
+// The room is for all that may come out, now or by a later flush.
+bool Answer::append(std::string_view piece) {
+  if (!granted(make_room(&text_, piece.size() + matcher_.held_bytes(), &output_charge_))) return false;
   if (rules_->with_logprobs) code_points_ += static_cast<int64_t>(count_code_points(piece));
   if (tokens_ <= rules_->min_tokens && rules_->min_tokens > 0) {
     text_.append(piece);
   } else if (matcher_.feed(piece, &text_)) {
     stopped_ = true;
   }
+  return true;
 }
 
-void Answer::note_logprob(const TokenEvent& event) {
-  if (!rules_->with_logprobs) return;
+bool Answer::note_logprob(const TokenEvent& event) {
+  if (!rules_->with_logprobs) return true;
+  const Tokenizer& tokenizer = *rules_->tokenizer;
   if (rules_->endpoint == Endpoint::kChat) {
-    append_chat_logprob(*rules_->tokenizer, event, &logprobs_);
+    if (!granted(room_for_chat_logprob(tokenizer, event, &logprobs_, &logprobs_charge_))) return false;
+    append_chat_logprob(tokenizer, event, &logprobs_);
   } else {
-    append_completion_logprob(*rules_->tokenizer, event, code_points_, &logprobs_);
+    if (!granted(room_for_completion_logprob(tokenizer, event, &logprobs_, &logprobs_charge_))) return false;
+    append_completion_logprob(tokenizer, event, code_points_, &logprobs_);
   }
+  return true;
 }
 
-bool Answer::take(const TokenEvent& event) {
-  if (stopped_ || ended_) return false;
+Took Answer::take(const TokenEvent& event) {
+  if (stopped_ || ended_) return Took::kMore;
   ++tokens_;
   if (rules_->is_stop_token(event.token)) {
     stopped_ = true;
-    return false;  // the engine has seen it too and ends by itself
+    return Took::kMore;  // the engine has seen it too and ends by itself
   }
-  note_logprob(event);
+  if (!note_logprob(event) || !room_to_hold(rules_->tokenizer->id_to_token(event.token).size())) return Took::kRefused;
   piece_.clear();
   detokenizer_.add(event.token, &piece_);
-  append(piece_);
-  return stopped_;
+  if (!append(piece_)) return Took::kRefused;
+  return stopped_ ? Took::kStopped : Took::kMore;
 }
 
 // After a stop token the text before it still counts; after a stop string nothing does.
-bool Answer::end() {
-  if (ended_) return false;
+Took Answer::end() {
+  if (ended_) return refusal_ == Grant::kYes ? Took::kMore : Took::kRefused;
   ended_ = true;
   const bool by_string = stopped_ && matcher_.found();
-  if (by_string) return false;
+  if (by_string) return Took::kMore;
   piece_.clear();
   detokenizer_.finish(&piece_);
-  append(piece_);
-  if (matcher_.found()) return true;
+  if (!append(piece_)) return Took::kRefused;
+  if (matcher_.found()) return Took::kStopped;
   matcher_.flush(&text_);
-  return false;
+  return Took::kMore;
 }
 
 void Answer::clear() {
   text_.clear();
   logprobs_.clear();
+}
+
+void Answer::drop() {
+  ended_ = true;
+  std::string().swap(text_);
+  std::string().swap(piece_);
+  logprobs_ = {};
+  output_charge_.release();
+  logprobs_charge_.release();
 }
 
 }  // namespace weir::api

@@ -1,8 +1,9 @@
 // Answer: the tokens of one sequence as text, with stop strings and logprobs applied. It knows neither the engine
 // nor the socket.
 //
-// Owner: a Generation; io thread. Memory: what was not taken yet. A stop token ends the text and stands in none of
-// text and logprobs, but counts as a completion token.
+// Owner: a Generation; io thread. Memory: what was not cleared yet, charged to the request's account before it grows; a
+// refused one ends the answer. A stop token ends the text and stands in none of text and logprobs, but counts as a
+// completion token.
 #pragma once
 
 #include <cstdint>
@@ -12,6 +13,7 @@
 #include "api/generate_request.h"
 #include "api/logprobs.h"
 #include "api/stop_strings.h"
+#include "memory/ledger/ledger.h"
 #include "message/events.h"
 #include "text/detokenizer.h"
 
@@ -31,15 +33,22 @@ struct AnswerRules {
   std::vector<int32_t> stop_tokens;  // sorted; eos among them unless it is ignored
 };
 
+enum class Took : uint8_t {
+  kMore,
+  kStopped,  // this completed a stop string; the engine need not go on, and later tokens are ignored
+  kRefused,  // there were no host bytes for it, see refusal(); the answer is not complete and never will be
+};
+
 class Answer {
  public:
-  // echo: text that stands before the answer; never searched for stop strings.
-  Answer(const AnswerRules* rules, std::string_view echo);
+  Answer(const AnswerRules* rules, const std::shared_ptr<Account>& account);
 
-  // RETURNS: true when this token completed a stop string; the engine need not go on. Later tokens are ignored.
-  bool take(const TokenEvent& event);
-  // No more tokens will come: gives out what was held back. RETURNS: true when that completed a stop string.
-  bool end();
+  // Once, before the first token. echo: text that stands before the answer; never searched for stop strings.
+  [[nodiscard]] Grant begin(std::string_view echo);
+  Took take(const TokenEvent& event);
+  // No more tokens will come: gives out what was held back.
+  Took end();
+  Grant refusal() const { return refusal_; }  // kYes unless something was refused
 
   bool stopped() const { return stopped_; }
   int64_t tokens() const { return tokens_; }  // taken, the one that ended it included
@@ -47,13 +56,17 @@ class Answer {
   const std::string& text() const { return text_; }
   const LogprobText& logprobs() const { return logprobs_; }
   bool has_news() const { return !text_.empty() || !logprobs_.empty(); }
-  void clear();
+  void clear();  // keeps the buffers
+  void drop();   // frees them and their charges; nothing is taken afterwards
 
  private:
-  void append(std::string_view piece);
-  void note_logprob(const TokenEvent& event);
+  bool granted(Grant grant);
+  bool append(std::string_view piece);
+  bool note_logprob(const TokenEvent& event);
+  bool room_to_hold(size_t token_bytes);
 
   const AnswerRules* rules_;
+  Charge output_charge_, logprobs_charge_;
   Detokenizer detokenizer_;
   StopMatcher matcher_;
   std::string text_;
@@ -63,6 +76,8 @@ class Answer {
   int64_t code_points_ = 0;  // of everything detokenised, held back or not
   bool stopped_ = false;     // a stop string was found or a stop token came
   bool ended_ = false;
+  uint64_t hold_bytes_ = 0;  // charged for what is held back and for scratch
+  Grant refusal_ = Grant::kYes;
 };
 
 }  // namespace weir::api

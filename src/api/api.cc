@@ -5,6 +5,7 @@
 #include "api/admin.h"
 #include "api/control.h"
 #include "api/generation.h"
+#include "api/host_bytes.h"
 #include "api/json_in.h"
 #include "api/parse_chat.h"
 #include "api/parse_completion.h"
@@ -45,12 +46,17 @@ void generate(Service* service, Endpoint endpoint, http::Request request, Reply 
   {
     auto json = JsonBody::parse(request.body);
     if (!json.ok()) return reply.error({.status = json.status()});
+    std::string().swap(request.body);  // its charge stays, for what is now made from it
     Fields fields(json->object());
     parse_generation(*service, endpoint, &fields, &parsed);
     if (!fields.ok()) return reply.error(*fields.error());
   }
-  std::make_shared<Generation>(service, std::move(parsed), std::move(reply), std::move(request.charge),
-                               std::move(*knock), arrival)
+  Charge held(account_of(request, &service->ledger()), HostKind::kRequest);
+  request.charge.release();
+  if (const Grant grant = held.try_grow(Generation::kFixedBytes + held_bytes(parsed)); grant != Grant::kYes) {
+    return reply.error(host_refusal(grant, HostMoment::kBeforeWork, service->ledger()));
+  }
+  std::make_shared<Generation>(service, std::move(parsed), std::move(reply), std::move(held), std::move(*knock), arrival)
       ->start();
 }
 

@@ -22,6 +22,7 @@
 #include "base/clock.h"
 #include "http/server.h"
 #include "message/gateway.h"
+#include "memory/ledger/ledger.h"
 #include "message/sampling_params.h"
 
 namespace weir {
@@ -31,6 +32,7 @@ class Tokenizer;
 
 struct MemoryNow {
   uint64_t rss_bytes = 0, peak_bytes = 0, limit_bytes = 0, plan_bytes = 0;
+  int64_t unaccounted_bytes = 0;  // resident beyond the plan's resident lines and the ledger; negative: less is touched
   uint64_t huge_page_bytes = 0;  // as huge pages after start
 };
 
@@ -64,6 +66,7 @@ struct ApiContext {
   std::string bos_token, eos_token;             // as text, for the template
   FrontDoor* door = nullptr;
   Gateway* gateway = nullptr;
+  std::shared_ptr<Ledger> ledger;  // the http::Server's book is made from it (api/host_bytes.h); null: one without limits
   const Clock* clock = nullptr;
   std::string model_name;
   int64_t model_created = 0;   // unix seconds

@@ -121,7 +121,8 @@ TEST(Metrics, EveryFamilyIsThereFromTheStartAndWellFormed) {
         "weir_http_bytes_out_total", "weir_memory_rss_bytes", "weir_memory_peak_bytes", "weir_memory_plan_bytes",
         "weir_memory_limit_bytes", "weir_memory_huge_page_bytes", "weir_memory_pressure", "weir_memory_room_bytes", "weir_memory_stage",
         "weir_memory_stage_entered_total", "weir_memory_source_info", "weir_queue_seconds", "weir_time_to_first_token_seconds",
-        "weir_time_per_output_token_seconds", "weir_request_seconds", "vllm:num_requests_running",
+        "weir_time_per_output_token_seconds", "weir_request_seconds", "weir_host_bytes", "weir_host_bytes_peak",
+        "weir_host_bytes_limit", "weir_host_refusals_total", "weir_host_unaccounted_bytes", "vllm:num_requests_running",
         "vllm:num_requests_waiting", "vllm:kv_cache_usage_perc"}) {
     EXPECT_EQ(families.count(name), 1u) << name;
   }
@@ -135,6 +136,12 @@ TEST(Metrics, EveryFamilyIsThereFromTheStartAndWellFormed) {
                            "weir_memory_source_info{source=\"a \\\"b\\\"\"} 1\n"}) {
     EXPECT_NE(got->body.find(line), std::string::npos) << line;
   }
+  for (size_t i = 0; i < kHostKinds; ++i) {
+    const std::string line = std::string("weir_host_bytes{kind=\"") + host_kind_name(static_cast<HostKind>(i)) + "\"} 0\n";
+    EXPECT_NE(got->body.find(line), std::string::npos) << line;
+  }
+  EXPECT_NE(got->body.find("weir_host_refusals_total{limit=\"request\"} 0\n"), std::string::npos);
+  EXPECT_NE(got->body.find("weir_host_unaccounted_bytes -5\n"), std::string::npos) << "it may be negative";
 }
 
 TEST(Metrics, AllocationsOfSealedThreadsAreShownWhereTheyAreCounted) {

@@ -17,13 +17,14 @@ int FakeLoop::run() {
   return static_cast<int>(now.size());
 }
 
-void FakeExchange::respond(int code, std::string_view type, std::string text, http::Headers more) {
+void FakeExchange::respond(int code, std::string_view type, std::string text, http::Headers more, http::ChargedBy by) {
   if (gone_ != http::Gone::kNo) return;
   EXPECT_EQ(++answers, 1);
   status = code;
   content_type = type;
   body = std::move(text);
   headers = std::move(more);
+  charged_by = by;
   ended = true;
   if (!hold_last_byte_) finish();
 }
@@ -36,11 +37,13 @@ void FakeExchange::begin_stream(int code, std::string_view type, http::Headers m
   headers = std::move(more);
 }
 
-void FakeExchange::write(std::string_view bytes) {
-  if (gone_ != http::Gone::kNo) return;
+bool FakeExchange::write(std::string_view bytes) {
+  if (gone_ != http::Gone::kNo) return true;
   EXPECT_EQ(answers, 1);
   EXPECT_FALSE(ended);
+  if (refuses_long_writes && bytes.size() > 500) return false;
   body.append(bytes);
+  return true;
 }
 
 void FakeExchange::end_stream() {

@@ -31,9 +31,10 @@ class FakeExchange final : public http::Exchange, public std::enable_shared_from
   FakeExchange(FakeLoop* loop, int io_index, bool hold_last_byte)
       : loop_(loop), io_index_(io_index), hold_last_byte_(hold_last_byte) {}
 
-  void respond(int status, std::string_view content_type, std::string body, http::Headers headers) override;
+  void respond(int status, std::string_view content_type, std::string body, http::Headers headers,
+               http::ChargedBy charged_by) override;
   void begin_stream(int status, std::string_view content_type, http::Headers headers) override;
-  void write(std::string_view bytes) override;
+  bool write(std::string_view bytes) override;
   void end_stream() override;
   size_t unsent_bytes() const override { return 0; }
   http::Gone gone() const override { return gone_; }
@@ -48,6 +49,8 @@ class FakeExchange final : public http::Exchange, public std::enable_shared_from
   int status = 0;
   std::string content_type, body;
   http::Headers headers;
+  bool refuses_long_writes = false;  // as http does while the host is full: nothing above 500 bytes
+  http::ChargedBy charged_by = http::ChargedBy::kHttp;
   int answers = 0;       // respond or begin_stream
   bool ended = false;
   bool done = false;     // on_done ran

@@ -23,12 +23,16 @@ ApiError refusal(Code code, Refusal why, std::string message) {
 
 }  // namespace
 
-Generation::Generation(Service* service, GenerateRequest request, Reply reply, http::BodyCharge charge,
-                       Knock knock, Micros arrival_us)
+Generation::Generation(Service* service, GenerateRequest request, Reply reply, Charge held, Knock knock,
+                       Micros arrival_us)
     : service_(service),
       request_(std::move(request)),
       reply_(std::move(reply)),
-      charge_(std::move(charge)),
+      held_(std::move(held)),
+      prompts_charge_(held_.account(), HostKind::kPromptIds),
+      sampler_charge_(held_.account(), HostKind::kSampler),
+      sse_charge_(held_.account(), HostKind::kSse),
+      body_charge_(held_.account(), HostKind::kOutput),
       knock_(std::move(knock)),
       arrival_us_(arrival_us) {
   service_->live.fetch_add(1, std::memory_order_relaxed);
@@ -54,8 +58,11 @@ void Generation::start() {
 }
 
 void Generation::make_prompts_on_pool() {
-  if (!gone_.load(std::memory_order_relaxed)) prompts_ = make_prompts(service_->context, &request_);
-  charge_ = {};
+  if (!gone_.load(std::memory_order_relaxed)) {
+    prompts_ = make_prompts(service_->context, &request_, &prompts_charge_);
+    const uint64_t kept = kFixedBytes + held_bytes(request_);
+    if (kept < held_.bytes()) held_.shrink(held_.bytes() - kept);
+  }
   reply_.exchange().post([self = shared_from_this()] { self->after_text(); });
 }
 
@@ -79,11 +86,29 @@ void Generation::admit(std::vector<PromptTokens> prompts) {
     const char* param = !about_prompt ? "" : request_.endpoint == Endpoint::kChat ? "messages" : "prompt";
     return fail({.status = places.status(), .param = param});
   }
+  const Grant grant = charge_seats(prompts.size(), places->size());
+  if (grant != Grant::kYes) return fail_host(grant, HostMoment::kBeforeWork);
   take_seats(std::move(prompts), std::move(*places));
 }
 
 // Where max_tokens is not named, nobody said how much to hold: such a request runs by forecast.
 bool Generation::is_guaranteed() const { return service_->context.guaranteed && request_.max_tokens.has_value(); }
+// Each prompt's spec has parameters of its own; stop strings and ids are once more in the rules.
+Grant Generation::charge_seats(size_t prompts, size_t seats) {
+  const uint64_t params = held_bytes(request_.params);
+  uint64_t rules = 2 * params + service_->context.eos_ids.size() * sizeof(int32_t);
+  for (const std::string& stop : request_.stop) rules += 2 * stop.capacity() + (stop.size() + 1) * sizeof(int) + 64;
+  const Grant grant = sampler_charge_.try_grow(prompts * params + rules);
+  return grant == Grant::kYes ? held_.try_grow(seats * sizeof(Seat)) : grant;
+}
+
+Grant Generation::begin_answers(const std::vector<PromptTokens>& prompts) {
+  for (Seat& seat : seats_) {
+    const Grant grant = seat.answer.begin(prompts[static_cast<size_t>(seat.index / request_.n)].echo);
+    if (grant != Grant::kYes) return grant;
+  }
+  return Grant::kYes;
+}
 
 std::unique_ptr<RequestSpec> Generation::make_spec(uint64_t id, PromptTokens* prompt) {
   const int64_t wait_us = service_->context.queue_timeout_us;
@@ -112,8 +137,11 @@ void Generation::take_seats(std::vector<PromptTokens> prompts, std::vector<Place
   seats_.reserve(places.size());
   for (Place& place : places) {
     const int index = static_cast<int>(seats_.size());
-    const PromptTokens& prompt = prompts[static_cast<size_t>(index / request_.n)];
-    seats_.push_back({.owner = this, .place = std::move(place), .answer = Answer(&*rules_, prompt.echo), .index = index});
+    seats_.push_back({.owner = this, .place = std::move(place), .answer = Answer(&*rules_, held_.account()), .index = index});
+  }
+  if (const Grant grant = begin_answers(prompts); grant != Grant::kYes) {
+    seats_.clear();  // nothing was submitted: the places are free again
+    return fail_host(grant, HostMoment::kBeforeWork);
   }
   for (Seat& seat : seats_) submit(&seat, seat.index / request_.n, seat.index % request_.n);
 }
@@ -158,10 +186,13 @@ void Generation::take_token(Seat* seat, const TokenEvent& event) {
   token_seen_ = true;
   if (seat->first_token_us == 0) seat->first_token_us = now;
   seat->last_token_us = now;
-  if (seat->answer.take(event)) {
-    cancel(seat);
-    finish_choice(seat, "stop");
+  switch (seat->answer.take(event)) {
+    case Took::kMore: return;
+    case Took::kRefused: return fail_host(seat->answer.refusal(), HostMoment::kMidway);
+    case Took::kStopped: break;
   }
+  cancel(seat);
+  finish_choice(seat, "stop");
 }
 
 // What the engine's reason means to the client, where the client has not got its answer yet.
@@ -187,8 +218,9 @@ void Generation::end_seat(Seat* seat, FinishReason finish) {
 }
 
 void Generation::finish_choice(Seat* seat, const char* reason) {
-  const bool by_tail = seat->answer.end();
-  seat->finish_reason = by_tail ? "stop" : reason;
+  const Took tail = seat->answer.end();
+  if (tail == Took::kRefused) return fail_host(seat->answer.refusal(), HostMoment::kMidway);
+  seat->finish_reason = tail == Took::kStopped ? "stop" : reason;
   usage_.completion_tokens += seat->answer.tokens();
   note_end(*seat);
 }
@@ -222,6 +254,10 @@ void Generation::write_news(Seat* seat) {
   const bool finished = seat->finish_reason != nullptr;
   if (!request_.stream || (seat->answer.tokens() == 0 && !finished)) return;
   out_.clear();
+  const size_t most = format_->chunks_bytes_max(seat->answer.text(), seat->answer.logprobs());
+  if (const Grant grant = make_room(&out_, most, &sse_charge_); grant != Grant::kYes) {
+    return fail_host(grant, HostMoment::kMidway);
+  }
   if (!seat->opened) format_->open_chunk(seat->index, &out_);
   seat->opened = true;
   if (seat->answer.has_news()) {
@@ -233,28 +269,56 @@ void Generation::write_news(Seat* seat) {
   seat->finish_sent = finished;
   if (out_.empty()) return;
   open_stream();
-  reply_.exchange().write(out_);
+  if (!reply_.exchange().write(out_)) fail_host(why_unsent(), HostMoment::kMidway);
 }
 
 void Generation::complete_if_all_finished() {
   const auto finished = [](const Seat& seat) { return seat.finish_reason != nullptr; };
   if (over() || !std::all_of(seats_.begin(), seats_.end(), finished)) return;
-  answered_ = true;
-  if (request_.stream) {
-    out_.clear();
-    format_->end_of_stream(usage_, &out_);
-    reply_.exchange().write(out_);
-    return reply_.exchange().end_stream();
+  if (!request_.stream) return answer_whole();
+  out_.clear();
+  if (const Grant grant = make_room(&out_, format_->end_bytes_max(), &sse_charge_); grant != Grant::kYes) {
+    return fail_host(grant, HostMoment::kMidway);
   }
+  format_->end_of_stream(usage_, &out_);
+  if (!reply_.exchange().write(out_)) return fail_host(why_unsent(), HostMoment::kMidway);
+  answered_ = true;
+  reply_.exchange().end_stream();
+}
+
+// The body is charged before it is made, while the texts it is made from are still there.
+void Generation::answer_whole() {
   std::vector<FinishedChoice> choices;
+  choices.reserve(seats_.size());
   for (const Seat& seat : seats_) choices.push_back({seat.answer.text(), &seat.answer.logprobs(), seat.finish_reason});
-  reply_.json(200, format_->body(choices, usage_));
+  const Grant grant = body_charge_.try_grow(format_->body_bytes_max(choices));
+  if (grant != Grant::kYes) return fail_host(grant, HostMoment::kMidway);
+  answered_ = true;
+  std::string body = format_->body(choices, usage_);
+  drop_answers();
+  reply_.json(200, std::move(body), http::ChargedBy::kCaller);
+}
+
+// http says only that it could not keep the event: the account tells whether this request was the reason.
+Grant Generation::why_unsent() const {
+  const Account& account = *held_.account();
+  const uint64_t max = account.ledger().options().request_bytes_max;
+  return account.used_bytes() > max - std::min(max, 2 * out_.size()) ? Grant::kRequestFull : Grant::kTotalFull;
+}
+
+void Generation::fail_host(Grant why, HostMoment when) { fail(host_refusal(why, when, service_->ledger())); }
+
+// Nobody will read them any more. The engine may go on for a moment; its tokens are then ignored.
+void Generation::drop_answers() {
+  for (Seat& seat : seats_) seat.answer.drop();
+  drop_text(&out_, &sse_charge_);
 }
 
 void Generation::fail(const ApiError& error) {
   answered_ = true;
   knock_ = {};
   cancel_all();
+  drop_answers();
   if (stream_open_) {
     reply_.sse_error(error);
   } else {
@@ -275,6 +339,7 @@ void Generation::cancel_all() {
 void Generation::on_gone(http::Gone why) {
   gone_.store(true, std::memory_order_relaxed);
   knock_ = {};
+  drop_answers();
   if (!seats_.empty()) service_->metrics.gone[static_cast<size_t>(why)].fetch_add(1, std::memory_order_relaxed);
   cancel_all();
 }

@@ -5,7 +5,8 @@
 // Owner: first the job in the text pool, then Service::by_slot for every slot it holds. Thread: the exchange's io
 // thread, except make_prompts. It holds its Places until the exchange is done *and* the engine has finished the
 // sequence, streaming or not; a client that leaves cancels all sequences at once, in whatever state they are.
-// Exactly one of these ends the answer: respond, end_stream, the client's leaving.
+// Exactly one of these ends the answer: respond, end_stream, the client's leaving. Memory: every byte is on one account of
+// the ledger before it is allocated; texts that nobody will read any more go back at once, the rest with this object.
 #pragma once
 
 #include <atomic>
@@ -15,6 +16,7 @@
 #include <vector>
 
 #include "api/answer.h"
+#include "api/host_bytes.h"
 #include "api/prompts.h"
 #include "api/reply.h"
 #include "api/response.h"
@@ -26,8 +28,11 @@ class Service;
 
 class Generation : public std::enable_shared_from_this<Generation> {
  public:
-  Generation(Service* service, GenerateRequest request, Reply reply, http::BodyCharge charge, Knock knock,
-             Micros arrival_us);
+  // What a request takes by itself: this object, its response format, its lists.
+  static constexpr uint64_t kFixedBytes = 4096;
+
+  // held: kFixedBytes and the request's own bytes, on the account that everything else is charged to.
+  Generation(Service* service, GenerateRequest request, Reply reply, Charge held, Knock knock, Micros arrival_us);
   ~Generation();
 
   void start();
@@ -55,6 +60,8 @@ class Generation : public std::enable_shared_from_this<Generation> {
   void after_text();
   void admit(std::vector<PromptTokens> prompts);
   std::unique_ptr<RequestSpec> make_spec(uint64_t id, PromptTokens* prompt);
+  Grant charge_seats(size_t prompts, size_t seats);
+  Grant begin_answers(const std::vector<PromptTokens>& prompts);
   void take_seats(std::vector<PromptTokens> prompts, std::vector<Place> places);
   void submit(Seat* seat, int prompt_index, int choice_of_prompt);
 
@@ -69,7 +76,11 @@ class Generation : public std::enable_shared_from_this<Generation> {
   void open_stream();
   void write_news(Seat* seat);
   void complete_if_all_finished();
+  void answer_whole();
   void fail(const ApiError& error);
+  Grant why_unsent() const;
+  void fail_host(Grant why, HostMoment when);
+  void drop_answers();
   void cancel(Seat* seat);
   void cancel_all();
   void on_gone(http::Gone why);
@@ -81,7 +92,10 @@ class Generation : public std::enable_shared_from_this<Generation> {
   Service* const service_;
   GenerateRequest request_;
   Reply reply_;
-  http::BodyCharge charge_;  // of the body, until the prompt is tokens
+  Charge held_;              // kRequest: request_, the seats, and kFixedBytes
+  Charge prompts_charge_;    // ids and echoes, first in prompts_, then in specs_
+  Charge sampler_charge_, sse_charge_;
+  Charge body_charge_;       // of a whole answer, until its last byte is out
   Knock knock_;              // until it is admitted, refused or its client is gone
   const Micros arrival_us_;
   PromptsOrError prompts_;   // pool thread, then io thread

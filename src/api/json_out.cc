@@ -107,6 +107,29 @@ void append_json_escaped(std::string_view text, std::string* out) {
   }
 }
 
+// The same walk as append_json_escaped, run character by character into a buffer that never leaves the stack.
+size_t json_string_bytes(std::string_view text) {
+  size_t bytes = 2;
+  std::string one;  // at most six bytes: never on the heap
+  for (size_t at = 0; at < text.size();) {
+    const auto c = static_cast<unsigned char>(text[at]);
+    if (kPlain[c]) {
+      ++bytes;
+      ++at;
+      continue;
+    }
+    one.clear();
+    if (c < 0x80) {
+      append_control(c, &one);
+      ++at;
+    } else {
+      at += append_beyond_ascii(text.substr(at), &one);
+    }
+    bytes += one.size();
+  }
+  return bytes;
+}
+
 void append_json_string(std::string_view text, std::string* out) {
   out->push_back('"');
   append_json_escaped(text, out);

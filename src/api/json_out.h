@@ -13,6 +13,7 @@ namespace weir::api {
 
 void append_json_string(std::string_view text, std::string* out);   // with quotes
 void append_json_escaped(std::string_view text, std::string* out);  // without
+size_t json_string_bytes(std::string_view text);  // what append_json_string appends, exactly
 void append_integer(int64_t number, std::string* out);
 void append_number(double number, std::string* out);  // shortest text that reads back as the same double
 void append_logprob(float number, std::string* out);

@@ -57,7 +57,37 @@ void append_top_object(const Tokenizer& tokenizer, const TokenEvent& event, std:
   out->push_back('}');
 }
 
+// A byte of a token is at most six characters of JSON text and, with its comma, four of "bytes"; names, braces and the
+// number are under 128. A token's text as it stands in the vocabulary is never shorter than its bytes.
+size_t token_json_bytes(const Tokenizer& tokenizer, int32_t token) { return 128 + 10 * tokenizer.id_to_token(token).size(); }
+
+size_t event_json_bytes(const Tokenizer& tokenizer, const TokenEvent& event) {
+  size_t bytes = token_json_bytes(tokenizer, event.token);
+  for (int32_t i = 0; i < event.top_count; ++i) bytes += token_json_bytes(tokenizer, event.top[static_cast<size_t>(i)].token);
+  return bytes;
+}
+
 }  // namespace
+
+void LogprobText::drop(Charge* charge) {
+  for (std::string* text : {&entries, &numbers, &tops, &offsets}) drop_text(text, charge);
+}
+
+Grant room_for_chat_logprob(const Tokenizer& tokenizer, const TokenEvent& event, LogprobText* out, Charge* charge) {
+  return make_room(&out->entries, event_json_bytes(tokenizer, event), charge);
+}
+
+Grant room_for_completion_logprob(const Tokenizer& tokenizer, const TokenEvent& event, LogprobText* out, Charge* charge) {
+  constexpr size_t kNumberBytes = 40;
+  const size_t all = event_json_bytes(tokenizer, event);
+  const std::pair<std::string*, size_t> rooms[] = {
+      {&out->entries, token_json_bytes(tokenizer, event.token)}, {&out->numbers, kNumberBytes}, {&out->tops, all},
+      {&out->offsets, kNumberBytes}};
+  for (const auto& [text, bytes] : rooms) {
+    if (const Grant grant = make_room(text, bytes, charge); grant != Grant::kYes) return grant;
+  }
+  return Grant::kYes;
+}
 
 void LogprobText::clear() {
   entries.clear();

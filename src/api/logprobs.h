@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <string>
 
+#include "memory/ledger/ledger.h"
 #include "message/events.h"
 
 namespace weir {
@@ -21,8 +22,16 @@ struct LogprobText {
   std::string numbers, tops, offsets;  // completions alone
 
   bool empty() const { return entries.empty(); }
+  size_t bytes() const { return entries.size() + numbers.size() + tops.size() + offsets.size(); }
   void clear();
+  void drop(Charge* charge);  // frees all and gives its bytes back
 };
+
+// Room for one more token, so that the function below it allocates nothing in *out. The bound is about three times what
+// a token really takes, and matters only for the last one that fits.
+[[nodiscard]] Grant room_for_chat_logprob(const Tokenizer& tokenizer, const TokenEvent& event, LogprobText* out, Charge* charge);
+[[nodiscard]] Grant room_for_completion_logprob(const Tokenizer& tokenizer, const TokenEvent& event, LogprobText* out,
+                                                Charge* charge);
 
 void append_chat_logprob(const Tokenizer& tokenizer, const TokenEvent& event, LogprobText* out);
 // offset: code points of the answer (and echo) before this token.

@@ -11,6 +11,7 @@
 #include <span>
 
 #include "base/clock.h"
+#include "http/server.h"
 
 namespace weir::api {
 
@@ -42,7 +43,7 @@ struct ApiMetrics {
   Histogram first_token{kLongBounds};   // arrival to the first token here, time in the queue included
   Histogram token_gap{kTokenBounds};    // mean time between the output tokens of a sequence
   Histogram request{kLongBounds};       // arrival to the last byte written, admitted requests
-  std::atomic<uint64_t> gone[5]{};      // admitted requests given up, indexed by http::Gone
+  std::atomic<uint64_t> gone[http::kGoneKinds]{};      // admitted requests given up, indexed by http::Gone
 };
 
 }  // namespace weir::api

@@ -35,6 +35,10 @@ class PromText {
     family(name, "gauge", help);
     sample(value);
   }
+  void bytes_gauge(std::string_view name, std::string_view help, uint64_t value) {
+    family(name, "gauge", help);
+    sample(value);
+  }
   void counter(std::string_view name, std::string_view help, uint64_t value) {
     family(name, "counter", help);
     sample(value);
@@ -136,6 +140,9 @@ void write_memory(const MemoryNow& memory, PromText* out) {
   out->gauge("weir_memory_rss_bytes", "Resident memory of the process.", static_cast<double>(memory.rss_bytes));
   out->gauge("weir_memory_peak_bytes", "Highest resident memory so far.", static_cast<double>(memory.peak_bytes));
   out->gauge("weir_memory_plan_bytes", "What the plan promises not to exceed.", static_cast<double>(memory.plan_bytes));
+  out->gauge("weir_host_unaccounted_bytes",
+             "Resident memory beyond the plan's resident lines and what requests hold: program, stacks, allocator, leaks.",
+             static_cast<double>(memory.unaccounted_bytes));
   out->gauge("weir_memory_limit_bytes", "What the machine, its cgroups and --memory-limit allow.",
              static_cast<double>(memory.limit_bytes));
   out->gauge("weir_memory_huge_page_bytes", "Memory that the kernel gave as huge pages, looked at after start.",
@@ -165,6 +172,20 @@ void write_pressure(const PressureNow& pressure, PromText* out) {
   std::string labels = "{source=";
   append_json_string(pressure.source, &labels);
   out->sample(uint64_t{1}, labels.append("}"));
+}
+
+void write_host(const Ledger& ledger, PromText* out) {
+  out->family("weir_host_bytes", "gauge", "Host bytes that requests hold, by what they are for.");
+  for (size_t i = 0; i < kHostKinds; ++i) {
+    const auto kind = static_cast<HostKind>(i);
+    out->labelled("kind", host_kind_name(kind), ledger.used_bytes(kind));
+  }
+  out->bytes_gauge("weir_host_bytes_peak", "Most host bytes that requests held at one moment.", ledger.peak_bytes());
+  out->bytes_gauge("weir_host_bytes_limit", "Host bytes that all requests together may hold: --host-request-bytes.",
+             ledger.options().total_bytes_max);
+  out->family("weir_host_refusals_total", "counter", "Charges refused, by the limit that was reached.");
+  out->labelled("limit", "total", ledger.refusals(Grant::kTotalFull));
+  out->labelled("limit", "request", ledger.refusals(Grant::kRequestFull));
 }
 
 void write_own(const ApiMetrics& metrics, PromText* out) {
@@ -206,6 +227,7 @@ std::string metrics_text(const ApiContext& context, const ApiMetrics& metrics) {
   if (context.memory_now) write_memory(context.memory_now(), &out);
   if (context.pressure_now) write_pressure(context.pressure_now(), &out);
   write_sealed(&out);
+  write_host(*context.ledger, &out);
   write_own(metrics, &out);
   write_aliases(context, &out);
   return out.take();

@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "api/host_bytes.h"
 #include "text/chat_template.h"
 #include "text/tokenizer.h"
 
@@ -81,10 +82,45 @@ std::variant<PromptTokens, ApiError> completion_prompt(const ApiContext& context
 
 std::variant<PromptTokens, ApiError> chat_prompt(const ApiContext& context, GenerateRequest* r) {
   auto ids = encode_chat(context, r->context_json, r->add_special_tokens);
-  r->context_json = {};
+  std::string().swap(r->context_json);
   if (!ids.ok()) return client_error(ids.status(), "messages");
   return finish_prompt(context, *r, std::move(*ids), {});
 }
+
+// The prompts of a request with the charge for what they keep.
+class PromptList {
+ public:
+  PromptList(const ApiContext& context, Charge* kept) : context_(context), kept_(kept) {}
+
+  // make: gives the prompt. text_bytes: what it is made from; no text has more tokens than bytes, but for the few that
+  // mark its ends.
+  template <class Make>
+  std::optional<ApiError> add(size_t text_bytes, Make make) {
+    constexpr uint64_t kEndTokens = 16;
+    const uint64_t tokens = std::min(static_cast<uint64_t>(context_.session_tokens), text_bytes + kEndTokens);
+    const uint64_t before = kept_->bytes();
+    if (auto error = settle(before + kPromptFixedBytes + tokens * sizeof(int32_t))) return error;
+    std::variant<PromptTokens, ApiError> made = make();
+    if (auto* error = std::get_if<ApiError>(&made)) return std::move(*error);
+    const PromptTokens& prompt = prompts_.emplace_back(std::move(std::get<PromptTokens>(made)));
+    return settle(before + kPromptFixedBytes + prompt.ids.capacity() * sizeof(int32_t) + text_bytes_of(prompt.echo));
+  }
+  std::vector<PromptTokens> take() { return std::move(prompts_); }
+
+ private:
+  // The prompt here, and what admission makes of it: a RequestSpec and its place in lists, some of them doubling.
+  static constexpr uint64_t kPromptFixedBytes = 2 * sizeof(PromptTokens) + sizeof(RequestSpec) + 64;
+  static uint64_t text_bytes_of(const std::string& text) { return weir::text_bytes(text); }
+  std::optional<ApiError> settle(uint64_t bytes) {
+    const Grant grant = kept_->try_settle(bytes);
+    if (grant == Grant::kYes) return {};
+    return host_refusal(grant, HostMoment::kBeforeWork, kept_->account()->ledger());
+  }
+
+  const ApiContext& context_;
+  Charge* const kept_;
+  std::vector<PromptTokens> prompts_;
+};
 
 }  // namespace
 
@@ -98,21 +134,17 @@ Result<std::vector<int32_t>> encode_chat(const ApiContext& context, const std::s
   return context.tokenizer->encode(text, add_special_tokens);
 }
 
-PromptsOrError make_prompts(const ApiContext& context, GenerateRequest* r) {
-  std::vector<PromptTokens> prompts;
-  const auto add = [&](std::variant<PromptTokens, ApiError> prompt) -> std::optional<ApiError> {
-    if (auto* error = std::get_if<ApiError>(&prompt)) return std::move(*error);
-    prompts.push_back(std::move(std::get<PromptTokens>(prompt)));
-    return {};
-  };
+PromptsOrError make_prompts(const ApiContext& context, GenerateRequest* r, Charge* kept) {
+  PromptList list(context, kept);
   if (r->endpoint == Endpoint::kChat) {
-    if (auto error = add(chat_prompt(context, r))) return std::move(*error);
+    if (auto error = list.add(r->context_json.size(), [&] { return chat_prompt(context, r); })) return std::move(*error);
   }
   for (Prompt& prompt : r->prompts) {
-    if (auto error = add(completion_prompt(context, *r, &prompt))) return std::move(*error);
+    const size_t bytes = prompt.is_tokens ? prompt.tokens.size() : prompt.text.size();
+    if (auto error = list.add(bytes, [&] { return completion_prompt(context, *r, &prompt); })) return std::move(*error);
   }
-  r->prompts.clear();
-  return prompts;
+  std::vector<Prompt>().swap(r->prompts);
+  return list.take();
 }
 
 }  // namespace weir::api

@@ -7,6 +7,7 @@
 #include "api/api.h"
 #include "api/error.h"
 #include "api/generate_request.h"
+#include "memory/ledger/ledger.h"
 
 namespace weir::api {
 
@@ -19,8 +20,13 @@ struct PromptTokens {
 // Everything a request asks of the engine, or why it cannot be had.
 using PromptsOrError = std::variant<std::vector<PromptTokens>, ApiError>;
 
-// MODIFIES: request; its prompts are moved out, its context is dropped.
-PromptsOrError make_prompts(const ApiContext& context, GenerateRequest* request);
+// Tokenising a text of b bytes needs so many times b while it lasts (symbols, offsets, ids); the plan's line "parsing" has
+// room for one text that a session can hold.
+inline constexpr uint64_t kTokenisingFactor = 24;
+
+// What the results keep is charged to *kept before a prompt is tokenised, as far as that can be known, and settled before
+// the next one is begun. MODIFIES: request; its prompts are moved out, its context is dropped.
+PromptsOrError make_prompts(const ApiContext& context, GenerateRequest* request, Charge* kept);
 
 // One chat rendered and tokenised. ERRORS: kInvalidArgument for a chat that the template refuses.
 Result<std::vector<int32_t>> encode_chat(const ApiContext& context, const std::string& context_json,

@@ -20,8 +20,8 @@ std::string shown(std::string_view text) {
 
 }  // namespace
 
-void Reply::whole(int status, std::string_view content_type, std::string body) {
-  exchange_->respond(status, content_type, std::move(body), {{kIdHeader, request_id_}});
+void Reply::whole(int status, std::string_view content_type, std::string body, http::ChargedBy charged_by) {
+  exchange_->respond(status, content_type, std::move(body), {{kIdHeader, request_id_}}, charged_by);
 }
 
 // Refusals are what a client is told to change or to retry; bugs of ours are not refusals.

@@ -19,8 +19,12 @@ class Reply {
   Reply(std::shared_ptr<http::Exchange> exchange, std::string request_id, FrontDoor* door)
       : exchange_(std::move(exchange)), request_id_(std::move(request_id)), door_(door) {}
 
-  void json(int status, std::string body) { whole(status, "application/json", std::move(body)); }
-  void whole(int status, std::string_view content_type, std::string body);
+  // charged_by: kCaller where the body was charged before it was made and stays so until the exchange is done.
+  void json(int status, std::string body, http::ChargedBy charged_by = http::ChargedBy::kHttp) {
+    whole(status, "application/json", std::move(body), charged_by);
+  }
+  void whole(int status, std::string_view content_type, std::string body,
+             http::ChargedBy charged_by = http::ChargedBy::kHttp);
   void error(const ApiError& error);                      // counts it as a refusal where it is one
   void wrong_path(std::string_view method, std::string_view path);
   void wrong_method(std::string_view method, std::string_view path, std::string_view allow);

@@ -7,6 +7,10 @@
 namespace weir::api {
 namespace {
 
+// Names, braces, an index, a reason: of a choice in a body or of an event; names and numbers of the usage.
+constexpr size_t kChoiceFrameBytes = 256;
+constexpr size_t kUsageBytesMax = 512;
+
 void append_usage(const Usage& usage, std::string* out) {
   out->append(R"("usage":{"prompt_tokens":)");
   append_integer(usage.prompt_tokens, out);
@@ -65,11 +69,23 @@ void ResponseFormat::end_of_stream(const Usage& usage, std::string* out) const {
   out->append("data: [DONE]\n\n");
 }
 
+size_t ResponseFormat::chunks_bytes_max(std::string_view text, const LogprobText& logprobs) const {
+  return 3 * (event_head_.size() + event_tail_.size() + kChoiceFrameBytes) + json_string_bytes(text) + logprobs.bytes();
+}
+
+size_t ResponseFormat::end_bytes_max() const { return event_head_.size() + kUsageBytesMax; }
+
+size_t ResponseFormat::body_bytes_max(std::span<const FinishedChoice> choices) const {
+  size_t bytes = body_head_.size() + kUsageBytesMax;
+  for (const FinishedChoice& choice : choices) {
+    bytes += json_string_bytes(choice.text) + choice.logprobs->bytes() + kChoiceFrameBytes;
+  }
+  return bytes;
+}
+
 std::string ResponseFormat::body(std::span<const FinishedChoice> choices, const Usage& usage) const {
-  size_t bytes = body_head_.size() + 512;
-  for (const FinishedChoice& choice : choices) bytes += choice.text.size() + choice.logprobs->entries.size() + 256;
   std::string out;
-  out.reserve(bytes);
+  out.reserve(body_bytes_max(choices));
   out.append(body_head_);
   for (size_t i = 0; i < choices.size(); ++i) {
     if (i > 0) out.push_back(',');

@@ -47,7 +47,12 @@ class ResponseFormat {
   virtual void finish_chunk(int index, const char* reason, std::string* out) const = 0;
   void end_of_stream(const Usage& usage, std::string* out) const;  // the usage chunk if asked for, and [DONE]
 
+  // What one turn of the calls above appends for a choice at most, and end_of_stream.
+  size_t chunks_bytes_max(std::string_view text, const LogprobText& logprobs) const;
+  size_t end_bytes_max() const;
+
   std::string body(std::span<const FinishedChoice> choices, const Usage& usage) const;
+  size_t body_bytes_max(std::span<const FinishedChoice> choices) const;  // body() takes so many bytes, and uses nearly all
 
  protected:
   ResponseFormat(std::string_view object, std::string_view chunk_object, const ResponseIdentity& identity);

@@ -21,7 +21,7 @@ class Generation;
 class Service {
  public:
   explicit Service(ApiContext ctx)
-      : context(std::move(ctx)),
+      : context(with_ledger(std::move(ctx))),
         auth(context.api_keys),
         admin_auth({context.admin_key}),
         by_slot(static_cast<size_t>(context.gateway->slots())),
@@ -32,6 +32,8 @@ class Service {
   ParamLimits limits() const {
     return {.vocab_size = context.vocab_size, .running_max = context.door->options().running_max};
   }
+
+  Ledger& ledger() { return *context.ledger; }
 
   const ApiContext context;
   const Auth auth;
@@ -44,6 +46,12 @@ class Service {
   std::vector<std::shared_ptr<Generation>> by_slot;
   TextPool text_pool;            // last, so that their threads end before anything they use
   TextPool admin_pool;           // one thread: a change of the limits waits for the engine
+
+ private:
+  static ApiContext with_ledger(ApiContext ctx) {
+    if (!ctx.ledger) ctx.ledger = std::make_shared<Ledger>(LedgerOptions{});
+    return ctx;
+  }
 };
 
 }  // namespace weir::api

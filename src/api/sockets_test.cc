@@ -3,6 +3,7 @@
 
 #include <thread>
 
+#include "api/host_bytes.h"
 #include "api/world_test.h"
 #include "http/test_client.h"
 
@@ -20,7 +21,7 @@ class Served {
     http_options.io_threads = 2;
     auto created = http::Server::create(http_options, [this](http::Request&& request, std::shared_ptr<http::Exchange> e) {
       world.api->handle(std::move(request), std::move(e));
-    });
+    }, make_byte_book(world.ledger));
     EXPECT_TRUE(created.ok()) << created.status().message();
     server = std::move(*created);
     world.engine.keep_specs = false;

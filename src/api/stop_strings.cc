@@ -27,6 +27,19 @@ StopSet::StopSet(std::vector<std::string> strings) : strings_(std::move(strings)
   }
 }
 
+uint64_t StopSet::bytes() const {
+  uint64_t bytes = strings_.capacity() * sizeof(std::string) + borders_.capacity() * sizeof(std::vector<int>);
+  for (const std::string& text : strings_) bytes += text.capacity();
+  for (const std::vector<int>& border : borders_) bytes += border.capacity() * sizeof(int);
+  return bytes;
+}
+
+uint64_t StopSet::matcher_bytes() const {
+  size_t longest = 0;
+  for (const std::string& text : strings_) longest = std::max(longest, text.size());
+  return strings_.size() * sizeof(int) + 2 * longest;  // held_ grows by doubling
+}
+
 StopMatcher::StopMatcher(const StopSet* set) : set_(set), matched_(set->strings_.size(), 0) {}
 
 int StopMatcher::advance(size_t which, char c) {

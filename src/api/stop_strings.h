@@ -6,6 +6,7 @@
 // the text was cut into pieces.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -17,6 +18,8 @@ class StopSet {
  public:
   explicit StopSet(std::vector<std::string> strings);  // none may be empty
   bool empty() const { return strings_.empty(); }
+  uint64_t bytes() const;          // strings and tables on the heap
+  uint64_t matcher_bytes() const;  // what each StopMatcher of it takes at most between two calls
 
  private:
   friend class StopMatcher;
@@ -33,6 +36,7 @@ class StopMatcher {
   bool feed(std::string_view text, std::string* out);
   void flush(std::string* out);  // no more text will come: what was held back is text
   bool found() const { return found_; }
+  size_t held_bytes() const { return held_.size(); }
 
  private:
   int advance(size_t which, char c);  // RETURNS: the matched prefix of string `which` after c

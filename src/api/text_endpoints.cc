@@ -1,5 +1,6 @@
 #include "api/text_endpoints.h"
 
+#include "api/host_bytes.h"
 #include "api/json_in.h"
 #include "api/json_out.h"
 #include "api/parse_chat.h"
@@ -12,8 +13,12 @@ namespace {
 
 // One request of either endpoint between its threads.
 struct TextJob {
+  TextJob(Reply r, const std::shared_ptr<Account>& account)
+      : reply(std::move(r)), text_charge(account, HostKind::kRequest), ids_charge(account, HostKind::kPromptIds),
+        body_charge(account, HostKind::kOutput) {}
+
   Reply reply;
-  http::BodyCharge charge;
+  Charge text_charge, ids_charge, body_charge;
   std::string text;            // prompt, or the template's context
   bool is_chat = false;
   bool add_special_tokens = true;
@@ -38,42 +43,99 @@ void read_detokenize(const ApiContext& context, Fields* f, TextJob* job) {
   job->tokens = read_token_ids(*tokens, "tokens", context.tokenizer->vocab_size(), f);
 }
 
-// RETURNS: false after it has answered with the error.
+// Sets the job's error where bytes were refused. RETURNS: true where they were granted.
+bool granted(Grant grant, TextJob* job) {
+  if (grant == Grant::kYes) return true;
+  job->error = host_refusal(grant, HostMoment::kBeforeWork, job->ids_charge.account()->ledger());
+  return false;
+}
+
+// The body's charge stays until what was made from it is counted.
+// RETURNS: null after it has answered with the error.
 template <class Read>
-bool read_body(const std::string& body, Reply* reply, Read read) {
-  auto json = JsonBody::parse(body);
+std::shared_ptr<TextJob> read_job(Service* service, http::Request* request, Reply reply, Read read) {
+  auto job = std::make_shared<TextJob>(std::move(reply), account_of(*request, &service->ledger()));
+  auto json = JsonBody::parse(request->body);
   if (!json.ok()) {
-    reply->error({.status = json.status()});
-    return false;
+    job->reply.error({.status = json.status()});
+    return nullptr;
   }
+  std::string().swap(request->body);
   Fields fields(json->object());
-  read(&fields);
-  if (!fields.ok()) reply->error(*fields.error());
-  return fields.ok();
+  read(&fields, job.get());
+  request->charge.release();
+  if (!fields.ok()) {
+    job->error = *fields.error();
+  } else if (granted(job->text_charge.try_grow(sizeof(TextJob) + text_bytes(job->text)), job.get())) {
+    (void)granted(job->ids_charge.try_grow(job->tokens.capacity() * sizeof(int32_t)), job.get());
+  }
+  if (!job->error) return job;
+  job->reply.error(*job->error);
+  return nullptr;
+}
+
+// The plan's line "parsing" has room to tokenise what a session can hold; what a longer text takes is the request's.
+uint64_t tokenising_bytes(const ApiContext& context, size_t text_bytes) {
+  const uint64_t planned = static_cast<uint64_t>(context.session_tokens) * context.token_bytes_max;
+  return text_bytes > planned ? (text_bytes - planned) * kTokenisingFactor : 0;
 }
 
 void tokenize(const ApiContext& context, TextJob* job) {
+  const uint64_t work = tokenising_bytes(context, job->text.size());
+  if (!granted(job->text_charge.try_grow(work), job)) return;
   auto ids = job->is_chat ? encode_chat(context, job->text, job->add_special_tokens)
                           : context.tokenizer->encode(job->text, job->add_special_tokens);
-  if (ids.ok()) {
-    job->tokens = std::move(*ids);
-  } else {
+  job->text_charge.shrink(work);
+  if (!ids.ok()) {
     job->error = bad_param(job->is_chat ? "messages" : "prompt", ids.status().message());
+  } else if (granted(job->ids_charge.try_settle(ids->capacity() * sizeof(int32_t)), job)) {
+    job->tokens = std::move(*ids);
   }
 }
 
-std::string tokens_body(const std::vector<int32_t>& tokens, int64_t session_tokens) {
-  std::string out = R"({"count":)";
-  append_integer(static_cast<int64_t>(tokens.size()), &out);
+std::string tokens_body(int64_t session_tokens, TextJob* job) {
+  constexpr size_t kTokenJsonBytes = 12, kFrameBytes = 128;
+  std::string out;
+  if (!granted(make_room(&out, kFrameBytes + kTokenJsonBytes * job->tokens.size(), &job->body_charge), job)) return out;
+  out.append(R"({"count":)");
+  append_integer(static_cast<int64_t>(job->tokens.size()), &out);
   out.append(R"(,"max_model_len":)");
   append_integer(session_tokens, &out);
   out.append(R"(,"tokens":[)");
-  for (size_t i = 0; i < tokens.size(); ++i) {
+  for (size_t i = 0; i < job->tokens.size(); ++i) {
     if (i > 0) out.push_back(',');
-    append_integer(tokens[i], &out);
+    append_integer(job->tokens[i], &out);
   }
   out.append("]}");
   return out;
+}
+
+std::string tokenized_body(const ApiContext& context, TextJob* job) {
+  tokenize(context, job);
+  return job->error ? std::string() : tokens_body(context.session_tokens, job);
+}
+
+// No token gives more text than three times what stands in the vocabulary for it (a byte that is no character becomes
+// U+FFFD), so the decoder's room can be charged before it works.
+std::string detokenized_body(const ApiContext& context, TextJob* job) {
+  constexpr size_t kFrameBytes = 64;
+  uint64_t most = 0;
+  for (const int32_t id : job->tokens) most += 3 * context.tokenizer->id_to_token(id).size();
+  if (!granted(job->text_charge.try_grow(most), job)) return {};
+  const std::string text = context.tokenizer->decode(job->tokens, false);
+  std::string out;
+  if (!granted(make_room(&out, kFrameBytes + json_string_bytes(text), &job->body_charge), job)) return out;
+  out.append(R"({"prompt":)");
+  append_json_string(text, &out);
+  out.push_back('}');
+  return out;
+}
+
+// Only the charge of the body waits for the last byte; the callback must not hold the exchange that holds it.
+void answer(TextJob* job, std::string body) {
+  if (job->error) return job->reply.error(*job->error);
+  job->reply.exchange().on_done([charge = std::move(job->body_charge)]() mutable { charge.release(); });
+  job->reply.json(200, std::move(body), http::ChargedBy::kCaller);
 }
 
 // Runs `work` on the pool; it makes the body, unless it sets job->error. The answer goes out on the io thread.
@@ -81,11 +143,11 @@ template <class Work>
 void run_on_pool(Service* service, std::shared_ptr<TextJob> job, Work work) {
   http::Callback task = [service, job, work] {
     auto body = std::make_shared<std::string>(work(service->context, job.get()));
-    job->charge = {};
-    job->reply.exchange().post([job, body] {
-      if (job->error) return job->reply.error(*job->error);
-      job->reply.json(200, std::move(*body));
-    });
+    std::string().swap(job->text);
+    std::vector<int32_t>().swap(job->tokens);
+    job->text_charge.release();
+    job->ids_charge.release();
+    job->reply.exchange().post([job, body] { answer(job.get(), std::move(*body)); });
   };
   if (service->text_pool.try_run(std::move(task))) return;
   job->reply.error({.status = {Code::kResourceExhausted, "too many texts wait to be tokenised; try again later",
@@ -95,25 +157,13 @@ void run_on_pool(Service* service, std::shared_ptr<TextJob> job, Work work) {
 }  // namespace
 
 void answer_tokenize(Service* service, http::Request request, Reply reply) {
-  auto job = std::make_shared<TextJob>(TextJob{.reply = std::move(reply), .charge = std::move(request.charge)});
-  const auto read = [&](Fields* f) { read_tokenize(service->context, f, job.get()); };
-  if (!read_body(request.body, &job->reply, read)) return;
-  run_on_pool(service, job, [](const ApiContext& context, TextJob* j) {
-    tokenize(context, j);
-    return j->error ? std::string() : tokens_body(j->tokens, context.session_tokens);
-  });
+  const auto read = [&](Fields* f, TextJob* job) { read_tokenize(service->context, f, job); };
+  if (auto job = read_job(service, &request, std::move(reply), read)) run_on_pool(service, std::move(job), tokenized_body);
 }
 
 void answer_detokenize(Service* service, http::Request request, Reply reply) {
-  auto job = std::make_shared<TextJob>(TextJob{.reply = std::move(reply), .charge = std::move(request.charge)});
-  const auto read = [&](Fields* f) { read_detokenize(service->context, f, job.get()); };
-  if (!read_body(request.body, &job->reply, read)) return;
-  run_on_pool(service, job, [](const ApiContext& context, TextJob* j) {
-    std::string out = R"({"prompt":)";
-    append_json_string(context.tokenizer->decode(j->tokens, false), &out);
-    out.push_back('}');
-    return out;
-  });
+  const auto read = [&](Fields* f, TextJob* job) { read_detokenize(service->context, f, job); };
+  if (auto job = read_job(service, &request, std::move(reply), read)) run_on_pool(service, std::move(job), detokenized_body);
 }
 
 }  // namespace weir::api

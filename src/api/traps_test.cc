@@ -243,6 +243,78 @@ TEST(Traps, session_truncated_silently) {
   EXPECT_EQ(world.door.refusals(Refusal::kPromptTooLong), 2u);
 }
 
+// Streams and whole answers, left while tokenising, waiting, running and half written: every place and byte is back.
+TEST(Traps, aborted_requests_leak) {
+  WorldOptions options;
+  options.running_max = 4;
+  options.queued_max = 12;
+  World world(options);
+  world.engine.keep_specs = false;
+  world.engine.set_script([](const RequestSpec&, int, int k) -> std::optional<TokenEvent> {
+    TokenEvent event{.token = 'a' + k % 26, .logprob = -1, .top_count = 1};
+    event.top[0] = {'b', -2};
+    return event;
+  });
+  constexpr const char* kBodies[] = {
+      R"({"prompt":"a prompt that is longer than any inline buffer","max_tokens":200,"stream":true,"logprobs":1})",
+      R"({"prompt":["a prompt that is longer than any inline buffer",""],"echo":true,"n":2,"max_tokens":200})",
+      R"({"prompt":"abc","max_tokens":200,"n":3,"logprobs":1,"stop":["never to be found"],"logit_bias":{"1":2}})",
+      R"({"prompt":[97,98,99,100],"max_tokens":200,"stream":true,"stop_token_ids":[1,2,3]})",
+  };
+  int aborted = 0;
+  uint64_t seen = 0;
+  while (aborted < 2000) {
+    std::vector<std::shared_ptr<FakeExchange>> some;
+    for (int i = 0; i < 4; ++i) {
+      some.push_back(world.post(kCompletionPath, kBodies[(aborted + i) % 4]));
+      for (int step = 0; step < (aborted / 4 + i * 3) % 9; ++step) {
+        world.engine.step();
+        while (world.loops[0]->run() > 0) {
+        }
+      }
+    }
+    seen = std::max(seen, world.ledger->used_bytes());
+    for (const auto& exchange : some) {
+      if (exchange->ended) continue;  // refused
+      exchange->leave();
+      ++aborted;
+    }
+    world.run_until([&] { return world.api->live_requests() == 0; });
+  }
+  world.run_until([&] { return world.ledger->used_bytes() == 0; });
+  EXPECT_EQ(world.door.admitted(), 0);
+  EXPECT_GT(seen, 10'000u) << "they held something";
+  for (size_t i = 0; i < kHostKinds; ++i) EXPECT_EQ(world.host_bytes(static_cast<HostKind>(i)), 0u) << i;
+}
+
+// What logprobs take follows the tokens that came, not the session and not the vocabulary, and it has an end.
+TEST(Traps, logprobs_reserve_gigabytes) {
+  WorldOptions options;
+  options.session_tokens = 1 << 20;  // x 20 alternatives x 100 bytes would be 2 GB for each choice
+  options.ledger = {.total_bytes_max = 4 << 20, .request_bytes_max = 2 << 20};
+  World world(options);
+  int most = 10;
+  world.engine.set_script([&most](const RequestSpec&, int, int k) -> std::optional<TokenEvent> {
+    if (k >= most) return {};
+    TokenEvent event{.token = 'a', .logprob = -1, .top_count = kTopLogprobsMax};
+    for (int i = 0; i < kTopLogprobsMax; ++i) event.top[static_cast<size_t>(i)] = {'a' + i, -2};
+    return event;
+  });
+  const auto got = world.post("/v1/chat/completions",
+                              R"({"messages":[{"role":"user","content":"hi"}],"logprobs":true,"top_logprobs":20,"n":2})");
+  world.run_until([&] { return world.host_bytes(HostKind::kLogprobs) > 0; });
+  for (int i = 0; i < 100; ++i) world.run_until([&] { return world.loops[0]->run() == 0; });
+  EXPECT_LT(world.host_bytes(HostKind::kLogprobs), 200'000u) << "ten tokens of two choices";
+  most = 1 << 20;
+  world.finish(got);
+  EXPECT_EQ(got->status, 400) << "it outgrew what one request may have";
+  EXPECT_EQ(got->error().at("reason"), "over_host_bytes");
+  EXPECT_LE(world.ledger->peak_bytes(), uint64_t{2} << 20);
+  EXPECT_GT(world.ledger->peak_bytes(), uint64_t{1} << 20);
+  const auto other = world.ask(kCompletionPath, R"({"prompt":"abc","max_tokens":3})");
+  EXPECT_EQ(other->status, 200) << "nobody else was hurt";
+}
+
 TEST(Traps, queue_timeout_is_a_503_with_a_hint) {
   WorldOptions options;
   options.queue_timeout_us = 1'000'000;

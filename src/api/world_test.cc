@@ -55,7 +55,8 @@ std::unique_ptr<ChatTemplate> plain_template() {
 }
 
 World::World(WorldOptions options)
-    : tokenizer(byte_tokenizer()),
+    : ledger(std::make_shared<Ledger>(options.ledger)),
+      tokenizer(byte_tokenizer()),
       chat_template(options.with_template ? plain_template() : nullptr),
       gateway(options.running_max + options.queued_max, options.running_max, options.io_threads, 64),
       door({.running_max = options.running_max,
@@ -72,10 +73,12 @@ World::World(WorldOptions options)
                      .eos_token = "<eos>",
                      .door = &door,
                      .gateway = &gateway,
+                     .ledger = ledger,
                      .clock = &clock,
                      .model_name = "tiny",
                      .model_created = 1'700'000'000,
                      .session_tokens = options.session_tokens,
+                     .token_bytes_max = 5,
                      .vocab_size = kVocab,
                      .eos_ids = {kEos},
                      .default_params = options.defaults,
@@ -84,7 +87,7 @@ World::World(WorldOptions options)
                      .plan_json = [] { return std::string(R"({"total_bytes":1})"); },
                      .plan_text = [] { return std::string("total 1 B\n"); },
                      .http_stats = [] { return http::Server::Stats{.accepted = 7, .slow_readers = 3}; },
-                     .memory_now = [] { return MemoryNow{1, 2, 4, 3}; },
+                     .memory_now = [] { return MemoryNow{.rss_bytes = 1, .peak_bytes = 2, .limit_bytes = 4, .plan_bytes = 3, .unaccounted_bytes = -5}; },
                      .pressure_now =
                          [] {
                            return PressureNow{.level = 0.75, .room_bytes = 9, .stage = 1, .source = "a \"b\"",
@@ -104,6 +107,7 @@ World::~World() {
   while (turn()) {
   }
   EXPECT_EQ(api->live_requests(), 0);
+  EXPECT_EQ(ledger->used_bytes(), 0u) << "host bytes were not returned";
 }
 
 std::shared_ptr<FakeExchange> World::send(http::Request request, bool hold_last_byte, int io) {

@@ -33,12 +33,13 @@ struct WorldOptions {
   int64_t queue_timeout_us = 0;
   bool with_template = true;
   SamplingParams defaults;
+  LedgerOptions ledger;
 };
 
 class World {
  public:
   explicit World(WorldOptions options = {});
-  ~World();  // checks that all places returned
+  ~World();  // checks that all places and all host bytes returned
 
   std::shared_ptr<FakeExchange> send(http::Request request, bool hold_last_byte = false, int io = 0);
   std::shared_ptr<FakeExchange> post(std::string path, std::string body, bool hold_last_byte = false);
@@ -49,7 +50,10 @@ class World {
   void finish(const std::shared_ptr<FakeExchange>& exchange);  // run until it is done
   std::shared_ptr<FakeExchange> ask(std::string path, std::string body);  // post and finish
 
+  uint64_t host_bytes(HostKind kind) const { return ledger->used_bytes(kind); }
+
   FakeClock clock;
+  std::shared_ptr<Ledger> ledger;
   std::unique_ptr<Tokenizer> tokenizer;
   std::unique_ptr<ChatTemplate> chat_template;
   Gateway gateway;

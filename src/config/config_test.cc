@@ -134,6 +134,10 @@ TEST_F(ConfigTest, EveryFlagReachesItsMember) {
                                          "2",
                                          "--max-connections",
                                          "7",
+                                         "--host-request-bytes",
+                                         "64MiB",
+                                         "--host-bytes-per-request",
+                                         "8MiB",
                                          "--max-body-bytes",
                                          "1MiB",
                                          "--drain-timeout",
@@ -166,6 +170,8 @@ TEST_F(ConfigTest, EveryFlagReachesItsMember) {
   expected.server_port = 0;
   expected.io_threads = 2;
   expected.max_connections = 7;
+  expected.host_request_bytes = 64 << 20;
+  expected.host_bytes_per_request = 8 << 20;
   expected.max_body_bytes = 1 << 20;
   expected.drain_timeout_ms = 120'000;
   expected.log_level = LogLevel::kDebug;
@@ -245,6 +251,10 @@ TEST_F(ConfigTest, RangesAreErrorsThatNameTheirSource) {
   EXPECT_THAT(error({"--memory-limit", "1MiB"}), HasSubstr("out of range"));
   EXPECT_THAT(error({"--memory-limit", "lots"}), HasSubstr("is not a size"));
   EXPECT_THAT(error({"--max-body-bytes", "0"}), HasSubstr("out of range"));
+  EXPECT_THAT(error({"--host-request-bytes", "1000"}), HasSubstr("out of range"));
+  EXPECT_THAT(error({"--host-bytes-per-request", "-5"}), HasSubstr("is not a size"));
+  EXPECT_THAT(error({"--host-request-bytes", "2MiB", "--host-bytes-per-request", "3MiB"}),
+              HasSubstr("--host-bytes-per-request 3145728 is above --host-request-bytes 2097152"));
   EXPECT_THAT(error({"--dtype", "float64"}), HasSubstr("choose auto, float32, bfloat16, float16"));
   EXPECT_THAT(error({"--model-format", "awq"}), HasSubstr("'awq' is not supported; choose auto, int8"));
   EXPECT_THAT(error({"--device", "cuda"}), HasSubstr("'cuda' is not supported; choose cpu"));

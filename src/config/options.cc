@@ -245,6 +245,10 @@ std::vector<SettingOption> make_options() {
       {{"memory-poll", "TIME", kMemory, "how often memory pressure is looked at", "250ms"}, set_memory_poll},
       {{"mlock", "", kMemory, "lock the planned memory, so that it is never swapped", ""},
        switched_on(&S::mlock)},
+      {{"host-request-bytes", "BYTES", kMemory, "host memory of all requests; 0: from the other settings", "0"},
+       bytes(&S::host_request_bytes, kMiB, uint64_t{1} << 46, true)},
+      {{"host-bytes-per-request", "BYTES", kMemory, "host memory of one request; 0: half of the above", "0"},
+       bytes(&S::host_bytes_per_request, 64 * kKiB, uint64_t{1} << 46, true)},
 
       {{"device", "NAME", kCpu, "where the model runs", "cpu"}, word(&S::device, {"cpu"})},
       {{"threads", "N", kCpu, "workers of the forward; 0: every CPU this process may use", "0"},

@@ -132,6 +132,11 @@ Status resolve_settings(Settings* settings, std::vector<std::string>* warnings) 
                             std::to_string(concurrent) + "; raise the first to at least " +
                             std::to_string(concurrent));
   }
+  if (settings->host_request_bytes > 0 && settings->host_bytes_per_request > settings->host_request_bytes) {
+    return invalid_argument("--host-bytes-per-request " + std::to_string(settings->host_bytes_per_request) +
+                            " is above --host-request-bytes " + std::to_string(settings->host_request_bytes) +
+                            "; lower the first, or leave it out");
+  }
   if (settings->api_keys.empty() && !is_loopback(settings->server_name)) {
     warnings->push_back("anyone who can reach " + settings->server_name +
                         " may use this server; --api-keys asks clients for a key");

@@ -43,6 +43,8 @@ struct Settings {
   uint64_t memory_reserve = 0;                // bytes of room that are to stay free; 0: from the limit
   int64_t memory_poll_ms = 250;               // how often the monitor looks
   bool mlock = false;                         // lock arena, weights, workspace and KV cache in memory
+  uint64_t host_request_bytes = 0;      // host bytes that all requests together may cause; 0: from the other settings
+  uint64_t host_bytes_per_request = 0;  // and one of them; 0: half of that, or more where the largest body needs it
 
   // CPU.
   std::string device = "cpu";

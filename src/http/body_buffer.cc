@@ -8,34 +8,38 @@ constexpr size_t kFirstBodyBytes = 64 * 1024;
 constexpr size_t kLeastBytes = 64;  // a std::string rounds smaller requests up, and the charge would miss that
 }  // namespace
 
-bool BodyBuffer::begin(size_t extra_bytes, size_t bytes_max, bool known) {
+Granted BodyBuffer::begin(size_t extra_bytes, size_t bytes_max, bool known) {
   extra_bytes_ = extra_bytes;
   bytes_max_ = bytes_max;
-  if (!charge_.try_add(extra_bytes)) return false;
-  if (!known) return true;
-  if (budget_ && !budget_->would_fit(bytes_max)) return false;
+  charge_ = ByteCharge(book_ ? book_->open() : nullptr, ByteUse::kBody, budget_);
+  if (const Granted granted = charge_.try_add(extra_bytes); granted != Granted::kYes || !known) return granted;
+  if (budget_ && !budget_->would_fit(bytes_max)) return Granted::kBodiesFull;
+  if (charge_.account() && bytes_max > charge_.account()->bytes_max()) return Granted::kRequestFull;
   return grow(std::min(bytes_max, kFirstBodyBytes));
 }
 
-bool BodyBuffer::append(std::string_view bytes) {
+Granted BodyBuffer::append(std::string_view bytes) {
   const size_t need = bytes_.size() + bytes.size();
-  if (need > bytes_.capacity() && !grow(std::max(need, std::min(bytes_max_, bytes_.capacity() * 2)))) return false;
+  if (need > bytes_.capacity()) {
+    const Granted granted = grow(std::max(need, std::min(bytes_max_, bytes_.capacity() * 2)));
+    if (granted != Granted::kYes) return granted;
+  }
   bytes_.append(bytes);
-  return true;
+  return Granted::kYes;
 }
 
 // The old and the new buffer live at the same time, so both are charged until the copy is over.
-bool BodyBuffer::grow(size_t capacity_bytes) {
-  if (capacity_bytes <= bytes_.capacity()) return true;
+Granted BodyBuffer::grow(size_t capacity_bytes) {
+  if (capacity_bytes <= bytes_.capacity()) return Granted::kYes;
   capacity_bytes = std::max(capacity_bytes, kLeastBytes);
   const size_t old_charge = charge_.bytes() - extra_bytes_;
-  if (!charge_.try_add(capacity_bytes)) return false;
+  if (const Granted granted = charge_.try_add(capacity_bytes); granted != Granted::kYes) return granted;
   std::string larger;  // reserve() on the old one may take twice as much as asked
   larger.reserve(capacity_bytes);
   larger.append(bytes_);
   bytes_ = std::move(larger);
   charge_.give_back(old_charge);
-  return true;
+  return Granted::kYes;
 }
 
 }  // namespace weir::http

@@ -25,7 +25,6 @@ Connection::Connection(Loop* loop, int fd, std::optional<ConnectionSlot> slot, s
     : loop_(*loop),
       descriptor_(loop->context(), fd),
       slot_(std::move(slot)),
-      in_charge_(loop->shared().budget),
       peer_(std::move(peer)) {}
 
 // ---- Life -------------------------------------------------------------------------------------------------------
@@ -55,7 +54,7 @@ void Connection::cut(Gone why) {
   if (state_ == State::kClosed) return;
   if (state_ == State::kLingering) loop_.end_linger();
   state_ = State::kClosed;
-  if (why == Gone::kSlowReader || why == Gone::kWriteTimeout) {
+  if (why == Gone::kSlowReader || why == Gone::kWriteTimeout || why == Gone::kHostBytes) {
     const struct ::linger drop {
       .l_onoff = 1, .l_linger = 0
     };  // what the kernel still holds for this reader goes too
@@ -65,9 +64,7 @@ void Connection::cut(Gone why) {
   descriptor_.close(ignored);  // pending waits end with an error and let go of this object
   parser_.reset();
   drop_unparsed();
-  release(&out_);
-  release(&body_);
-  out_sent_ = body_sent_ = 0;
+  drop_unsent();
   slot_.reset();
   const std::shared_ptr<Connection> self = shared_from_this();
   loop_.remove(place_);
@@ -83,8 +80,7 @@ void Connection::linger() {
   slot_.reset();
   parser_.reset();
   drop_unparsed();
-  release(&out_);
-  out_sent_ = 0;
+  drop_unsent();
   if (!loop_.begin_linger()) return cut(Gone::kNo);
   state_ = State::kLingering;
   ::shutdown(descriptor_.native_handle(), SHUT_WR);
@@ -102,7 +98,7 @@ void Connection::tick(int64_t now_ms) {
         exchange_->respond(500, "application/json",
                            R"({"error":{"message":"the request was dropped","type":"server_error","code":)"
                            R"("internal_error","param":null}})",
-                           {});
+                           {}, ChargedBy::kHttp);
       }
     }
     if (deadline_ms_ != 0 && now_ms >= deadline_ms_) expire();
@@ -180,7 +176,7 @@ void Connection::on_bytes(std::string_view bytes) {
   using Phase = RequestParser::Phase;
   if (!in_.empty()) bytes = in_.append(bytes);
   if (!parser_) {
-    parser_ = std::make_unique<RequestParser>(loop_.shared().limits, loop_.shared().budget);
+    parser_ = std::make_unique<RequestParser>(loop_.shared().limits, loop_.shared().budget, loop_.shared().book);
     if (!first_request_) deadline_ms_ = loop_.now_ms() + loop_.shared().options.head_timeout_ms;
   }
   const bool in_head = parser_->phase() == Phase::kHead;
@@ -193,25 +189,35 @@ void Connection::on_bytes(std::string_view bytes) {
     deadline_ms_ = loop_.now_ms() + loop_.shared().options.body_timeout_ms;
     used += parser_->feed(bytes.substr(used));
   }
-  if (!hold_unparsed(bytes.substr(used))) return refuse(no_body_memory());
+  if (const Granted granted = hold_unparsed(bytes.substr(used)); granted != Granted::kYes) {
+    return refuse(no_memory(granted, in_charge_.account() ? in_charge_.account()->bytes_max() : 0));
+  }
   act_on_parsed();
 }
 
-// rest: may be a part of in_. RETURNS: false when the budget has no room for it.
-bool Connection::hold_unparsed(std::string_view rest) {
-  if (rest.empty() || !in_charge_.try_add(rest.size())) {
+// rest: may be a part of in_. What is not parsed yet belongs to no request, so it has an account of its own.
+Granted Connection::hold_unparsed(std::string_view rest) {
+  if (rest.empty()) {
     drop_unparsed();
-    return rest.empty();
+    return Granted::kYes;
+  }
+  if (in_charge_.bytes() == 0) {
+    in_charge_ = ByteCharge(loop_.shared().open_account(), ByteUse::kBody, loop_.shared().budget);
+  }
+  const Granted granted = in_charge_.try_add(rest.size());
+  if (granted != Granted::kYes) {
+    drop_unparsed();
+    return granted;
   }
   std::string copy(rest);
   in_.swap(copy);
   in_charge_.give_back(in_charge_.bytes() - rest.size());
-  return true;
+  return granted;
 }
 
 void Connection::drop_unparsed() {
   release(&in_);
-  in_charge_.give_back(in_charge_.bytes());
+  in_charge_.release();
 }
 
 void Connection::act_on_parsed() {
@@ -231,6 +237,7 @@ void Connection::hand_over() {
   http10_ = parser_->http10();
   keep_alive_ = parser_->keep_alive() && !loop_.draining();
   Request request = parser_->take();
+  account_ = request.charge.account();
   parser_.reset();
   request.peer = peer_;
   first_request_ = false;
@@ -244,7 +251,7 @@ void Connection::hand_over() {
 }
 
 void Connection::refuse(const Fault& fault) {
-  if (fault.status != 503 && fault.status != 408) Counters::add(&loop_.mutable_counters().bad_requests);
+  if (fault.status != 503 && fault.status != 429 && fault.status != 408) Counters::add(&loop_.mutable_counters().bad_requests);
   const bool head_only = parser_ && parser_->head_only();
   parser_.reset();
   drop_unparsed();

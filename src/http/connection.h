@@ -37,9 +37,10 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void cut(Gone why);  // closes now; tells the exchange
 
   // For its exchange; only between hand-over and the end of the answer.
-  void answer_whole(int status, std::string_view content_type, std::string body, const Headers& headers);
+  void answer_whole(int status, std::string_view content_type, std::string body, const Headers& headers,
+                    ChargedBy charged_by);
   void answer_stream(int status, std::string_view content_type, const Headers& headers);
-  void append(std::string_view bytes);
+  bool append(std::string_view bytes);  // see Exchange::write
   void end_answer();
   void doom(Gone why) noexcept;  // cut, but not inside the caller's call
   Gone doomed() const { return doom_; }
@@ -68,7 +69,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void begin_request();
   void on_bytes(std::string_view bytes);
   size_t bytes_to_read() const;
-  bool hold_unparsed(std::string_view rest);
+  Granted hold_unparsed(std::string_view rest);
   void drop_unparsed();
   void on_head();
   void act_on_parsed();
@@ -76,6 +77,11 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void refuse(const Fault& fault);
   void expire();
   Sent send_some();
+  bool room_in_out(size_t more_bytes);
+  bool send_for_room(size_t more_bytes);
+  bool append_out(std::string_view bytes);
+  bool charge_body(ChargedBy charged_by);
+  void drop_unsent();
   void on_blocked();
   void on_flushed();
   void finish_answer();
@@ -90,9 +96,11 @@ class Connection : public std::enable_shared_from_this<Connection> {
   std::unique_ptr<RequestParser> parser_;   // only while a request is being read
   std::shared_ptr<ExchangeImpl> exchange_;  // only while one is being answered
   std::string in_;                          // read but not parsed: part of a head, or a pipelined request
-  BodyCharge in_charge_;                    // for in_, so that many half heads are bounded too
+  ByteCharge in_charge_;                    // for in_, so that many half heads are bounded too
   std::string out_;                         // to be sent first
   std::string body_;                        // then this
+  std::shared_ptr<ByteAccount> account_;    // of the request that is being answered, once it was needed
+  ByteCharge out_charge_, body_charge_;     // for what out_ and body_ have beyond kOutKeepBytes
   size_t out_sent_ = 0, body_sent_ = 0;
   size_t sent_since_deadline_bytes_ = 0;  // since the write deadline was set
   int64_t deadline_ms_ = 0;               // 0: none

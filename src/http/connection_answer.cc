@@ -16,11 +16,82 @@ constexpr size_t kWriteProgressBytes = 64 * 1024;  // so much sent earns a new w
 constexpr size_t kWriteTurnBytes = 1024 * 1024;    // then other connections get a turn
 constexpr size_t kOutKeepBytes = 1024;             // larger buffers go back to the heap once they are empty
 
+constexpr size_t kChunkFrameBytes = 32;            // around one chunk, and the last one
+
 void release(std::string* text) { std::string().swap(*text); }
 
 }  // namespace
 
-void Connection::answer_whole(int status, std::string_view content_type, std::string body, const Headers& headers) {
+// ---- Bytes that wait ----------------------------------------------------------------------------------------------
+// What a connection keeps for its answer up to kOutKeepBytes is in the plan's line "connections"; more is charged to the
+// request before it is allocated, the old buffer and the new one together while a copy is under way.
+
+bool Connection::room_in_out(size_t more_bytes) {
+  if (out_.capacity() - out_.size() >= more_bytes) return true;
+  const size_t need = out_.size() - out_sent_ + more_bytes;
+  size_t capacity = std::max(need, std::min(2 * out_.capacity(), std::max(kOutKeepBytes, 2 * need)));
+  if (capacity > kOutKeepBytes) {
+    if (out_charge_.account() == nullptr) {
+      if (!account_) account_ = loop_.shared().open_account();
+      out_charge_ = ByteCharge(account_, ByteUse::kSocket);
+    }
+    Granted granted = out_charge_.try_add(capacity);
+    if (granted != Granted::kYes && capacity > need + need / 4) granted = out_charge_.try_add(capacity = need + need / 4);
+    if (granted != Granted::kYes) return false;
+  }
+  std::string larger;
+  larger.reserve(capacity);
+  larger.append(out_, out_sent_);
+  out_.swap(larger);
+  out_sent_ = 0;
+  out_charge_.give_back(out_charge_.bytes() - (capacity > kOutKeepBytes ? capacity : 0));
+  return true;
+}
+
+// What the kernel takes now needs no memory here. RETURNS: false when the bytes do not fit all the same; a client that
+// does not read is then cut off.
+bool Connection::send_for_room(size_t more_bytes) {
+  if (room_in_out(more_bytes)) return true;
+  const Sent sent = write_armed_ ? Sent::kBlocked : send_some();
+  if (sent != Sent::kAll) {
+    doom(sent == Sent::kBroken ? Gone::kClientClosed : Gone::kHostBytes);
+    return false;
+  }
+  out_.clear();
+  out_sent_ = 0;
+  return room_in_out(more_bytes);
+}
+
+// For the parts of an answer without which it is none.
+bool Connection::append_out(std::string_view bytes) {
+  if (!send_for_room(bytes.size())) {
+    doom(Gone::kHostBytes);
+    return false;
+  }
+  out_.append(bytes);
+  return true;
+}
+
+// RETURNS: false where the kernel must take the body now, or nobody keeps it.
+bool Connection::charge_body(ChargedBy charged_by) {
+  if (charged_by == ChargedBy::kCaller || body_.capacity() <= kOutKeepBytes) return true;
+  if (!account_) account_ = loop_.shared().open_account();
+  body_charge_ = ByteCharge(account_, ByteUse::kSocket);
+  return body_charge_.try_add(body_.capacity()) == Granted::kYes;
+}
+
+void Connection::drop_unsent() {
+  release(&out_);
+  release(&body_);
+  out_charge_ = {};
+  body_charge_ = {};
+  out_sent_ = body_sent_ = 0;
+}
+
+// ---- Answers ------------------------------------------------------------------------------------------------------
+
+void Connection::answer_whole(int status, std::string_view content_type, std::string body, const Headers& headers,
+                              ChargedBy charged_by) {
   if (loop_.draining() || asks_to_close(headers)) keep_alive_ = false;
   ResponseHead head{.status = status,
                     .content_type = content_type,
@@ -28,9 +99,13 @@ void Connection::answer_whole(int status, std::string_view content_type, std::st
                     .http10 = http10_,
                     .date = loop_.date()};
   if (status_has_body(status)) head.length_bytes = body.size();
-  out_ += format_head(head, headers);
+  if (!append_out(format_head(head, headers))) return;
   if (status_has_body(status) && !head_only_) body_ = std::move(body);
+  const bool charged = charge_body(charged_by);
   end_answer();
+  if (charged) return;
+  const Sent sent = send_some();
+  if (sent != Sent::kAll) doom(sent == Sent::kBroken ? Gone::kClientClosed : Gone::kHostBytes);
 }
 
 void Connection::answer_stream(int status, std::string_view content_type, const Headers& headers) {
@@ -43,26 +118,30 @@ void Connection::answer_stream(int status, std::string_view content_type, const 
                           .close = !keep_alive_,
                           .http10 = http10_,
                           .date = loop_.date()};
-  out_ += format_head(head, headers);
+  if (!append_out(format_head(head, headers))) return;
   if (mute_body_) chunked_ = false;
   mark_dirty();
 }
 
-void Connection::append(std::string_view bytes) {
-  if (mute_body_) return;
+bool Connection::append(std::string_view bytes) {
+  if (mute_body_) return true;
+  if (!send_for_room(bytes.size() + kChunkFrameBytes)) return doom_ != Gone::kNo;
   if (chunked_) {
     append_chunk(&out_, bytes);
   } else {
     out_ += bytes;
   }
   const size_t limit = loop_.shared().options.out_bytes_max;
-  if (unsent_bytes() > limit && (write_armed_ || send_some() == Sent::kBlocked) && unsent_bytes() > limit)
-    return doom(Gone::kSlowReader);
-  mark_dirty();
+  if (unsent_bytes() > limit && (write_armed_ || send_some() == Sent::kBlocked) && unsent_bytes() > limit) {
+    doom(Gone::kSlowReader);
+  } else {
+    mark_dirty();
+  }
+  return true;
 }
 
 void Connection::end_answer() {
-  if (chunked_) out_ += kLastChunk;
+  if (chunked_ && !append_out(kLastChunk)) return;
   chunked_ = false;
   answer_ended_ = true;
   mark_dirty();
@@ -71,9 +150,7 @@ void Connection::end_answer() {
 void Connection::doom(Gone why) noexcept {
   if (doom_ != Gone::kNo || state_ == State::kClosed) return;
   doom_ = why;
-  release(&out_);
-  release(&body_);
-  out_sent_ = body_sent_ = 0;
+  drop_unsent();
   if (!dirty_) {
     dirty_ = true;
     loop_.add_dirty(shared_from_this());
@@ -153,7 +230,9 @@ void Connection::on_flushed() {
   out_sent_ = body_sent_ = 0;
   out_.clear();
   if (out_.capacity() > kOutKeepBytes) release(&out_);
+  out_charge_.release();
   if (body_.capacity() > 0) release(&body_);
+  body_charge_ = {};
   if (state_ == State::kRefusing) return linger();
   if (state_ != State::kAnswering) return;
   deadline_ms_ = 0;
@@ -161,7 +240,8 @@ void Connection::on_flushed() {
 }
 
 void Connection::finish_answer() {
-  release(&out_);
+  drop_unsent();
+  account_ = nullptr;
   const std::shared_ptr<ExchangeImpl> exchange = std::exchange(exchange_, nullptr);
   state_ = State::kReading;
   exchange->finish(Gone::kNo);

@@ -19,6 +19,8 @@ const char* gone_name(Gone gone) {
       return "slow_reader";
     case Gone::kWriteTimeout:
       return "write_timeout";
+    case Gone::kHostBytes:
+      return "host_bytes_full";
     case Gone::kShutdown:
       return "shutdown";
   }
@@ -41,12 +43,13 @@ void ExchangeImpl::act(F&& body) {
   }
 }
 
-void ExchangeImpl::respond(int status, std::string_view content_type, std::string body, Headers headers) {
+void ExchangeImpl::respond(int status, std::string_view content_type, std::string body, Headers headers,
+                           ChargedBy charged_by) {
   if (!may_act()) return;
   WEIR_CHECK(answer_ == Answer::kNone);
   WEIR_CHECK(status >= 200 && status <= 599);
   answer_ = Answer::kEnded;
-  act([&] { connection_->answer_whole(status, content_type, std::move(body), headers); });
+  act([&] { connection_->answer_whole(status, content_type, std::move(body), headers, charged_by); });
 }
 
 void ExchangeImpl::begin_stream(int status, std::string_view content_type, Headers headers) {
@@ -57,10 +60,12 @@ void ExchangeImpl::begin_stream(int status, std::string_view content_type, Heade
   act([&] { connection_->answer_stream(status, content_type, headers); });
 }
 
-void ExchangeImpl::write(std::string_view bytes) {
-  if (!may_act()) return;
+bool ExchangeImpl::write(std::string_view bytes) {
+  if (!may_act()) return true;
   WEIR_CHECK(answer_ == Answer::kStream);
-  if (!bytes.empty()) act([&] { connection_->append(bytes); });
+  bool written = true;
+  if (!bytes.empty()) act([&] { written = connection_->append(bytes); });
+  return written;
 }
 
 void ExchangeImpl::end_stream() {

@@ -17,9 +17,10 @@ class ExchangeImpl final : public Exchange, public std::enable_shared_from_this<
   ExchangeImpl(std::shared_ptr<Loop> loop, Connection* connection)
       : loop_(std::move(loop)), connection_(connection) {}
 
-  void respond(int status, std::string_view content_type, std::string body, Headers headers) override;
+  void respond(int status, std::string_view content_type, std::string body, Headers headers,
+               ChargedBy charged_by) override;
   void begin_stream(int status, std::string_view content_type, Headers headers) override;
-  void write(std::string_view bytes) override;
+  bool write(std::string_view bytes) override;
   void end_stream() override;
   size_t unsent_bytes() const override;
   Gone gone() const override;

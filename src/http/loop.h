@@ -27,14 +27,17 @@ inline constexpr size_t kLingerMax = 128;  // sockets per loop that wait for the
 
 // What all loops of a server share.
 struct Shared {
-  Shared(Options server_options, Handler request_handler)
+  Shared(Options server_options, Handler request_handler, std::shared_ptr<ByteBook> byte_book)
       : options(std::move(server_options)),
         limits{options.head_bytes_max, options.body_bytes_max},
         handler(std::move(request_handler)),
+        book(std::move(byte_book)),
         budget(std::make_shared<BodyBudget>(options.body_bytes_total_max)) {}
+  std::shared_ptr<ByteAccount> open_account() { return book ? book->open() : nullptr; }
   const Options options;
   const ParseLimits limits;
   const Handler handler;
+  const std::shared_ptr<ByteBook> book;  // may be null
   const std::shared_ptr<BodyBudget> budget;
   std::atomic<size_t> connections{0};  // slots taken
 };

@@ -17,14 +17,26 @@ constexpr size_t kLeadingLineBreakBytesMax = 4;  // RFC 9112 section 2.2: some c
 
 }  // namespace
 
-Fault no_body_memory() {
+Fault no_memory(Granted why, uint64_t request_bytes_max) {
+  switch (why) {
+    case Granted::kRequestFull:
+      return Fault{413, "request_too_large", "over_host_bytes",
+                   "the request takes more than the " + std::to_string(request_bytes_max) +
+                       " bytes of host memory that one request may take (--host-bytes-per-request): send it in parts"};
+    case Granted::kTotalFull:
+      return Fault{429, "slow_down", "host_bytes_full",
+                   "requests hold all of the server's host memory for them (--host-request-bytes): try again soon"};
+    case Granted::kBodiesFull:
+    case Granted::kYes:
+      break;
+  }
   return Fault{503, "server_is_overloaded", "body_memory",
                "too many request bodies are being read at once: try again soon"};
 }
 
 struct RequestParser::Impl {
-  Impl(const ParseLimits& parse_limits, std::shared_ptr<BodyBudget> budget)
-      : limits(parse_limits), body(std::move(budget)), chunks(parse_limits.body_bytes_max) {}
+  Impl(const ParseLimits& parse_limits, std::shared_ptr<BodyBudget> budget, std::shared_ptr<ByteBook> book)
+      : limits(parse_limits), body(std::move(budget), std::move(book)), chunks(parse_limits.body_bytes_max) {}
 
   const ParseLimits limits;
   Head head;
@@ -41,6 +53,8 @@ struct RequestParser::Impl {
     fault = std::move(why);
     return 0;
   }
+
+  size_t fail_memory(Granted why) { return fail(no_memory(why, body.request_bytes_max())); }
 
   size_t skip_line_breaks(std::string_view bytes);
   size_t find_head_end(std::string_view bytes);
@@ -97,12 +111,13 @@ void RequestParser::Impl::begin_body(size_t head_bytes) {
   phase = any ? Phase::kBody : Phase::kDone;
   if (!any) return;
   const size_t body_bytes_max = head.chunked ? limits.body_bytes_max : static_cast<size_t>(body_bytes_left);
-  if (!body.begin(head_bytes * kParsedHeadFactor, body_bytes_max, !head.chunked)) fail(no_body_memory());
+  const Granted granted = body.begin(head_bytes * kParsedHeadFactor, body_bytes_max, !head.chunked);
+  if (granted != Granted::kYes) fail_memory(granted);
 }
 
 size_t RequestParser::Impl::feed_counted(std::string_view bytes) {
   bytes = bytes.substr(0, static_cast<size_t>(std::min<uint64_t>(body_bytes_left, bytes.size())));
-  if (!body.append(bytes)) return fail(no_body_memory());
+  if (const Granted granted = body.append(bytes); granted != Granted::kYes) return fail_memory(granted);
   body_bytes_left -= bytes.size();
   if (body_bytes_left == 0) phase = Phase::kDone;
   return bytes.size();
@@ -114,7 +129,7 @@ size_t RequestParser::Impl::feed_chunked(std::string_view bytes) {
   while (used < bytes.size() && chunks.outcome() == Outcome::kMore) {
     const ChunkDecoder::Step step = chunks.step(bytes.substr(used));
     used += step.consumed;
-    if (!body.append(step.data)) return fail(no_body_memory());
+    if (const Granted granted = body.append(step.data); granted != Granted::kYes) return fail_memory(granted);
   }
   if (chunks.outcome() == Outcome::kMalformed) return fail(malformed("the chunked body is malformed"));
   if (chunks.outcome() == Outcome::kTooLarge) return fail(body_too_large(limits));
@@ -122,8 +137,8 @@ size_t RequestParser::Impl::feed_chunked(std::string_view bytes) {
   return used;
 }
 
-RequestParser::RequestParser(const ParseLimits& limits, std::shared_ptr<BodyBudget> budget)
-    : impl_(std::make_unique<Impl>(limits, std::move(budget))) {}
+RequestParser::RequestParser(const ParseLimits& limits, std::shared_ptr<BodyBudget> budget, std::shared_ptr<ByteBook> book)
+    : impl_(std::make_unique<Impl>(limits, std::move(budget), std::move(book))) {}
 RequestParser::~RequestParser() = default;
 
 size_t RequestParser::feed(std::string_view bytes) {
@@ -160,9 +175,9 @@ Request RequestParser::take() {
 }
 
 ParsedBytes parse_request_bytes(std::string_view bytes, const ParseLimits& limits, size_t step,
-                                std::shared_ptr<BodyBudget> budget) {
+                                std::shared_ptr<BodyBudget> budget, std::shared_ptr<ByteBook> book) {
   using Phase = RequestParser::Phase;
-  RequestParser parser(limits, std::move(budget));
+  RequestParser parser(limits, std::move(budget), std::move(book));
   size_t consumed = 0;
   for (size_t seen = 0; seen < bytes.size();) {
     seen += std::min(step, bytes.size() - seen);

@@ -38,7 +38,8 @@ class RequestParser {
  public:
   enum class Phase { kHead, kBody, kDone, kFailed };
 
-  RequestParser(const ParseLimits& limits, std::shared_ptr<BodyBudget> budget);
+  // budget, book: see BodyBuffer; either may be null.
+  RequestParser(const ParseLimits& limits, std::shared_ptr<BodyBudget> budget, std::shared_ptr<ByteBook> book = nullptr);
   ~RequestParser();
 
   // Takes a prefix of `bytes` and returns its length; the caller keeps the rest and passes it again, with more
@@ -64,7 +65,9 @@ class RequestParser {
   std::unique_ptr<Impl> impl_;
 };
 
-Fault no_body_memory();  // 503, reason body_memory
+// Why bytes of a request were refused. REQUIRES: not kYes. request_bytes_max: of one request, for the message.
+//   kBodiesFull: 503 body_memory; kTotalFull: 429 host_bytes_full; kRequestFull: 413 over_host_bytes
+Fault no_memory(Granted why, uint64_t request_bytes_max);
 
 // Parses one request that is there in full or in part, for tests and the fuzzer.
 struct ParsedBytes {
@@ -75,6 +78,6 @@ struct ParsedBytes {
 };
 // step: at most so many new bytes at a time, as if they came in small packets.
 ParsedBytes parse_request_bytes(std::string_view bytes, const ParseLimits& limits, size_t step,
-                                std::shared_ptr<BodyBudget> budget = nullptr);
+                                std::shared_ptr<BodyBudget> budget = nullptr, std::shared_ptr<ByteBook> book = nullptr);
 
 }  // namespace weir::http

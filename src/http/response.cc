@@ -132,11 +132,11 @@ std::string format_fault(const Fault& fault, bool head_only, std::string_view da
   const bool ours = fault.status >= 500;
   std::string body =
       fmt::format(R"({{"error":{{"message":"{}","type":"{}","code":"{}","param":null)", json_escape(fault.message),
-                  ours ? "server_error" : "invalid_request_error", fault.code);
+                  ours ? "server_error" : fault.status == 429 ? "requests" : "invalid_request_error", fault.code);
   if (*fault.reason != '\0') body += fmt::format(R"(,"reason":"{}")", fault.reason);
   body += "}}";
   Headers headers;
-  if (fault.status == 503) headers.emplace_back("Retry-After", "1");
+  if (fault.status == 503 || fault.status == 429) headers.emplace_back("Retry-After", "1");
   ResponseHead head{.status = fault.status,
                     .content_type = "application/json",
                     .length_bytes = body.size(),

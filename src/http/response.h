@@ -27,7 +27,7 @@ struct ResponseHead {
 std::string format_head(const ResponseHead& head, const Headers& headers);
 bool asks_to_close(const Headers& headers);  // a "Connection: close" among them
 
-// A whole response with a JSON body in OpenAI's error shape; 503 carries Retry-After: 1.
+// A whole response with a JSON body in OpenAI's error shape; 429 and 503 carry Retry-After: 1.
 std::string format_fault(const Fault& fault, bool head_only, std::string_view date);
 
 // MODIFIES: out; appends one chunk of the chunked coding. REQUIRES: bytes not empty (an empty chunk ends the body).

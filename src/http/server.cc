@@ -130,15 +130,18 @@ Server::Stats ServerImpl::stats() const {
 
 }  // namespace
 
-uint64_t planned_bytes(const Options& options, uint64_t streams_max) {
+uint64_t planned_bytes(const Options& options) {
   const uint64_t threads = static_cast<uint64_t>(std::max(options.io_threads, 0));
-  // A stream's buffer doubles as it grows, so it may have twice the bytes that it holds.
-  return options.connections_max * kConnectionBytes + options.body_bytes_total_max +
-         streams_max * 2 * options.out_bytes_max +
+  return options.connections_max * kConnectionBytes +
          threads * (kLoopBytes + 4 * options.head_bytes_max + options.connections_max * 32);
 }
 
-Result<std::unique_ptr<Server>> Server::create(Options options, Handler handler) {
+// A stream's buffer doubles as it grows, so it may have twice the bytes that it holds.
+uint64_t planned_request_bytes(const Options& options, uint64_t streams_max) {
+  return options.body_bytes_total_max + streams_max * 2 * options.out_bytes_max;
+}
+
+Result<std::unique_ptr<Server>> Server::create(Options options, Handler handler, std::shared_ptr<ByteBook> book) {
   WEIR_CHECK(handler != nullptr);
   WEIR_RETURN_IF_ERROR(check_options(options));
   WEIR_RETURN_IF_ERROR(clamp_connections(&options));
@@ -146,7 +149,7 @@ Result<std::unique_ptr<Server>> Server::create(Options options, Handler handler)
   WEIR_ASSIGN_OR_RETURN(Listeners listeners, Listeners::open(options.address, options.port, options.io_threads,
                                                              options.write_timeout_ms));
   try {
-    auto shared = std::make_shared<Shared>(std::move(options), std::move(handler));
+    auto shared = std::make_shared<Shared>(std::move(options), std::move(handler), std::move(book));
     auto server = std::make_unique<ServerImpl>(std::move(shared), std::move(listeners));
     WEIR_RETURN_IF_ERROR(server->start_threads());
     return std::unique_ptr<Server>(std::move(server));

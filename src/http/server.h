@@ -17,7 +17,7 @@
 #include <vector>
 
 #include "base/status.h"
-#include "http/body_budget.h"
+#include "http/byte_charge.h"
 #include "http/callback.h"
 
 namespace weir::http {
@@ -41,12 +41,16 @@ struct Options {
   size_t out_bytes_max = 256 * 1024;  // unsent bytes of a stream beyond the kernel's; a slower reader is cut off
 };
 
-// The most user memory this room takes, for the memory plan. streams_max: how many exchanges the callers let stream
-// at once. Answers given to respond() belong to whoever counts them; kernel memory (at most 512 KiB a connection)
-// is extra.
-uint64_t planned_bytes(const Options& options, uint64_t streams_max);
+// The most user memory that this room takes by itself, for the memory plan. What requests cause beyond it (bodies, half
+// heads, unsent bytes above kOutKeepBytes of a connection) is charged to the ByteBook; kernel memory (at most 512 KiB a
+// connection) is extra.
+uint64_t planned_bytes(const Options& options);
+// What requests charge at most where the ByteBook refuses nothing, so that its limit can be chosen. streams_max: how
+// many exchanges the callers let stream at once.
+uint64_t planned_request_bytes(const Options& options, uint64_t streams_max);
 
-// One parsed request. Moves with its charge against body_bytes_total_max, so the body is counted wherever it goes.
+// One parsed request. Moves with its charge, so the body is counted wherever it goes. charge.account() is the request's
+// account where it has a body and the server a ByteBook; else null.
 struct Request {
   std::string method;  // GET HEAD POST PUT PATCH DELETE OPTIONS
   std::string target;  // as sent
@@ -55,18 +59,26 @@ struct Request {
   std::vector<std::pair<std::string, std::string>> headers;  // names in lower case, at most 100
   std::string body;
   std::string peer;  // numeric address without the port
-  BodyCharge charge;
+  ByteCharge charge;
 
   // RETURNS: the first value of that name, or "".
   std::string_view header(std::string_view lower_name) const;
 };
 
-// Why an exchange ended early. kShutdown also stands for "this server had no memory left for it".
-enum class Gone { kNo, kClientClosed, kSlowReader, kWriteTimeout, kShutdown };
+// Why an exchange ended early. kHostBytes: it did not read what the ByteBook could not take. kShutdown also stands for
+// "this server had no memory left for it".
+enum class Gone { kNo, kClientClosed, kSlowReader, kWriteTimeout, kHostBytes, kShutdown };
+inline constexpr size_t kGoneKinds = static_cast<size_t>(Gone::kShutdown) + 1;
 const char* gone_name(Gone gone);  // "client_closed"; static storage
 
 using GoneCallback = UniqueFunction<void(Gone)>;
 using Headers = std::vector<std::pair<std::string, std::string>>;
+
+// Who holds the charge of a whole answer's body until on_done.
+enum class ChargedBy : uint8_t {
+  kHttp,    // this room, on the request's account, while the kernel has not taken it
+  kCaller,  // whoever answers has charged it already, before it was made
+};
 
 // One request's answer.
 //
@@ -81,12 +93,16 @@ class Exchange {
   // Exactly once, either a whole answer or a stream. `headers` must not name Content-Length or Transfer-Encoding
   // (they are dropped); "Connection: close" is obeyed. Line breaks inside values become spaces.
   // REQUIRES: 200 <= status <= 599.
-  virtual void respond(int status, std::string_view content_type, std::string body, Headers headers = {}) = 0;
+  virtual void respond(int status, std::string_view content_type, std::string body, Headers headers = {},
+                       ChargedBy charged_by = ChargedBy::kHttp) = 0;
   virtual void begin_stream(int status, std::string_view content_type, Headers headers = {}) = 0;
 
   // Appends to the stream. Everything written in one turn of the event loop leaves in one send. More than
   // Options::out_bytes_max that the kernel does not take cuts the client off with kSlowReader.
-  virtual void write(std::string_view bytes) = 0;
+  // RETURNS: false where the ByteBook refuses the bytes although the client reads: nothing was appended, and the stream
+  // may still be ended with a short event. A client that does not read is then cut off with kHostBytes, and the answer
+  // is true, as it is for a client that is gone.
+  virtual bool write(std::string_view bytes) = 0;
   virtual void end_stream() = 0;
 
   virtual size_t unsent_bytes() const = 0;
@@ -113,7 +129,9 @@ class Server {
   // ignores SIGPIPE, binds and listens. Nothing is accepted before start().
   // ERRORS: kInvalidArgument for options out of range or an address that is none; kFailedPrecondition when the
   // address cannot be bound; both name the address and what to do.
-  static Result<std::unique_ptr<Server>> create(Options options, Handler handler);
+  // book: where requests' bytes are charged; null: Options alone bound them.
+  static Result<std::unique_ptr<Server>> create(Options options, Handler handler,
+                                                std::shared_ptr<ByteBook> book = nullptr);
   virtual ~Server() = default;  // stops first
 
   virtual void start() = 0;  // once

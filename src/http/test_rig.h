@@ -18,6 +18,41 @@
 
 namespace weir::http {
 
+// A book with one limit for all requests and one for each.
+class TestBook final : public ByteBook, public std::enable_shared_from_this<TestBook> {
+ public:
+  TestBook(size_t total, size_t each) : total_max(total), each_max(each) {}
+  std::shared_ptr<ByteAccount> open() override;
+
+  std::atomic<size_t> total_max, each_max;
+  std::atomic<size_t> used{0}, peak{0};
+};
+
+class TestAccount final : public ByteAccount {
+ public:
+  explicit TestAccount(std::shared_ptr<TestBook> book) : book_(std::move(book)) {}
+  ~TestAccount() override { EXPECT_EQ(used_.load(), 0u); }
+  Granted take(ByteUse, size_t bytes) override {
+    if (used_ + bytes > book_->each_max) return Granted::kRequestFull;
+    if (book_->used + bytes > book_->total_max) return Granted::kTotalFull;
+    used_ += bytes;
+    book_->peak = std::max<size_t>(book_->peak, book_->used += bytes);
+    return Granted::kYes;
+  }
+  void give(ByteUse, size_t bytes) override {
+    EXPECT_LE(bytes, used_.load());
+    used_ -= bytes;
+    book_->used -= bytes;
+  }
+  uint64_t bytes_max() const override { return book_->each_max; }
+
+ private:
+  const std::shared_ptr<TestBook> book_;
+  std::atomic<size_t> used_{0};
+};
+
+inline std::shared_ptr<ByteAccount> TestBook::open() { return std::make_shared<TestAccount>(shared_from_this()); }
+
 struct Tally {
   std::atomic<int> handled{0}, gone{0}, done{0}, gone_after_done{0}, done_twice{0};
   std::atomic<int> last_gone{0};
@@ -25,11 +60,11 @@ struct Tally {
 
 class Rig {
  public:
-  explicit Rig(Options options = {}) {
+  explicit Rig(Options options = {}, std::shared_ptr<ByteBook> book = nullptr) {
     auto created =
         Server::create(std::move(options), [this](Request&& request, std::shared_ptr<Exchange> exchange) {
           handle(std::move(request), std::move(exchange));
-        });
+        }, std::move(book));
     EXPECT_TRUE(created.ok()) << created.status().message();
     server = std::move(created).value();
     server->start();

@@ -10,6 +10,7 @@
 
 #include "admission/front_door.h"
 #include "api/api.h"
+#include "api/host_bytes.h"
 #include "base/files.h"
 #include "base/log.h"
 #include "base/units.h"
@@ -17,11 +18,13 @@
 #include "engine/engine.h"
 #include "engine/model_executor.h"
 #include "memory/arena/arena.h"
+#include "memory/ledger/ledger.h"
 #include "memory/monitor/host_facts.h"
 #include "memory/monitor/monitor_thread.h"
 #include "memory/monitor/huge_pages.h"
 #include "model/transformer.h"
 #include "server/blueprint.h"
+#include "server/host_watch.h"
 #include "server/live_limits.h"
 #include "server/memory_actions.h"
 #include "text/chat_template.h"
@@ -102,6 +105,8 @@ struct App::Impl {
   Region arena_memory;
   std::unique_ptr<Arena> arena;
   std::unique_ptr<BlockPool> pool;
+  std::shared_ptr<Ledger> ledger;  // shared with every request's account
+  std::unique_ptr<HostWatch> host_watch;
   std::unique_ptr<Gateway> gateway;
   std::unique_ptr<FrontDoor> door;
   std::unique_ptr<ModelExecutor> executor;
@@ -178,7 +183,13 @@ Status App::Impl::build_engine() {
   executor = std::make_unique<ModelExecutor>(model.get(), blueprint.backend.get(), &kv, options.eos_ids);
   engine = std::make_unique<Engine>(options, pool.get(), prefix.get(), gateway.get(), executor.get(), &clock);
   gateway->controls().running_limit.store(running, std::memory_order_relaxed);
+  ledger = std::make_shared<Ledger>(blueprint.ledger_options());
+  host_watch = std::make_unique<HostWatch>(blueprint.plan, ledger);
   limits = std::make_unique<LiveLimitsControl>(&blueprint, gateway.get(), door.get(), pool.get(), &clock);
+  limits->set_on_plan([this](const MemoryPlan& plan) {
+    host_watch->set_plan(plan);
+    monitor->set_planned_bytes(plan.total_bytes);
+  });
   return ok_status();
 }
 
@@ -229,18 +240,19 @@ Status App::Impl::build_door(ApiContext context) {
   context.live_limits = [this] { return limits->now(); };
   context.http_stats = [this] { return server ? server->stats() : http::Server::Stats{}; };
   context.engine_alive = [this] { return engine->alive(kStuckAfterUs); };
+  context.ledger = ledger;
   context.memory_now = [this] {
-    const HostFacts facts = read_host_facts();
-    return MemoryNow{.rss_bytes = facts.rss_bytes.value_or(0), .peak_bytes = facts.rss_peak_bytes.value_or(0),
-                     .limit_bytes = blueprint.plan.limit_bytes, .plan_bytes = limits->plan().total_bytes,
-                     .huge_page_bytes = huge_page_bytes};
+    MemoryNow now = host_watch->now();
+    now.huge_page_bytes = huge_page_bytes;
+    return now;
   };
   context.pressure_now = [this] { return pressure_now(); };
   api = std::make_unique<Api>(std::move(context));
   WEIR_ASSIGN_OR_RETURN(server, http::Server::create(http_options(blueprint.settings),
                                                      [this](http::Request&& request, std::shared_ptr<http::Exchange> exchange) {
                                                        api->handle(std::move(request), std::move(exchange));
-                                                     }));
+                                                     },
+                                                     api::make_byte_book(ledger)));
   drain_posted = std::make_unique<std::atomic<bool>[]>(static_cast<size_t>(settings.io_threads));
   gateway->set_io_waker([this](int io) { wake_io(io); });
   return ok_status();
@@ -257,6 +269,7 @@ Status App::Impl::build_monitor() {
   options.plan_bytes = blueprint.plan.total_bytes;
   options.mode = mode;
   monitor = std::make_unique<MonitorThread>(std::move(options), &clock, relief.get());
+  monitor->add_observer([this](Micros now, const HostFacts&) { host_watch->observe(now); });
   return ok_status();
 }
 
@@ -337,6 +350,7 @@ Status App::Impl::stop(int64_t drain_ms) {
   if (finished) return ok_status();
   return Status(Code::kDeadlineExceeded, fmt::format("--drain-timeout of {} ms ran out", drain_ms));
 }
+
 
 Status App::drain_and_stop() { return impl_->stop(impl_->blueprint.settings.drain_timeout_ms); }
 

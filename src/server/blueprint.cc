@@ -326,7 +326,20 @@ http::Options http_options(const Settings& settings) {
   options.connections_max = static_cast<size_t>(settings.max_connections);
   options.body_bytes_max = settings.max_body_bytes;
   options.body_bytes_total_max = 4 * settings.max_body_bytes;  // two largest at once, growing
+  if (settings.host_request_bytes > 0) {  // uploads need no key: they leave half to what runs, where one body allows it
+    options.body_bytes_total_max =
+        std::clamp<uint64_t>(settings.host_request_bytes / 2, 2 * settings.max_body_bytes, options.body_bytes_total_max);
+  }
   return options;
+}
+
+// One request may have half of the ledger, so that it never stands in the way of all others; more only where the
+// largest body, which is there twice while it grows, would not fit.
+LedgerOptions Blueprint::ledger_options() const {
+  const uint64_t total = request_bytes(*this, model, settings);
+  const uint64_t body = 2 * settings.max_body_bytes + kMiB;
+  const uint64_t each = settings.host_bytes_per_request > 0 ? settings.host_bytes_per_request : std::max(total / 2, body);
+  return {.total_bytes_max = total, .request_bytes_max = std::min(each, total)};
 }
 
 }  // namespace weir

@@ -14,6 +14,7 @@
 #include "kernels/backend.h"
 #include "memory/blocks/block_pool.h"
 #include "memory/monitor/host_facts.h"
+#include "memory/ledger/ledger.h"
 #include "memory/plan/plan.h"
 #include "memory/prefix/prefix_cache.h"
 #include "model/options.h"
@@ -45,6 +46,7 @@ struct Blueprint {
   Result<MemoryPlan> with_cache(std::string_view cache) const;
 
   MemoryLimit limit;              // as it was at start
+  LedgerOptions ledger_options() const;
 };
 
 http::Options http_options(const Settings& settings);

@@ -41,7 +41,7 @@ LiveLimits LiveLimitsControl::now() const {
           .max_queued_requests = options.queued_max,
           .max_queued_requests_ceiling = blueprint_->queued_max,
           .max_queued_tokens = options.queued_tokens_max,
-          .max_queued_tokens_ceiling = blueprint_->queued_tokens_max};
+          .max_queued_tokens_ceiling = static_cast<int64_t>(blueprint_->ledger_options().total_bytes_max / sizeof(int32_t))};
 }
 
 MemoryPlan LiveLimitsControl::plan() const {
@@ -67,7 +67,7 @@ Status LiveLimitsControl::check(const LimitsPatch& patch, FrontDoorOptions* opti
   }
   if (patch.max_queued_tokens) {
     if (*patch.max_queued_tokens > now.max_queued_tokens_ceiling) {
-      return over_ceiling("max_queued_tokens", *patch.max_queued_tokens, now.max_queued_tokens_ceiling, "--max-queued-tokens");
+      return over_ceiling("max_queued_tokens", *patch.max_queued_tokens, now.max_queued_tokens_ceiling, "--host-request-bytes");
     }
     options->queued_tokens_max = *patch.max_queued_tokens;
   }
@@ -92,6 +92,7 @@ Result<LiveLimits> LiveLimitsControl::apply(const LimitsPatch& patch) {
       return status;
     }
     options.pool_tokens = plan->kv_tokens;
+    if (on_plan_) on_plan_(*plan);
     std::lock_guard lock(mutex_);
     plan_ = std::move(*plan);
     cache_ = *patch.cache_max_entry_count;

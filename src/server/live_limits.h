@@ -5,6 +5,8 @@
 // nothing.
 #pragma once
 
+#include <atomic>
+#include <functional>
 #include <mutex>
 #include <string>
 
@@ -22,6 +24,8 @@ class LiveLimitsControl {
   // All outlive it.
   LiveLimitsControl(const Blueprint* blueprint, Gateway* gateway, FrontDoor* door, const BlockPool* pool, const Clock* clock);
 
+  // Told of every plan that comes into force. Set before the first apply().
+  void set_on_plan(std::function<void(const MemoryPlan&)> on_plan) { on_plan_ = std::move(on_plan); }
   Result<LiveLimits> apply(const LimitsPatch& patch);
   LiveLimits now() const;
   // As GET /plan shows it: the plan of start with the pool of now.
@@ -38,6 +42,7 @@ class LiveLimitsControl {
   FrontDoor* const door_;
   const BlockPool* const pool_;
   const Clock* const clock_;
+  std::function<void(const MemoryPlan&)> on_plan_;
   std::atomic<bool> stopping_{false};
   std::mutex changing_;        // held through a whole change
   mutable std::mutex mutex_;   // of what follows

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "api/json_in.h"
+#include "api/prompts.h"
 #include "engine/engine.h"
 #include "engine/live_pool.h"
 #include "engine/model_executor.h"
@@ -21,8 +22,6 @@ constexpr uint64_t kAnswerTokenBytes = 32;
 // Program text, libraries, thread stacks, allocator arenas: a fixed allowance, checked by the storm tests.
 constexpr uint64_t kRuntimeBytes = 48 * kMiB;
 constexpr uint64_t kHeadroomFloorBytes = 16 * kMiB;
-// A text of b bytes needs so many times b while it is being tokenised (symbols, offsets, ids).
-constexpr uint64_t kTokenisingFactor = 24;
 // Pieces of the checkpoint that are resident while they are packed (model/weights.cc), with what the kernel reads ahead.
 constexpr uint64_t kLoadingBytes = 24 * kMiB;
 
@@ -31,10 +30,31 @@ std::string packed_formula(const Blueprint& b, const ModelOptions& options) {
                      weight_format_name(options.format), format_count(static_cast<uint64_t>(options.session_tokens)));
 }
 
+// The parts that the ledger bounds together; it lends the bytes of one to another.
+std::string requests_formula(const Blueprint& b, const ModelOptions& options, const Settings& s) {
+  if (s.host_request_bytes > 0) return "--host-request-bytes";
+  const auto running = static_cast<uint64_t>(options.sequences_max);
+  const auto session = static_cast<uint64_t>(options.session_tokens);
+  const http::Options http = http_options(s);
+  return fmt::format("ids of {} waiting and {} x {} running tokens, answers x {} bytes a token, bodies {}, unsent {} x {}",
+                     format_count(static_cast<uint64_t>(b.queued_tokens_max)), running, format_count(session),
+                     kAnswerTokenBytes, format_bytes(http.body_bytes_total_max), running,
+                     format_bytes(2 * http.out_bytes_max));
+}
+
 }  // namespace
 
 uint64_t kv_block_bytes(const Blueprint& b, const ModelOptions& options) {
   return Transformer::needs(b.spec, options, b.backend->ops()).kv_block;
+}
+
+uint64_t request_bytes(const Blueprint& b, const ModelOptions& options, const Settings& s) {
+  if (s.host_request_bytes > 0) return s.host_request_bytes;
+  const auto running = static_cast<uint64_t>(options.sequences_max);
+  const auto session = static_cast<uint64_t>(options.session_tokens);
+  const auto queued_tokens = static_cast<uint64_t>(b.queued_tokens_max);
+  return (queued_tokens + running * session) * sizeof(int32_t) + running * session * kAnswerTokenBytes +
+         http::planned_request_bytes(http_options(s), running);
 }
 
 std::vector<PlanLine> plan_lines(const Blueprint& b, const ModelOptions& options, const Settings& s) {
@@ -42,7 +62,6 @@ std::vector<PlanLine> plan_lines(const Blueprint& b, const ModelOptions& options
   const auto running = static_cast<uint64_t>(options.sequences_max);
   const auto slots = static_cast<uint64_t>(options.sequences_max) + static_cast<uint64_t>(b.queued_max);
   const auto session = static_cast<uint64_t>(options.session_tokens);
-  const auto queued_tokens = static_cast<uint64_t>(b.queued_tokens_max);
   const auto io = static_cast<uint64_t>(s.io_threads);
   // A longer text is refused before it is tokenised (api/prompts.cc).
   const uint64_t text = std::min<uint64_t>(s.max_body_bytes, session * b.token_bytes_max);
@@ -67,31 +86,29 @@ std::vector<PlanLine> plan_lines(const Blueprint& b, const ModelOptions& options
   const auto add = [&](std::string name, uint64_t bytes, std::string formula) {
     lines.push_back({std::move(name), bytes, std::move(formula)});
   };
-  add("weights", needs.weights, packed_formula(b, options));
-  add("workspace", needs.workspace, fmt::format("activations of {} tokens in a step", options.step_tokens_max));
-  add("logits", needs.logits, fmt::format("{} rows x {} x 4 bytes", running, format_count(static_cast<uint64_t>(b.spec.vocab))));
-  add("sampler", ModelExecutor::bytes(b.spec, options), "scratch of one row of the vocabulary");
-  add("block tables", tables, fmt::format("{} places x {} blocks, {} blocks at most", running, options.blocks_per_sequence(),
-                                          pool.blocks));
+  const auto add_resident = [&](std::string name, uint64_t bytes, std::string formula) {
+    lines.push_back({std::move(name), bytes, std::move(formula), true});
+  };
+  add_resident("weights", needs.weights, packed_formula(b, options));
+  add_resident("workspace", needs.workspace, fmt::format("activations of {} tokens in a step", options.step_tokens_max));
+  add_resident("logits", needs.logits, fmt::format("{} rows x {} x 4 bytes", running, format_count(static_cast<uint64_t>(b.spec.vocab))));
+  add_resident("sampler", ModelExecutor::bytes(b.spec, options), "scratch of one row of the vocabulary");
+  add_resident("block tables", tables, fmt::format("{} places x {} blocks, {} blocks at most", running,
+                                                   options.blocks_per_sequence(), pool.blocks));
   if (s.enable_prefix_caching) {
-    add("prefix index", PrefixCache::storage_bytes(prefix), fmt::format("{} blocks x {} tokens, links and hashes", pool.blocks,
-                                                                        pool.block_tokens));
+    add_resident("prefix index", PrefixCache::storage_bytes(prefix),
+                 fmt::format("{} blocks x {} tokens, links and hashes", pool.blocks, pool.block_tokens));
   }
-  add("sequences", Engine::bytes(scheduler), fmt::format("{} histories x {} tokens x 4 bytes", running, format_count(session)));
-  add("slots and rings", Gateway::bytes(static_cast<int>(slots), static_cast<int>(running), s.io_threads, Gateway::kRingEvents),
-      fmt::format("{} slots, {} rings x {} events", slots, running, Gateway::kRingEvents));
-  add("prompts", (queued_tokens + running * session) * sizeof(int32_t),
-      fmt::format("({} waiting + {} x {} running) tokens x 4 bytes", format_count(queued_tokens), running, format_count(session)));
-  add("connections", http::planned_bytes(http, running),
-      fmt::format("{} slots, {} streams x 2 x {} unsent, bodies of {} in all", format_count(http.connections_max), running,
-                  format_bytes(http.out_bytes_max), format_bytes(http.body_bytes_total_max)));
-  add("answers", running * session * kAnswerTokenBytes,
-      fmt::format("{} whole answers x {} tokens x {} bytes", running, format_count(session), kAnswerTokenBytes));
+  add_resident("sequences", Engine::bytes(scheduler), fmt::format("{} histories x {} tokens x 4 bytes", running, format_count(session)));
+  add_resident("slots and rings", Gateway::bytes(static_cast<int>(slots), static_cast<int>(running), s.io_threads, Gateway::kRingEvents),
+               fmt::format("{} slots, {} rings x {} events", slots, running, Gateway::kRingEvents));
+  add("requests", request_bytes(b, options, s), requests_formula(b, options, s));
+  add("connections", http::planned_bytes(http), fmt::format("{} slots, {} io threads", format_count(http.connections_max), io));
   const uint64_t json = api::json_bytes_max(s.max_body_bytes);
-  add("parsing", io * json + text * kTokenisingFactor,
-      fmt::format("{} x {} of JSON, one text of {} being tokenised x {}", io, format_bytes(json),
-                  format_bytes(text), kTokenisingFactor));
-  add("tokeniser", b.tokenizer->memory_bytes(), fmt::format("{} tokens", format_count(static_cast<uint64_t>(b.tokenizer->vocab_size()))));
+  add("parsing", io * json + text * api::kTokenisingFactor,
+      fmt::format("{} x {} of JSON, one text of {} being tokenised x {}", io, format_bytes(json), format_bytes(text),
+                  api::kTokenisingFactor));
+  add_resident("tokeniser", b.tokenizer->memory_bytes(), fmt::format("{} tokens", format_count(static_cast<uint64_t>(b.tokenizer->vocab_size()))));
   add("loading", kLoadingBytes, "pieces of the checkpoint while they are packed");
   add("runtime", kRuntimeBytes, "program, libraries, stacks, allocator");
   uint64_t sum = 0;

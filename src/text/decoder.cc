@@ -62,6 +62,12 @@ bool needs_whole(Kind kind) {
 
 DecoderState::DecoderState(const DecoderChain* chain) : chain_(chain), stages_(chain->stages().size()) {}
 
+size_t DecoderState::held_bytes() const {
+  size_t bytes = 0;
+  for (const Stage& stage : stages_) bytes += stage.held.size() + stage.run.size();
+  return bytes;
+}
+
 void DecoderState::add(std::string_view token, std::string* out) { push(0, token, true, out); }
 
 void DecoderState::finish(std::string* out) {

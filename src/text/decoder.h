@@ -22,6 +22,7 @@ class DecoderState {
 
   void add(std::string_view token, std::string* out);
   void finish(std::string* out);
+  size_t held_bytes() const;  // of text that is held back
 
  private:
   struct Stage {

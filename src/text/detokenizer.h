@@ -26,6 +26,7 @@ class Detokenizer {
   void add(int32_t id, std::string* out);
   // Flushes what is held back. Nothing may be added afterwards.
   void finish(std::string* out);
+  size_t held_bytes() const { return state_.held_bytes(); }  // of text that is held back
 
  private:
   const Tokenizer* tokenizer_;

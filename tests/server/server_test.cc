@@ -35,6 +35,9 @@ class ServerTest : public ::testing::Test {
     EXPECT_TRUE(server.wait_for_metric("weir_requests_running", 0, 20'000));
     EXPECT_TRUE(server.wait_for_metric("weir_requests_waiting", 0, 5'000));
     EXPECT_TRUE(server.wait_for_metric("weir_kv_blocks{state=\"live\"}", 0, 5'000));
+    for (const char* kind : {"body", "request", "prompt_ids", "output", "logprobs", "sampler", "sse", "socket"}) {
+      EXPECT_TRUE(server.wait_for_metric("weir_host_bytes{kind=\"" + std::string(kind) + "\"}", 0, 5'000)) << kind;
+    }
     EXPECT_EQ(get(server.port(), "/health/live").status, 200);
     EXPECT_EQ(get(server.port(), "/health/ready").status, 200);
   }
@@ -250,6 +253,35 @@ TEST_F(ServerTest, StormStaysWithinThePlan) {
   expect_within_plan(server);
   server.signal(SIGTERM);
   EXPECT_EQ(server.wait_for_exit(20'000), 0) << server.log();
+}
+
+// A ledger far too small for what is asked of it: answers end with their reason, the door refuses with a hint, nothing is
+// lost and the server goes on.
+TEST_F(ServerTest, ASmallLedgerRefusesAndServesOn) {
+  ServerProcess server({"--max-concurrent-requests", "4", "--host-request-bytes", "1MiB", "--host-bytes-per-request", "256KiB"});
+  const std::string greedy = "{\"messages\": [{\"role\": \"user\", \"content\": \"Hi\"}], \"logprobs\": true, "
+                             "\"top_logprobs\": 20, \"ignore_eos\": true, \"max_tokens\": 900}";
+  const Answer midway = post(server.port(), "/v1/chat/completions", greedy);
+  EXPECT_EQ(midway.status, 400) << midway.body.substr(0, 200);
+  EXPECT_NE(midway.body.find("\"reason\":\"over_host_bytes\""), std::string::npos) << midway.body.substr(0, 300);
+  EXPECT_NE(midway.body.find("262144"), std::string::npos);
+  const Answer large = post(server.port(), "/v1/completions", "{\"prompt\": \"" + std::string(400'000, 'x') + "\"}");
+  EXPECT_EQ(large.status, 413) << large.body;
+  EXPECT_NE(large.body.find("\"reason\":\"over_host_bytes\""), std::string::npos) << large.body;
+  // Ten half-sent bodies of 200 KB hold the ledger; whoever comes then is told when to come back.
+  std::vector<int> halves;
+  for (int i = 0; i < 10; ++i) {
+    halves.push_back(connect_to(server.port()));
+    send_all(halves.back(), "POST /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Length: 200000\r\n\r\n" + std::string(120'000, ' '));
+  }
+  const auto refusals = [&] { return server.metric("weir_host_refusals_total{limit=\"total\"}"); };
+  for (int i = 0; i < 500 && refusals() <= 0; ++i) std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  EXPECT_GT(refusals(), 0);
+  for (const int fd : halves) close(fd);
+  EXPECT_EQ(post(server.port(), "/v1/completions", completion_body("Once", 2, false)).status, 200);
+  expect_all_returned(server);
+  EXPECT_LE(server.metric("weir_host_bytes_peak"), 1 << 20);
+  expect_within_plan(server);
 }
 
 TEST_F(ServerTest, APlanThatDoesNotFitIsRefusedWithAWayOut) {

@@ -151,7 +151,7 @@ Result<MemoryPlan> plan_as_given(const PlanInput& input) {
   WEIR_RETURN_IF_ERROR(check_one_sequence(input, blocks));
   MemoryPlan plan;
   plan.lines = input.fixed_lines;
-  plan.lines.push_back({"kv cache", blocks * input.kv_block_bytes, kv_formula(input, blocks, left)});
+  plan.lines.push_back({"kv cache", blocks * input.kv_block_bytes, kv_formula(input, blocks, left), true});
   for (const PlanLine& line : plan.lines) plan.total_bytes += line.bytes;
   plan.limit_bytes = input.limit_bytes;
   plan.limit_source = input.limit_source;
@@ -162,6 +162,12 @@ Result<MemoryPlan> plan_as_given(const PlanInput& input) {
   plan.max_batch = input.max_batch;
   plan.capacity = capacity_rows(input, blocks);
   return plan;
+}
+
+uint64_t resident_bytes(const MemoryPlan& plan) {
+  uint64_t bytes = 0;
+  for (const PlanLine& line : plan.lines) bytes += line.resident ? line.bytes : 0;
+  return bytes;
 }
 
 Result<MemoryPlan> make_plan(const PlanInput& input) {

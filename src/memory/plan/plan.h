@@ -21,6 +21,7 @@ struct PlanLine {
   std::string name;  // "weights"
   uint64_t bytes = 0;
   std::string formula;  // "656,000 parameters x 4 bytes"
+  bool resident = false;  // touched at start and held to the end, whatever the load
 };
 
 // --cache-max-entry-count.
@@ -126,6 +127,9 @@ int64_t largest_that_fits(int64_t below, const std::function<bool(int64_t)>& fit
 
 // plan_as_given, whose refusal also names the alternatives.
 Result<MemoryPlan> make_plan(const PlanInput& input);
+
+// What is resident as soon as the server is up: the lines that say so.
+uint64_t resident_bytes(const MemoryPlan& plan);
 
 // An aligned table for people; ends with a newline.
 std::string format_plan(const MemoryPlan& plan);
