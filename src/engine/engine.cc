@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/alloc_guard.h"
+#include "base/counting_resource.h"
 #include "base/log.h"
 
 namespace weir {
@@ -16,13 +17,16 @@ constexpr Micros kStalledTurnUs = 1'000;
 }  // namespace
 
 Engine::Engine(SchedulerOptions options, BlockPool* pool, PrefixCache* prefix, Gateway* gateway, Executor* executor,
-               const Clock* clock)
+               const Clock* clock, std::pmr::memory_resource* memory)
     : gateway_(gateway),
       executor_(executor),
       clock_(clock),
-      histories_(static_cast<size_t>(options.running_max) * static_cast<size_t>(options.session_tokens)),
-      scheduler_(options, pool, prefix, gateway, histories_),
-      live_pool_(pool, &scheduler_, executor, gateway) {
+      histories_(static_cast<size_t>(options.running_max) * static_cast<size_t>(options.session_tokens), memory),
+      scheduler_(options, pool, prefix, gateway, histories_, memory),
+      live_pool_(pool, &scheduler_, executor, gateway, memory),
+      step_(memory),
+      results_(memory),
+      commands_(memory) {
   step_.reserve(options.step_tokens_max, options.running_max);
   results_.resize(static_cast<size_t>(options.running_max));
   commands_.reserve(gateway->command_capacity());
@@ -30,13 +34,12 @@ Engine::Engine(SchedulerOptions options, BlockPool* pool, PrefixCache* prefix, G
   scheduler_.publish_load();
 }
 
-uint64_t Engine::bytes(const SchedulerOptions& options) {
+uint64_t Engine::bytes(const SchedulerOptions& options, const BlockPoolOptions& pool) {
   const auto running = static_cast<uint64_t>(options.running_max);
-  return running * static_cast<uint64_t>(options.session_tokens) * sizeof(int32_t) +
-         running * (sizeof(StepSequence) + sizeof(StepResult)) +
-         static_cast<uint64_t>(options.step_tokens_max) * 3 * sizeof(int32_t) +
-         static_cast<uint64_t>(options.slots) * 3 * sizeof(Command) + running * sizeof(BlockCopy) +
-         Scheduler::bytes(options);
+  return arena_bytes(running * static_cast<uint64_t>(options.session_tokens) * sizeof(int32_t)) +
+         arena_bytes(running * sizeof(StepResult)) +
+         arena_bytes(Gateway::command_capacity(options.slots) * sizeof(Command)) +
+         Step::bytes(options.step_tokens_max, options.running_max) + LivePool::bytes(pool) + Scheduler::bytes(options, pool);
 }
 
 Engine::~Engine() { stop(); }

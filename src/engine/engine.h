@@ -22,10 +22,10 @@ class Engine {
  public:
   // pool, prefix (may be null), gateway, executor and clock outlive it.
   Engine(SchedulerOptions options, BlockPool* pool, PrefixCache* prefix, Gateway* gateway, Executor* executor,
-         const Clock* clock);
+         const Clock* clock, std::pmr::memory_resource* memory = std::pmr::get_default_resource());
   ~Engine();
-  // Bytes of histories, step buffers and scheduler tables, for the plan.
-  static uint64_t bytes(const SchedulerOptions& options);
+  // What histories, step buffers and the scheduler take from an arena, for the plan.
+  static uint64_t bytes(const SchedulerOptions& options, const BlockPoolOptions& pool);
 
   void start();  // starts the thread
   // Ends what has not ended with kShutdown, publishes the notices and joins. Idempotent.
@@ -49,12 +49,12 @@ class Engine {
   Gateway* const gateway_;
   Executor* const executor_;
   const Clock* const clock_;
-  std::vector<int32_t> histories_;
+  std::pmr::vector<int32_t> histories_;
   Scheduler scheduler_;
   LivePool live_pool_;
   Step step_;
-  std::vector<StepResult> results_;
-  std::vector<Command> commands_;
+  std::pmr::vector<StepResult> results_;
+  std::pmr::vector<Command> commands_;
   uint32_t cancels_seen_ = 0;
   std::atomic<bool> stopping_{false};
   std::thread thread_;

@@ -10,6 +10,7 @@
 #include <set>
 
 #include "base/alloc_guard.h"
+#include "base/counting_resource.h"
 #include "engine/model_executor.h"
 
 namespace weir {
@@ -282,6 +283,18 @@ TEST(Promise, ChoicesOfOneRequestAreWhatTheyWouldBeAlone) {
   together.rig->run_until_ended(4);
   for (SlotIndex slot = 0; slot < 4; ++slot) EXPECT_EQ(together.rig->outputs[slot], alone[static_cast<size_t>(slot)]) << slot;
   EXPECT_GT(together.rig->gateway.load().block_copies, 0u);
+}
+
+TEST(Engine, TakesWhatThePlanSays) {
+  const SchedulerOptions options{.slots = 40, .running_max = 7, .step_tokens_max = 100, .session_tokens = 300};
+  const BlockPoolOptions blocks{.blocks = 30, .blocks_max = 90, .block_tokens = 16, .sequences_max = 7, .blocks_per_sequence_max = 19};
+  NullExecutor executor(100);
+  SteadyClock clock;
+  Gateway gateway(options.slots, options.running_max, 1, Gateway::kRingEvents);
+  BlockPool pool(blocks);
+  CountingResource counting;
+  Engine engine(options, &pool, nullptr, &gateway, &executor, &clock, &counting);
+  EXPECT_EQ(counting.bytes(), Engine::bytes(options, blocks));
 }
 
 TEST(LivePool, AnswersOrdersAndRefusesWhatIsGuaranteed) {

@@ -2,17 +2,24 @@
 
 #include <algorithm>
 
+#include "base/counting_resource.h"
 #include "base/log.h"
 
 namespace weir {
 
-LivePool::LivePool(BlockPool* pool, Scheduler* scheduler, Executor* executor, Gateway* gateway)
-    : pool_(pool), scheduler_(scheduler), executor_(executor), gateway_(gateway), ordered_(pool->total_blocks()) {
+LivePool::LivePool(BlockPool* pool, Scheduler* scheduler, Executor* executor, Gateway* gateway,
+                   std::pmr::memory_resource* memory)
+    : pool_(pool),
+      scheduler_(scheduler),
+      executor_(executor),
+      gateway_(gateway),
+      copies_(memory),
+      ordered_(pool->total_blocks()) {
   copies_.reserve(static_cast<size_t>(pool->options().blocks_max));
 }
 
 uint64_t LivePool::bytes(const BlockPoolOptions& options) {
-  return static_cast<uint64_t>(std::max(options.blocks, options.blocks_max)) * sizeof(BlockCopy);
+  return arena_bytes(static_cast<uint64_t>(std::max(options.blocks, options.blocks_max)) * sizeof(BlockCopy));
 }
 
 void LivePool::take_orders() {

@@ -19,7 +19,8 @@ class LivePool {
  public:
   static constexpr uint64_t kGrowBytesPerTurn = 64ull << 20;
 
-  LivePool(BlockPool* pool, Scheduler* scheduler, Executor* executor, Gateway* gateway);
+  LivePool(BlockPool* pool, Scheduler* scheduler, Executor* executor, Gateway* gateway,
+           std::pmr::memory_resource* memory = std::pmr::get_default_resource());
   static uint64_t bytes(const BlockPoolOptions& options);  // for the plan
 
   // Between two steps. RETURNS: whether there is more to do in the next turn.
@@ -35,7 +36,7 @@ class LivePool {
   Scheduler* const scheduler_;
   Executor* const executor_;
   Gateway* const gateway_;
-  std::vector<BlockCopy> copies_;  // [blocks_max]
+  BlockCopies copies_;             // [blocks_max]
   int32_t ordered_;                // the operator's size
   uint32_t order_ = 0;             // its number; answered when reached
   bool answered_ = true;

@@ -10,9 +10,6 @@
 namespace weir {
 namespace {
 
-// Four commands per slot can be under way: the late cancel and the release of one occupant, the submit and the cancel
-// of the next. A second release needs a finish, and a finish needs the inbox to have been read.
-constexpr int kCommandsPerSlot = 4;
 // Two notices per slot: coalesced news and the finish.
 constexpr int kNoticesPerSlot = 2;
 
@@ -32,7 +29,7 @@ Gateway::Gateway(int slots, int running_max, int io_threads, int ring_events, st
       rings_(memory),
       notices_(memory),
       io_pending_(static_cast<size_t>(io_threads), 0, memory),
-      inbox_(static_cast<size_t>(slots) * kCommandsPerSlot, memory) {
+      inbox_(command_capacity(slots), memory) {
   for (int i = 0; i < running_max; ++i) rings_.emplace_back(static_cast<size_t>(ring_events), memory);
   for (int i = 0; i < io_threads; ++i) notices_.emplace_back(static_cast<size_t>(slots) * kNoticesPerSlot, memory);
 }

@@ -120,6 +120,9 @@ class Gateway {
     inbox_.drain_into(out);
   }
   size_t command_capacity() const { return inbox_.capacity(); }
+  // Four commands per slot can be under way: the late cancel and the release of one occupant, the submit and the cancel
+  // of the next. A second release needs a finish, and a finish needs the inbox to have been read.
+  static constexpr size_t command_capacity(int slots) { return static_cast<size_t>(slots) * 4; }
   void publish_tokens(SlotIndex slot);
   void finish(SlotIndex slot, FinishReason reason);
   void wake_io();  // after a step: wakes each io thread that has new notices

@@ -15,7 +15,7 @@ void Scheduler::set_step_tokens_limit(int tokens) {
   step_tokens_limit_ = std::clamp(tokens, options_.running_max, options_.step_tokens_max);
 }
 
-bool Scheduler::resize_pool(int32_t blocks, std::vector<BlockCopy>* copies) {
+bool Scheduler::resize_pool(int32_t blocks, BlockCopies* copies) {
   int64_t guaranteed = 0;
   for (const SlotIndex slot : running_) {
     if (at(slot).spec->guaranteed) guaranteed += static_cast<int64_t>(table(at(slot)).blocks().size());

@@ -5,13 +5,6 @@
 #include "schedule/scheduler.h"
 
 namespace weir {
-namespace {
-
-// How many of the waiting are looked at in one step while those before them wait for a prefix.
-constexpr int kLookAhead = 32;
-
-}  // namespace
-
 void Scheduler::plan_step(Micros now, Step* step) {
   step->clear();
   scratch_.begin();

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/check.h"
+#include "base/counting_resource.h"
 
 namespace weir {
 
@@ -14,6 +15,12 @@ void Step::reserve(int tokens_max, int sequences_max) {
   copies.reserve(static_cast<size_t>(sequences_max));
 }
 
+uint64_t Step::bytes(int tokens_max, int sequences_max) {
+  const auto tokens = static_cast<uint64_t>(tokens_max), sequences = static_cast<uint64_t>(sequences_max);
+  return 3 * arena_bytes(tokens * sizeof(int32_t)) + arena_bytes(sequences * sizeof(StepSequence)) +
+         arena_bytes(sequences * sizeof(BlockCopy));
+}
+
 void Step::clear() {
   tokens.clear();
   positions.clear();
@@ -23,26 +30,34 @@ void Step::clear() {
 }
 
 Scheduler::Scheduler(SchedulerOptions options, BlockPool* pool, PrefixCache* prefix, Gateway* gateway,
-                     std::span<int32_t> histories)
+                     std::span<int32_t> histories, std::pmr::memory_resource* memory)
     : options_(std::move(options)),
       pool_(pool),
       prefix_(prefix),
       gateway_(gateway),
       histories_(histories),
-      sequences_(static_cast<size_t>(options_.slots)),
-      waiting_(options_.slots),
+      sequences_(static_cast<size_t>(options_.slots), memory),
+      waiting_(options_.slots, memory),
+      running_(memory),
+      free_places_(memory),
+      tables_(memory),
       lengths_(options_.overcommit_quantile, pool->options().block_tokens),
       running_limit_(options_.running_max),
       step_tokens_limit_(options_.step_tokens_max),
-      scratch_(pool) {
+      scratch_(pool, memory),
+      giving_way_(memory),
+      starts_(memory),
+      match_(static_cast<size_t>(pool->options().blocks_per_sequence_max), memory),
+      forecast_(memory) {
   WEIR_CHECK(options_.step_tokens_max >= options_.running_max);
   WEIR_CHECK(histories.size() >= static_cast<size_t>(options_.running_max) * static_cast<size_t>(options_.session_tokens));
   const auto places = static_cast<size_t>(options_.running_max);
   running_.reserve(places);
-  giving_way_.reserve(places);
+  free_places_.reserve(places);
+  tables_.reserve(places);
+  giving_way_.reserve(places + kLookAhead);  // what is looked at in one step may end without ever having run
   starts_.reserve(places);
   forecast_.reserve(places + 1);
-  match_.resize(static_cast<size_t>(pool->options().blocks_per_sequence_max));
   for (int place = options_.running_max; place-- > 0;) free_places_.push_back(place);
   for (int place = 0; place < options_.running_max; ++place) {
     auto opened = pool_->open_table();
@@ -51,10 +66,13 @@ Scheduler::Scheduler(SchedulerOptions options, BlockPool* pool, PrefixCache* pre
   }
 }
 
-uint64_t Scheduler::bytes(const SchedulerOptions& options) {
-  const auto places = static_cast<uint64_t>(options.running_max);
-  return static_cast<uint64_t>(options.slots) * (sizeof(Sequence) + 2 * sizeof(SlotIndex)) +
-         places * (2 * sizeof(SlotIndex) + sizeof(BlockTable) + sizeof(GivingWay) + sizeof(Start) + sizeof(ForecastEntry));
+uint64_t Scheduler::bytes(const SchedulerOptions& options, const BlockPoolOptions& pool) {
+  const auto places = static_cast<uint64_t>(options.running_max), slots = static_cast<uint64_t>(options.slots);
+  return arena_bytes(slots * sizeof(Sequence)) + 2 * arena_bytes(slots * sizeof(SlotIndex)) +
+         2 * arena_bytes(places * sizeof(SlotIndex)) + arena_bytes(places * sizeof(BlockTable)) +
+         arena_bytes((places + kLookAhead) * sizeof(GivingWay)) + arena_bytes(places * sizeof(Start)) +
+         arena_bytes((places + 1) * sizeof(ForecastEntry)) +
+         arena_bytes(static_cast<uint64_t>(pool.blocks_per_sequence_max) * sizeof(int32_t)) + BlockScratch::storage_bytes(pool);
 }
 
 void Scheduler::on_command(Command command, Micros now) {

@@ -50,8 +50,9 @@ class Scheduler {
   // pool, prefix (may be null: no sharing between requests) and gateway outlive it; prefix is the pool's keeper.
   // histories: [running_max][session_tokens] int32, written here alone.
   Scheduler(SchedulerOptions options, BlockPool* pool, PrefixCache* prefix, Gateway* gateway,
-            std::span<int32_t> histories);
-  static uint64_t bytes(const SchedulerOptions& options);  // of its tables, for the plan
+            std::span<int32_t> histories, std::pmr::memory_resource* memory = std::pmr::get_default_resource());
+  // What the constructor takes from an arena, for the plan.
+  static uint64_t bytes(const SchedulerOptions& options, const BlockPoolOptions& pool);
 
   void on_command(Command command, Micros now);
   void expire_waiting(Micros now);
@@ -68,7 +69,7 @@ class Scheduler {
   void set_step_tokens_limit(int tokens);  // clamped to [running_max, step_tokens_max]
   // Gives the pool another size: evicts, preempts the newest, moves. The copies are to be made before the memory is
   // given back. RETURNS: false, with nothing changed, when guaranteed sequences hold more.
-  bool resize_pool(int32_t blocks, std::vector<BlockCopy>* copies);
+  bool resize_pool(int32_t blocks, BlockCopies* copies);
   // While squeezed, the pool is smaller than it should be and will grow again: what does not fit waits.
   void set_squeezed(bool squeezed) { squeezed_ = squeezed; }
   // Ends the newest running sequence with kMemoryPressure. RETURNS: false when none runs.
@@ -85,6 +86,8 @@ class Scheduler {
   void check_invariants() const;
 
  private:
+  // How many of the waiting are looked at in one step while those before them wait for a prefix.
+  static constexpr int kLookAhead = 32;
   enum class Verdict : uint8_t { kStarts, kWaitsForPrefix, kBlocked, kNever };
   struct Start {
     SlotIndex slot;
@@ -138,11 +141,11 @@ class Scheduler {
   PrefixCache* const prefix_;
   Gateway* const gateway_;
   std::span<int32_t> histories_;
-  std::vector<Sequence> sequences_;
+  std::pmr::vector<Sequence> sequences_;
   WaitingList waiting_;
-  std::vector<SlotIndex> running_;     // in the order in which they started, oldest first
-  std::vector<int32_t> free_places_;
-  std::vector<BlockTable> tables_;     // [running_max] one per place, open for good
+  std::pmr::vector<SlotIndex> running_;     // in the order in which they started, oldest first
+  std::pmr::vector<int32_t> free_places_;
+  std::pmr::vector<BlockTable> tables_;     // [running_max] one per place, open for good
   LengthHistory lengths_;
   int running_limit_;
   int step_tokens_limit_;
@@ -155,10 +158,10 @@ class Scheduler {
   // The plan under way.
   BlockScratch scratch_;
   struct GivingWay { SlotIndex slot; FinishReason reason; };  // kNone: preempted
-  std::vector<GivingWay> giving_way_;
-  std::vector<Start> starts_;
-  std::vector<int32_t> match_;            // [blocks_per_sequence_max]
-  std::vector<ForecastEntry> forecast_;
+  std::pmr::vector<GivingWay> giving_way_;
+  std::pmr::vector<Start> starts_;
+  std::pmr::vector<int32_t> match_;            // [blocks_per_sequence_max]
+  std::pmr::vector<ForecastEntry> forecast_;
 };
 
 }  // namespace weir

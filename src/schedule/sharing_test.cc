@@ -190,7 +190,7 @@ TEST(LivePool, ShrinkingMovesWhatLivesAndPreemptsWhatDoesNotFit) {
   World world({.running = 3, .queued = 4, .blocks = 20, .block_tokens = 4, .session = 40, .step_tokens = 64, .prefix = true});
   for (SlotIndex slot = 0; slot < 3; ++slot) world.submit(slot, ask(text(16, slot * 20), 12));
   for (int i = 0; i < 3; ++i) world.turn();
-  std::vector<BlockCopy> copies;
+  BlockCopies copies;
   ASSERT_TRUE(world.scheduler.resize_pool(12, &copies));
   world.copy(copies);
   EXPECT_EQ(world.pool.total_blocks(), 12);
@@ -208,7 +208,7 @@ TEST(LivePool, GuaranteedSequencesAreNotSqueezedOut) {
   World world({.running = 2, .queued = 2, .blocks = 20, .block_tokens = 4, .session = 40, .step_tokens = 64});
   world.submit(0, ask(text(8), 24, true));
   world.turn();
-  std::vector<BlockCopy> copies;
+  BlockCopies copies;
   EXPECT_FALSE(world.scheduler.resize_pool(7, &copies));
   EXPECT_EQ(world.pool.total_blocks(), 20);
   EXPECT_TRUE(world.scheduler.resize_pool(8, &copies));
@@ -216,7 +216,7 @@ TEST(LivePool, GuaranteedSequencesAreNotSqueezedOut) {
 
 TEST(LivePool, WhatDoesNotFitASqueezedPoolWaitsForItToGrowBack) {
   World world({.running = 2, .queued = 2, .blocks = 10, .block_tokens = 4, .session = 40, .step_tokens = 64});
-  std::vector<BlockCopy> copies;
+  BlockCopies copies;
   world.scheduler.set_squeezed(true);
   ASSERT_TRUE(world.scheduler.resize_pool(3, &copies));
   world.submit(0, ask(text(20), 4));
@@ -295,7 +295,7 @@ TEST(Sharing, NothingIsLostAndNobodyReadsAnothersText) {
         world.collect();
       }
       if (random() % 12 == 0) {
-        std::vector<BlockCopy> copies;
+        BlockCopies copies;
         if (world.scheduler.resize_pool(pick(static_cast<int>(world.pool.blocks_for(shape.session)), 40), &copies)) world.copy(copies);
         world.scheduler.check_invariants();
       }

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory_resource>
 #include <span>
 #include <vector>
 
@@ -30,13 +31,17 @@ struct StepSequence {
 };
 
 struct Step {
-  std::vector<int32_t> tokens;     // [tokens] ids
-  std::vector<int32_t> positions;  // [tokens]
-  std::vector<int32_t> rows;       // [tokens] index into sequences
-  std::vector<StepSequence> sequences;
-  std::vector<BlockCopy> copies;   // made first, in order: blocks that were shared and are written in this step
+  explicit Step(std::pmr::memory_resource* memory = std::pmr::get_default_resource())
+      : tokens(memory), positions(memory), rows(memory), sequences(memory), copies(memory) {}
+
+  std::pmr::vector<int32_t> tokens;     // [tokens] ids
+  std::pmr::vector<int32_t> positions;  // [tokens]
+  std::pmr::vector<int32_t> rows;       // [tokens] index into sequences
+  std::pmr::vector<StepSequence> sequences;
+  BlockCopies copies;                   // made first, in order: blocks that were shared and are written in this step
 
   void reserve(int tokens_max, int sequences_max);
+  static uint64_t bytes(int tokens_max, int sequences_max);  // what reserve() takes from an arena
   void clear();
   bool empty() const { return sequences.empty(); }
 };

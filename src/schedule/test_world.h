@@ -118,7 +118,7 @@ struct World {
   static uint64_t text_hash(uint64_t before, int32_t token) {
     return (before ^ static_cast<uint64_t>(token + 1)) * 0x9e3779b97f4a7c15ull + 1;
   }
-  void copy(const std::vector<BlockCopy>& copies) {
+  void copy(const BlockCopies& copies) {
     for (const BlockCopy& one : copies) kv.at(static_cast<size_t>(one.to)) = kv.at(static_cast<size_t>(one.from));
   }
   uint64_t& kv_at(const StepSequence& s, int64_t position) {

@@ -3,6 +3,7 @@
 // Owner: engine thread. Links live in two arrays indexed by slot, sized once; no allocation afterwards.
 #pragma once
 
+#include <memory_resource>
 #include <vector>
 
 #include "base/check.h"
@@ -13,8 +14,8 @@ namespace weir {
 class WaitingList {
  public:
   static constexpr SlotIndex kNone = -1;
-  explicit WaitingList(int slots)
-      : next_(static_cast<size_t>(slots), kNone), previous_(static_cast<size_t>(slots), kNone) {}
+  explicit WaitingList(int slots, std::pmr::memory_resource* memory = std::pmr::get_default_resource())
+      : next_(static_cast<size_t>(slots), kNone, memory), previous_(static_cast<size_t>(slots), kNone, memory) {}
 
   SlotIndex front() const { return front_; }
   SlotIndex after(SlotIndex slot) const { return next_[static_cast<size_t>(slot)]; }
@@ -43,7 +44,7 @@ class WaitingList {
     ++count_;
   }
 
-  std::vector<SlotIndex> next_, previous_;
+  std::pmr::vector<SlotIndex> next_, previous_;
   SlotIndex front_ = kNone, back_ = kNone;
   int count_ = 0;
 };

@@ -163,14 +163,21 @@ Status App::Impl::load_model(const Progress& progress) {
 
 Status App::Impl::build_engine() {
   const SchedulerOptions options = blueprint.scheduler_options();
+  const BlockPoolOptions blocks = blueprint.pool_options();
   const uint64_t gateway_bytes = Gateway::bytes(blueprint.slots, blueprint.running_max, blueprint.settings.io_threads,
                                                 Gateway::kRingEvents);
+  const uint64_t engine_bytes = Engine::bytes(options, blocks), table_bytes = BlockPool::storage_bytes(blocks);
+  const bool sharing = blueprint.settings.enable_prefix_caching;
+  const uint64_t prefix_bytes = sharing ? PrefixCache::storage_bytes(blueprint.prefix_options()) : 0;
   host = std::make_unique<HostDevice>(HostDeviceOptions{.lock = blueprint.settings.mlock});
-  WEIR_ASSIGN_OR_RETURN(arena_memory, host->reserve(arena_bytes(gateway_bytes)));
+  WEIR_ASSIGN_OR_RETURN(arena_memory, host->reserve(arena_bytes(gateway_bytes) + arena_bytes(engine_bytes) +
+                                                    arena_bytes(table_bytes) + arena_bytes(prefix_bytes)));
   const DeviceSpan memory = arena_memory.span();
   arena = std::make_unique<Arena>(std::span<std::byte>(host_ptr<std::byte>(memory.data), memory.bytes));
-  if (blueprint.settings.enable_prefix_caching) prefix = std::make_unique<PrefixCache>(blueprint.prefix_options());
-  pool = std::make_unique<BlockPool>(blueprint.pool_options(), prefix.get());
+  if (sharing) {
+    prefix = std::make_unique<PrefixCache>(blueprint.prefix_options(), &arena->part("prefix index", prefix_bytes));
+  }
+  pool = std::make_unique<BlockPool>(blocks, prefix.get(), &arena->part("block tables", table_bytes));
   gateway = std::make_unique<Gateway>(blueprint.slots, blueprint.running_max, blueprint.settings.io_threads,
                                       Gateway::kRingEvents, &arena->part("slots and rings", gateway_bytes));
   const int running = blueprint.settings.max_concurrent_requests;
@@ -181,7 +188,8 @@ Status App::Impl::build_engine() {
                                                       .pool_tokens = blueprint.plan.kv_tokens},
                                      gateway.get());
   executor = std::make_unique<ModelExecutor>(model.get(), blueprint.backend.get(), &kv, options.eos_ids);
-  engine = std::make_unique<Engine>(options, pool.get(), prefix.get(), gateway.get(), executor.get(), &clock);
+  engine = std::make_unique<Engine>(options, pool.get(), prefix.get(), gateway.get(), executor.get(), &clock,
+                                    &arena->part("sequences", engine_bytes));
   gateway->controls().running_limit.store(running, std::memory_order_relaxed);
   ledger = std::make_shared<Ledger>(blueprint.ledger_options());
   host_watch = std::make_unique<HostWatch>(blueprint.plan, ledger);

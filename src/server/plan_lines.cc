@@ -7,9 +7,7 @@
 #include "api/json_in.h"
 #include "api/prompts.h"
 #include "engine/engine.h"
-#include "engine/live_pool.h"
 #include "engine/model_executor.h"
-#include "memory/blocks/block_scratch.h"
 #include "memory/prefix/prefix_cache.h"
 #include "message/gateway.h"
 #include "model/transformer.h"
@@ -76,7 +74,7 @@ std::vector<PlanLine> plan_lines(const Blueprint& b, const ModelOptions& options
   pool.block_tokens = static_cast<int32_t>(options.block_tokens);
   pool.sequences_max = static_cast<int32_t>(running);
   pool.blocks_per_sequence_max = static_cast<int32_t>(std::min<int64_t>(options.blocks_per_sequence(), pool.blocks));
-  const uint64_t tables = BlockPool::storage_bytes(pool) + BlockScratch::storage_bytes(pool) + LivePool::bytes(pool);
+  const uint64_t tables = BlockPool::storage_bytes(pool);
   PrefixCacheOptions prefix;
   prefix.blocks_max = pool.blocks;
   prefix.block_tokens = pool.block_tokens;
@@ -99,7 +97,7 @@ std::vector<PlanLine> plan_lines(const Blueprint& b, const ModelOptions& options
     add_resident("prefix index", PrefixCache::storage_bytes(prefix),
                  fmt::format("{} blocks x {} tokens, links and hashes", pool.blocks, pool.block_tokens));
   }
-  add_resident("sequences", Engine::bytes(scheduler), fmt::format("{} histories x {} tokens x 4 bytes", running, format_count(session)));
+  add_resident("sequences", Engine::bytes(scheduler, pool), fmt::format("{} histories x {} tokens x 4 bytes, step buffers", running, format_count(session)));
   add_resident("slots and rings", Gateway::bytes(static_cast<int>(slots), static_cast<int>(running), s.io_threads, Gateway::kRingEvents),
                fmt::format("{} slots, {} rings x {} events", slots, running, Gateway::kRingEvents));
   add("requests", request_bytes(b, options, s), requests_formula(b, options, s));

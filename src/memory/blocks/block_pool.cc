@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "base/counting_resource.h"
 
 namespace weir {
 namespace {
@@ -20,7 +21,7 @@ BlockPoolOptions checked(BlockPoolOptions options) {
 }
 
 // Filled so that the first to go out is 0: tables of a fresh server read well in a debugger.
-void fill_stack(int32_t begin, int32_t end, std::vector<int32_t>* stack) {
+void fill_stack(int32_t begin, int32_t end, std::pmr::vector<int32_t>* stack) {
   for (int32_t i = end; i-- > begin;) stack->push_back(i);
 }
 
@@ -67,8 +68,17 @@ int64_t BlockTable::capacity_tokens() const {
   return is_open() ? static_cast<int64_t>(blocks().size()) * pool_->options_.block_tokens : 0;
 }
 
-BlockPool::BlockPool(const BlockPoolOptions& options, BlockKeeper* keeper)
-    : options_(checked(options)), keeper_(keeper), total_(options.blocks) {
+BlockPool::BlockPool(const BlockPoolOptions& options, BlockKeeper* keeper, std::pmr::memory_resource* memory)
+    : options_(checked(options)),
+      keeper_(keeper),
+      region_(memory),
+      lengths_(memory),
+      free_(memory),
+      free_rows_(memory),
+      references_(memory),
+      moved_to_(memory),
+      kept_(memory),
+      total_(options.blocks) {
   const auto most = static_cast<size_t>(options_.blocks_max);
   region_.resize(cells(options_));
   lengths_.assign(static_cast<size_t>(options_.sequences_max), kNoRow);
@@ -89,10 +99,9 @@ BlockPool::~BlockPool() {
 
 uint64_t BlockPool::storage_bytes(const BlockPoolOptions& given) {
   const BlockPoolOptions options = checked(given);
-  const size_t per_block = 3 * sizeof(int32_t) + 1;  // free_, references_, moved_to_, kept_
-  const size_t per_row = 2 * sizeof(int32_t);        // lengths_, free_rows_
-  return sizeof(int32_t) * cells(options) + per_block * static_cast<size_t>(options.blocks_max) +
-         per_row * static_cast<size_t>(options.sequences_max);
+  const auto blocks = static_cast<uint64_t>(options.blocks_max), rows = static_cast<uint64_t>(options.sequences_max);
+  return arena_bytes(cells(options) * sizeof(int32_t)) + 2 * arena_bytes(rows * sizeof(int32_t)) +
+         3 * arena_bytes(blocks * sizeof(int32_t)) + arena_bytes(blocks);
 }
 
 std::optional<BlockTable> BlockPool::open_table() {

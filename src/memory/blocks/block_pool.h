@@ -9,6 +9,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <memory_resource>
 #include <optional>
 #include <span>
 #include <vector>
@@ -32,6 +33,8 @@ struct BlockCopy {
   int32_t to = 0;
   bool operator==(const BlockCopy&) const = default;
 };
+
+using BlockCopies = std::pmr::vector<BlockCopy>;
 
 class BlockPool;
 
@@ -75,7 +78,8 @@ class [[nodiscard]] BlockTable {
 class BlockPool {
  public:
   // REQUIRES: options in range (they come from a plan, not from outside); the keeper, if any, outlives the pool.
-  explicit BlockPool(const BlockPoolOptions& options, BlockKeeper* keeper = nullptr);
+  explicit BlockPool(const BlockPoolOptions& options, BlockKeeper* keeper = nullptr,
+                     std::pmr::memory_resource* memory = std::pmr::get_default_resource());
   BlockPool(const BlockPool&) = delete;
   BlockPool& operator=(const BlockPool&) = delete;
   ~BlockPool();  // CHECKs that every table was closed
@@ -100,7 +104,7 @@ class BlockPool {
   // Grows or shrinks to `blocks`, [1, blocks_max]. Shrinking evicts what is idle as far as needed and moves what lies
   // beyond the new end; the moves are appended to `copies`, to be made before the memory is given back.
   // REQUIRES: live_blocks() <= blocks; room for every move in `copies`.
-  void resize(int32_t blocks, std::vector<BlockCopy>* copies);
+  void resize(int32_t blocks, BlockCopies* copies);
 
   // [sequences_max, blocks_per_sequence_max] int32, row-major: what kernels read. Entries past a table's length
   // are stale ids, always below blocks_max. The address never changes.
@@ -126,7 +130,7 @@ class BlockPool {
 
   // Walks everything: each block is free, or evictable, or held as often as rows list it. For tests and simulators.
   void check_everything() const;
-  // Bytes that the constructor allocates: part of the plan's line "block tables".
+  // Bytes that the constructor takes from an arena: part of the plan's line "block tables".
   static uint64_t storage_bytes(const BlockPoolOptions& options);
 
  private:
@@ -140,19 +144,19 @@ class BlockPool {
   void hold(int32_t block);
   void let_go(int32_t block);
   void keep_free_below(int32_t blocks);
-  void move_beyond(int32_t blocks, std::vector<BlockCopy>* copies);
+  void move_beyond(int32_t blocks, BlockCopies* copies);
   void publish_counts();
   int32_t* row_at(int32_t row);
 
   const BlockPoolOptions options_;
   BlockKeeper* const keeper_;
-  std::vector<int32_t> region_;      // [sequences_max, blocks_per_sequence_max]
-  std::vector<int32_t> lengths_;     // [sequences_max], blocks held by each row; -1 while closed
-  std::vector<int32_t> free_;        // a stack: the block freed last is warm in cache and goes out first
-  std::vector<int32_t> free_rows_;   // the same, of rows
-  std::vector<int32_t> references_;  // [blocks_max], how many rows hold each
-  std::vector<int32_t> moved_to_;    // [blocks_max], scratch of resize()
-  std::vector<char> kept_;           // [blocks_max], the keeper knows it
+  std::pmr::vector<int32_t> region_;      // [sequences_max, blocks_per_sequence_max]
+  std::pmr::vector<int32_t> lengths_;     // [sequences_max], blocks held by each row; -1 while closed
+  std::pmr::vector<int32_t> free_;        // a stack: the block freed last is warm in cache and goes out first
+  std::pmr::vector<int32_t> free_rows_;   // the same, of rows
+  std::pmr::vector<int32_t> references_;  // [blocks_max], how many rows hold each
+  std::pmr::vector<int32_t> moved_to_;    // [blocks_max], scratch of resize()
+  std::pmr::vector<char> kept_;           // [blocks_max], the keeper knows it
   int32_t total_ = 0, live_ = 0, evictable_ = 0;
   std::atomic<int32_t> total_count_{0}, free_count_{0}, live_count_{0}, evictable_count_{0}, open_count_{0};
   std::atomic<uint64_t> evictions_{0};

@@ -1,5 +1,9 @@
 #include "memory/blocks/block_pool.h"
 
+#include "base/counting_resource.h"
+#include "memory/blocks/block_scratch.h"
+#include "memory/prefix/prefix_cache.h"
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -148,7 +152,20 @@ TEST(BlockPool, OtherThreadsReadTheCounts) {
 }
 
 TEST(BlockPool, StorageIsWhatThePlanSays) {
-  EXPECT_EQ(BlockPool::storage_bytes(small()), 4u * (15 + 3 * 8 + 2 * 3) + 8u);
+  CountingResource counting;
+  BlockPool pool(small(), nullptr, &counting);
+  EXPECT_EQ(counting.bytes(), BlockPool::storage_bytes(small()));
+  BlockPoolOptions larger = small();
+  larger.blocks_max = 1000;
+  CountingResource more;
+  BlockPool grows(larger, nullptr, &more);
+  EXPECT_EQ(more.bytes(), BlockPool::storage_bytes(larger));
+  CountingResource scratch;
+  BlockScratch on(&grows, &scratch);
+  EXPECT_EQ(scratch.bytes(), BlockScratch::storage_bytes(larger));
+  CountingResource index;
+  PrefixCache cache({.blocks_max = 1000, .block_tokens = 16}, &index);
+  EXPECT_EQ(index.bytes(), PrefixCache::storage_bytes({.blocks_max = 1000, .block_tokens = 16}));
 }
 
 TEST(BlockPoolDeathTest, ATableThatOutlivesItsPoolIsABug) {

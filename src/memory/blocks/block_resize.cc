@@ -6,7 +6,7 @@
 
 namespace weir {
 
-void BlockPool::resize(int32_t blocks, std::vector<BlockCopy>* copies) {
+void BlockPool::resize(int32_t blocks, BlockCopies* copies) {
   WEIR_CHECK(blocks >= 1 && blocks <= options_.blocks_max && live_ <= blocks);
   if (blocks > total_) {
     // Below what is free now, so that low ids go out first and a later shrink has less to move.
@@ -26,7 +26,7 @@ void BlockPool::keep_free_below(int32_t blocks) {
   free_.erase(std::remove_if(free_.begin(), free_.end(), [blocks](int32_t block) { return block >= blocks; }), free_.end());
 }
 
-void BlockPool::move_beyond(int32_t blocks, std::vector<BlockCopy>* copies) {
+void BlockPool::move_beyond(int32_t blocks, BlockCopies* copies) {
   for (int32_t from = blocks; from < total_; ++from) {
     const auto i = static_cast<size_t>(from);
     if (references_[i] == 0 && !kept_[i]) continue;

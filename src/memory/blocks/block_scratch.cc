@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/check.h"
+#include "base/counting_resource.h"
 
 namespace weir {
 namespace {
@@ -18,11 +19,16 @@ size_t ids_of(const BlockPoolOptions& options) {
 
 }  // namespace
 
-BlockScratch::BlockScratch(BlockPool* pool)
+BlockScratch::BlockScratch(BlockPool* pool, std::pmr::memory_resource* memory)
     : pool_(pool),
-      rows_(rows_of(pool->options())),
-      block_epoch_(blocks_of(pool->options())),
-      references_(blocks_of(pool->options())) {
+      rows_(rows_of(pool->options()), memory),
+      block_epoch_(blocks_of(pool->options()), memory),
+      references_(blocks_of(pool->options()), memory),
+      ids_(memory),
+      adopted_(memory),
+      writable_(memory),
+      released_(memory),
+      grown_(memory) {
   ids_.reserve(ids_of(pool->options()));
   adopted_.reserve(rows_.size());
   writable_.reserve(rows_.size());
@@ -32,8 +38,10 @@ BlockScratch::BlockScratch(BlockPool* pool)
 }
 
 uint64_t BlockScratch::storage_bytes(const BlockPoolOptions& options) {
-  return rows_of(options) * (sizeof(RowState) + sizeof(Adopted) + sizeof(Cell) + sizeof(int32_t) + 2 * sizeof(Growth)) +
-         blocks_of(options) * (sizeof(uint32_t) + sizeof(int32_t)) + ids_of(options) * sizeof(int32_t);
+  const size_t rows = rows_of(options), blocks = blocks_of(options);
+  return arena_bytes(rows * sizeof(RowState)) + arena_bytes(blocks * sizeof(uint32_t)) + arena_bytes(blocks * sizeof(int32_t)) +
+         arena_bytes(ids_of(options) * sizeof(int32_t)) + arena_bytes(rows * sizeof(Adopted)) +
+         arena_bytes(rows * sizeof(Cell)) + arena_bytes(rows * sizeof(int32_t)) + arena_bytes(2 * rows * sizeof(Growth));
 }
 
 void BlockScratch::begin() {
@@ -160,7 +168,7 @@ void BlockScratch::release(int32_t row_index) {
 
 // Shared blocks are held first, so that nothing that comes later can evict them; then what gives blocks back, then
 // what takes them.
-void BlockScratch::commit(std::vector<BlockCopy>* copies) {
+void BlockScratch::commit(BlockCopies* copies) {
   for (const Adopted& adopted : adopted_) {
     pool_->adopt(adopted.row, std::span<const int32_t>(ids_).subspan(static_cast<size_t>(adopted.begin),
                                                                      static_cast<size_t>(adopted.count)));

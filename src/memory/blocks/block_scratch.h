@@ -16,7 +16,7 @@ namespace weir {
 
 class BlockScratch {
  public:
-  explicit BlockScratch(BlockPool* pool);
+  explicit BlockScratch(BlockPool* pool, std::pmr::memory_resource* memory = std::pmr::get_default_resource());
   static uint64_t storage_bytes(const BlockPoolOptions& options);
 
   // Forgets what was planned: the scratch is as the pool is now.
@@ -40,7 +40,7 @@ class BlockScratch {
   bool can_remember(size_t blocks) const { return ids_.size() + blocks <= ids_.capacity(); }
 
   // Does it. Copies that make_writable() asked for are appended.
-  void commit(std::vector<BlockCopy>* copies);
+  void commit(BlockCopies* copies);
 
  private:
   struct RowState {
@@ -65,14 +65,14 @@ class BlockScratch {
   BlockPool* const pool_;
   uint32_t epoch_ = 0;
   int32_t free_ = 0, evictable_ = 0;
-  std::vector<RowState> rows_;         // [sequences_max]
-  std::vector<uint32_t> block_epoch_;  // [blocks_max]
-  std::vector<int32_t> references_;    // [blocks_max], valid where block_epoch_ is the present one
-  std::vector<int32_t> ids_;           // of adopted blocks
-  std::vector<Adopted> adopted_;
-  std::vector<Cell> writable_;
-  std::vector<int32_t> released_;
-  std::vector<Growth> grown_;
+  std::pmr::vector<RowState> rows_;         // [sequences_max]
+  std::pmr::vector<uint32_t> block_epoch_;  // [blocks_max]
+  std::pmr::vector<int32_t> references_;    // [blocks_max], valid where block_epoch_ is the present one
+  std::pmr::vector<int32_t> ids_;           // of adopted blocks
+  std::pmr::vector<Adopted> adopted_;
+  std::pmr::vector<Cell> writable_;
+  std::pmr::vector<int32_t> released_;
+  std::pmr::vector<Growth> grown_;
 };
 
 }  // namespace weir

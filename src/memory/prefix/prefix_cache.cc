@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "base/check.h"
+#include "base/counting_resource.h"
 
 namespace weir {
 namespace {
@@ -22,18 +23,18 @@ uint64_t mix(uint64_t x) {
 
 }  // namespace
 
-PrefixCache::PrefixCache(const PrefixCacheOptions& options)
+PrefixCache::PrefixCache(const PrefixCacheOptions& options, std::pmr::memory_resource* memory)
     : options_(options),
-      entries_(static_cast<size_t>(options.blocks_max)),
-      tokens_(static_cast<size_t>(options.blocks_max) * static_cast<size_t>(options.block_tokens)),
-      index_(index_size(options.blocks_max), kNone) {
+      entries_(static_cast<size_t>(options.blocks_max), memory),
+      tokens_(static_cast<size_t>(options.blocks_max) * static_cast<size_t>(options.block_tokens), memory),
+      index_(index_size(options.blocks_max), kNone, memory) {
   WEIR_CHECK(options.blocks_max >= 1 && options.block_tokens >= 1);
 }
 
 uint64_t PrefixCache::storage_bytes(const PrefixCacheOptions& options) {
   const auto blocks = static_cast<uint64_t>(options.blocks_max);
-  return blocks * (sizeof(Entry) + static_cast<uint64_t>(options.block_tokens) * sizeof(int32_t)) +
-         index_size(options.blocks_max) * sizeof(int32_t);
+  return arena_bytes(blocks * sizeof(Entry)) + arena_bytes(blocks * static_cast<uint64_t>(options.block_tokens) * sizeof(int32_t)) +
+         arena_bytes(index_size(options.blocks_max) * sizeof(int32_t));
 }
 
 std::span<int32_t> PrefixCache::tokens_of(int32_t block) {

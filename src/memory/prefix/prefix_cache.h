@@ -28,7 +28,8 @@ class PrefixCache final : public BlockKeeper {
  public:
   static constexpr int32_t kNone = -1;
 
-  explicit PrefixCache(const PrefixCacheOptions& options);
+  explicit PrefixCache(const PrefixCacheOptions& options,
+                       std::pmr::memory_resource* memory = std::pmr::get_default_resource());
   static uint64_t storage_bytes(const PrefixCacheOptions& options);
 
   // The longest run of whole known blocks at the beginning of `tokens`; at most out.size() of them.
@@ -82,9 +83,9 @@ class PrefixCache final : public BlockKeeper {
   size_t index_slot(int32_t block) const;
 
   const PrefixCacheOptions options_;
-  std::vector<Entry> entries_;   // [blocks_max]
-  std::vector<int32_t> tokens_;  // [blocks_max, block_tokens]
-  std::vector<int32_t> index_;   // hash table with linear probing: block or kNone; at most half full
+  std::pmr::vector<Entry> entries_;   // [blocks_max]
+  std::pmr::vector<int32_t> tokens_;  // [blocks_max, block_tokens]
+  std::pmr::vector<int32_t> index_;   // hash table with linear probing: block or kNone; at most half full
   Ends probation_, protected_;
   int32_t known_ = 0;
 };

@@ -140,7 +140,7 @@ TEST(PrefixCache, MovedBlocksAreFoundAtTheirNewPlace) {
   world.pool.evict_all();
   EXPECT_EQ(world.match(text(3)).size(), 0u);
   world.run(text(2, 500));
-  std::vector<BlockCopy> copies;
+  BlockCopies copies;
   world.pool.resize(7, &copies);
   world.cache.check_everything();
   world.pool.check_everything();
@@ -174,7 +174,7 @@ TEST(BlockScratch, APlanChangesNothingUntilItIsCommitted) {
   EXPECT_EQ(scratch.obtainable_blocks(), 5) << "forgotten";
   ASSERT_TRUE(scratch.adopt(b.row(), known));
   ASSERT_EQ(scratch.grow(b.row(), 4 * kTokens), Grow::kOk);
-  std::vector<BlockCopy> copies;
+  BlockCopies copies;
   scratch.commit(&copies);
   EXPECT_THAT(std::vector<int32_t>(b.blocks().begin(), b.blocks().begin() + 2), testing::ElementsAreArray(known));
   EXPECT_EQ(b.blocks().size(), 4u);
@@ -192,7 +192,7 @@ TEST(BlockScratch, WritingToASharedBlockCopiesItOnce) {
   ASSERT_TRUE(scratch.make_writable(a.row(), 1));
   EXPECT_FALSE(scratch.is_shared(b.row(), 1)) << "the last holder writes in place";
   ASSERT_TRUE(scratch.make_writable(b.row(), 1));
-  std::vector<BlockCopy> copies;
+  BlockCopies copies;
   scratch.commit(&copies);
   EXPECT_THAT(copies, ElementsAre(BlockCopy{shared, a.blocks()[1]}));
   EXPECT_EQ(b.blocks()[1], shared);
@@ -210,7 +210,7 @@ TEST(BlockPool, TheLastBlocksCanBeEvictedForACopy) {
   scratch.begin();
   ASSERT_TRUE(scratch.make_writable(b.row(), 0));
   EXPECT_FALSE(scratch.make_writable(b.row(), 1)) << "there is one block to be had and no more";
-  std::vector<BlockCopy> copies;
+  BlockCopies copies;
   scratch.commit(&copies);
   EXPECT_EQ(world.match(text(1)).size(), 0u);
 }
