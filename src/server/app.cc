@@ -100,10 +100,10 @@ struct App::Impl {
   std::unique_ptr<ChatTemplate> chat_template;
   std::unique_ptr<Transformer> model;
   Region kv;
-  std::unique_ptr<PrefixCache> prefix;
   std::unique_ptr<HostDevice> host;
   Region arena_memory;
   std::unique_ptr<Arena> arena;
+  std::unique_ptr<PrefixCache> prefix;
   std::unique_ptr<BlockPool> pool;
   std::shared_ptr<Ledger> ledger;  // shared with every request's account
   std::unique_ptr<HostWatch> host_watch;
