@@ -212,18 +212,15 @@ bool Scheduler::fits(const Sequence& sequence, const Sharing& sharing, int64_t t
   if (others == 0) return true;
   forecast_.clear();
   int64_t own_blocks = 0;
-  const auto add = [&](const Sequence& one, int64_t blocks) {
-    own_blocks += blocks;
-    const int64_t slack = std::max<int64_t>(0, blocks * size - one.pending());
-    forecast_.push_back({blocks * size - std::min<int64_t>(slack, size / 2), remaining_tokens(one)});
+  const auto add = [&](const Sequence& one, int64_t blocks, int64_t shared_blocks) {
+    own_blocks += blocks - shared_blocks;
+    const int64_t tokens = one.spec->guaranteed ? blocks * size : one.total();
+    forecast_.push_back({std::max<int64_t>(0, tokens - shared_blocks * size), remaining_tokens(one)});
   };
-  for (const SlotIndex slot : running_) {
-    const Sequence& other = at(slot);
-    add(other, std::max(0, scratch_.length(row(other.place)) - other.shared_blocks));
-  }
-  for (const Start& start : starts_) add(at(start.slot), scratch_.length(row(start.place)) - start.shared_blocks);
+  for (const SlotIndex slot : running_) add(at(slot), scratch_.length(row(at(slot).place)), at(slot).shared_blocks);
+  for (const Start& start : starts_) add(at(start.slot), scratch_.length(row(start.place)), start.shared_blocks);
   const int64_t shared_now = scratch_.live_blocks() - own_blocks;
-  add(sequence, pool_->blocks_for(to_tokens) - sharing.blocks);
+  add(sequence, pool_->blocks_for(to_tokens), sharing.blocks);
   const int64_t shared_tokens = (shared_now + scratch_.idle_among(shared)) * size;
   return shared_tokens + forecast_peak_tokens(forecast_, size) <= int64_t{pool_->total_blocks()} * size;
 }
