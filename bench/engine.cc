@@ -27,14 +27,17 @@ Measured measure(int sequences, int steps) {
   const SchedulerOptions options{.slots = sequences + 128, .running_max = sequences, .step_tokens_max = 512,
                                  .session_tokens = session, .eos_ids = {2}};
   Gateway gateway(options.slots, sequences, 1, Gateway::kRingEvents);
+  PrefixCache prefix({.blocks_max = sequences * session / block, .block_tokens = block});
   BlockPool pool({.blocks = sequences * session / block, .block_tokens = block, .sequences_max = sequences,
-                  .blocks_per_sequence_max = session / block});
-  Engine engine(options, &pool, nullptr, &gateway, &executor, &clock);
-  RequestSpec spec;
-  spec.prompt.assign(100, 5);
-  spec.params.max_tokens = session - 200;
-  spec.params.ignore_eos = true;
+                  .blocks_per_sequence_max = session / block}, &prefix);
+  Engine engine(options, &pool, &prefix, &gateway, &executor, &clock);
+  // Texts that differ from the first token on: nothing is shared.
+  std::vector<RequestSpec> specs(static_cast<size_t>(options.slots));
   for (SlotIndex slot = 0; slot < options.slots; ++slot) {
+    RequestSpec& spec = specs[static_cast<size_t>(slot)];
+    spec.prompt.assign(100, slot);
+    spec.params.max_tokens = session - 200;
+    spec.params.ignore_eos = true;
     gateway.channel(slot).spec = &spec;
     gateway.submit(slot);
   }
