@@ -47,7 +47,10 @@ void read_seed(Fields* f, GenerateRequest* r) {
 // max_completion_tokens is the newer name of the same thing and wins.
 void read_lengths(Fields* f, GenerateRequest* r) {
   r->max_tokens = f->integer("max_tokens", 1, kMaxTokensMax);
-  if (const auto newer = f->integer("max_completion_tokens", 1, kMaxTokensMax)) r->max_tokens = newer;
+  if (const auto newer = f->integer("max_completion_tokens", 1, kMaxTokensMax)) {
+    r->max_tokens = newer;
+    r->max_tokens_field = "max_completion_tokens";
+  }
   const auto least = f->integer("min_tokens", 0, kMaxTokensMax);
   if (!least) return;
   r->params.min_tokens = static_cast<int32_t>(*least);

@@ -37,7 +37,7 @@ ApiError over_context(int64_t prompt, int64_t answer, std::string_view name, int
 std::variant<int32_t, ApiError> answer_tokens(const GenerateRequest& r, int64_t prompt, int64_t session) {
   const int64_t left = std::max<int64_t>(1, session - prompt);
   const bool fits = prompt < session;
-  if (fits && r.max_tokens && *r.max_tokens > left) return over_context(prompt, *r.max_tokens, "max_tokens", session);
+  if (fits && r.max_tokens && *r.max_tokens > left) return over_context(prompt, *r.max_tokens, r.max_tokens_field, session);
   if (fits && r.params.min_tokens > left) return over_context(prompt, r.params.min_tokens, "min_tokens", session);
   if (r.max_tokens) return static_cast<int32_t>(std::min(*r.max_tokens, left));
   if (r.endpoint == Endpoint::kCompletion) return static_cast<int32_t>(std::min(kCompletionTokensDefault, left));
