@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/units.h"
+#include "memory/monitor/fake_root.h"
 #include "server/client.h"
 #include "server/server_process.h"
 
@@ -211,6 +212,31 @@ TEST_F(LiveLimitsTest, WhatCannotBeDoneChangesNothingAndSaysWhy) {
   EXPECT_EQ(plan(server), table);
   EXPECT_EQ(server.metric("weir_pool_resizes_total"), 0);
   EXPECT_EQ(post(server.port(), "/v1/completions", completion_body("Once", 2, false)).status, 200);
+}
+
+// The governor's first stage: no new memory for the pool, whoever asks; giving back is welcome.
+TEST_F(LiveLimitsTest, AMachineThatIsShortOfMemoryIsNotAskedForMore) {
+  FakeRoot root;
+  root.available(8 * kGiB);
+  ServerProcess server(flags({"--cache-max-entry-count", "64MiB", "--system-root", root.path(), "--memory-poll", "20ms",
+                              "--memory-reserve", "256MiB"}));
+  ASSERT_GT(server.port(), 0);
+  ASSERT_EQ(patch(server, R"({"cache_max_entry_count": 100})").status, 200);
+  root.available(230 * kMiB);  // nine tenths of the reserve
+  ASSERT_TRUE(server.wait_for_metric("weir_memory_stage", 1, 20'000)) << server.log();
+  const std::string before = limits(server);
+  const Answer refused = patch(server, R"({"cache_max_entry_count": 200, "max_queued_requests": 7})");
+  EXPECT_EQ(refused.status, 429);
+  EXPECT_THAT(refused.body, HasSubstr("the machine does not have the memory for 200 blocks now"));
+  EXPECT_GE(std::atoi(refused.header("retry-after").c_str()), 1);
+  EXPECT_EQ(limits(server), before) << "nor the other half of it";
+  EXPECT_EQ(server.metric_sum(kBlocks), 100);
+  EXPECT_EQ(patch(server, R"({"cache_max_entry_count": 50})").status, 200);
+  EXPECT_EQ(server.metric_sum(kBlocks), 50);
+  root.available(8 * kGiB);
+  ASSERT_TRUE(server.wait_for_metric("weir_memory_stage", 0, 20'000)) << server.log();
+  EXPECT_EQ(patch(server, R"({"cache_max_entry_count": 200})").status, 200);
+  EXPECT_EQ(server.metric_sum(kBlocks), 200);
 }
 
 TEST_F(LiveLimitsTest, WithoutAnAdminKeyNobodyChangesAnything) {
