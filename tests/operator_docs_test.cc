@@ -1,5 +1,6 @@
-// What an operator can meet has a line in the docs: every metric, every reason of a refusal, every way a sequence ends,
-// every line of the plan, every stage of the governor. Read from the sources, so that a new one without a line fails here.
+// What an operator can meet has a line in the docs: every metric, every reason of a refusal, every way a sequence
+// ends, every line of the plan, every stage of the governor. Read from the sources, so that a new one without a
+// line fails here.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -36,7 +37,8 @@ std::vector<std::string> enumerators(const std::string& header, const std::strin
 }
 
 // The names that a function of `case Enum::kX: return "name";` gives them. A missing one is "", which no page has.
-std::vector<std::string> names_of(const std::vector<std::string>& values, const std::string& name, const std::string& source) {
+std::vector<std::string> names_of(const std::vector<std::string>& values, const std::string& name,
+                                  const std::string& source) {
   std::vector<std::string> out;
   for (const std::string& value : values) {
     const auto names = found(source, name + "::" + value + R"(:\s+return "([^"]+)\")");
@@ -66,7 +68,8 @@ TEST(OperatorDocs, EveryMetricHasALine) {
 
 TEST(OperatorDocs, EveryMemoryMetricIsOnTheMemoryPage) {
   const auto families =
-      found(read_text("src/api/metrics_text.cc"), R"re("(weir_(?:memory|host|kv|prefix|recomputed?|overcommit|sealed|pool)_[a-z_]+)")re");
+      found(read_text("src/api/metrics_text.cc"),
+            R"re("(weir_(?:memory|host|kv|prefix|recomputed?|overcommit|sealed|pool)_[a-z_]+)")re");
   EXPECT_GT(families.size(), 20u);
   EXPECT_THAT(not_in(read_text(kMemory), families), IsEmpty());
 }
@@ -74,13 +77,15 @@ TEST(OperatorDocs, EveryMemoryMetricIsOnTheMemoryPage) {
 TEST(OperatorDocs, EveryRefusalHasALine) {
   const auto values = enumerators(read_text("src/admission/front_door.h"), "Refusal");
   EXPECT_GT(values.size(), 12u);
-  EXPECT_THAT(not_in(read_text(kOperations), names_of(values, "Refusal", read_text("src/admission/front_door.cc"))), IsEmpty());
+  EXPECT_THAT(not_in(read_text(kOperations), names_of(values, "Refusal", read_text("src/admission/front_door.cc"))),
+              IsEmpty());
 }
 
 TEST(OperatorDocs, EveryEndOfASequenceHasALine) {
   const auto values = enumerators(read_text("src/message/events.h"), "FinishReason");
   EXPECT_GT(values.size(), 5u);
-  EXPECT_THAT(not_in(read_text(kOperations), names_of(values, "FinishReason", read_text("src/message/events.cc"))), IsEmpty());
+  EXPECT_THAT(not_in(read_text(kOperations), names_of(values, "FinishReason", read_text("src/message/events.cc"))),
+              IsEmpty());
 }
 
 TEST(OperatorDocs, EveryLineOfThePlanHasOne) {
@@ -93,7 +98,8 @@ TEST(OperatorDocs, EveryLineOfThePlanHasOne) {
 TEST(OperatorDocs, EveryStageOfTheGovernorHasALine) {
   const auto values = enumerators(read_text("src/memory/monitor/governor.h"), "Stage");
   EXPECT_EQ(values.size(), 6u);
-  EXPECT_THAT(not_in(read_text(kMemory), names_of(values, "Stage", read_text("src/memory/monitor/governor.cc"))), IsEmpty());
+  EXPECT_THAT(not_in(read_text(kMemory), names_of(values, "Stage", read_text("src/memory/monitor/governor.cc"))),
+              IsEmpty());
 }
 
 TEST(OperatorDocs, TheReaderOfSourcesFindsWhatIsMissing) {

@@ -1,5 +1,5 @@
-// GET and PATCH /admin/limits without a server behind them: keys, what is read from a body, what is answered, and what
-// goes on while a change waits. What a change does is tested in tests/server/live_limits_test.cc.
+// GET and PATCH /admin/limits without a server behind them: keys, what is read from a body, what is answered, and
+// what goes on while a change waits. What a change does is tested in tests/server/live_limits_test.cc.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -57,7 +57,8 @@ struct Admin {
     }
     return answer;
   }
-  std::shared_ptr<FakeExchange> send(const std::string& method, const std::string& body, const std::string& authorization) {
+  std::shared_ptr<FakeExchange> send(const std::string& method, const std::string& body,
+                                     const std::string& authorization) {
     http::Request request = make_request(method, kPath, body);
     if (!authorization.empty()) request.headers.emplace_back("authorization", authorization);
     return world.send(std::move(request));
@@ -85,7 +86,8 @@ TEST(Admin, WithoutAKeyOfItsOwnItIsClosedToEverybody) {
 TEST(Admin, NeedsItsOwnKeyAndNotAUsers) {
   Admin admin("open", {"user"});
   for (const char* method : {"GET", "PATCH"}) {
-    for (const char* authorization : {"", "open", "Basic open", "Bearer", "Bearer ", "Bearer user", "Bearer opem", "Bearer opens"}) {
+    for (const char* authorization :
+         {"", "open", "Basic open", "Bearer", "Bearer ", "Bearer user", "Bearer opem", "Bearer opens"}) {
       const auto got = admin.send(method, R"({"max_queued_requests":1})", authorization);
       EXPECT_EQ(got->status, 401) << method << " " << authorization;
       EXPECT_EQ(got->error().at("code"), "invalid_api_key");
@@ -104,8 +106,11 @@ TEST(Admin, NeedsItsOwnKeyAndNotAUsers) {
 
 TEST(Admin, EveryFieldArrivesAndAbsentOnesStayAbsent) {
   Admin admin;
-  EXPECT_EQ(admin.patch(R"({"cache_max_entry_count":"8GiB","max_concurrent_requests":3,"max_queued_requests":0,)"
-                        R"("max_queued_tokens":1})")->body, kLimitsJson);
+  EXPECT_EQ(admin
+                .patch(R"({"cache_max_entry_count":"8GiB","max_concurrent_requests":3,"max_queued_requests":0,)"
+                       R"("max_queued_tokens":1})")
+                ->body,
+            kLimitsJson);
   EXPECT_EQ(admin.patch(R"({"max_queued_tokens":16.0})")->status, 200);
   ASSERT_EQ(admin.patches.size(), 2u);
   EXPECT_EQ(admin.patches[0].cache_max_entry_count, "8GiB");
@@ -120,8 +125,17 @@ TEST(Admin, EveryFieldArrivesAndAbsentOnesStayAbsent) {
 
 TEST(Admin, ACacheShareMayBeANumberOrAText) {
   const std::pair<const char*, const char*> cases[] = {
-      {"0.25", "0.25"}, {"1", "1"}, {"1.0", "1"}, {"128", "128"}, {"1.5", "1.5"}, {"-1", "-1"}, {"1e-9", "0.000000001"},
-      {"\"8GiB\"", "8GiB"}, {"\"0.5\"", "0.5"}, {"\"lots\"", "lots"}, {"\"\"", ""},
+      {"0.25", "0.25"},
+      {"1", "1"},
+      {"1.0", "1"},
+      {"128", "128"},
+      {"1.5", "1.5"},
+      {"-1", "-1"},
+      {"1e-9", "0.000000001"},
+      {"\"8GiB\"", "8GiB"},
+      {"\"0.5\"", "0.5"},
+      {"\"lots\"", "lots"},
+      {"\"\"", ""},
       {"1e300", "10000000000000000525047602552044"}};  // cut: it is refused with any number of zeros
   Admin admin;
   for (const auto& [json, text] : cases) {
@@ -141,8 +155,14 @@ TEST(Admin, AnEmptyObjectAndNullsChangeNothing) {
 TEST(Admin, ABadBodyIsA400ThatNamesTheFieldAndReachesNobody) {
   const std::string long_text = "\"" + std::string(100'000, '0') + "8GiB\"";
   const std::pair<std::string, const char*> cases[] = {
-      {"", ""}, {"{", ""}, {"[]", ""}, {"7", ""}, {"\"x\"", ""}, {"{\"max_queued_requests\":NaN}", ""},
-      {"{\"max_queued_requests\":1}x", ""}, {"{\"\xff\":1}", ""},
+      {"", ""},
+      {"{", ""},
+      {"[]", ""},
+      {"7", ""},
+      {"\"x\"", ""},
+      {"{\"max_queued_requests\":NaN}", ""},
+      {"{\"max_queued_requests\":1}x", ""},
+      {"{\"\xff\":1}", ""},
       {R"({"max_queued_requests":"8"})", "max_queued_requests"},
       {R"({"max_queued_requests":-1})", "max_queued_requests"},
       {R"({"max_queued_requests":1.5})", "max_queued_requests"},
@@ -180,13 +200,13 @@ TEST(Admin, WhatTheServerSaysBecomesTheAnswer) {
     const char* code;   // empty: null
     const char* param;  // empty: null
   };
-  const Said cases[] = {
-      {invalid_argument("max_concurrent_requests 9 is above the 4 of the plan"), 400, "", "max_concurrent_requests"},
-      {invalid_argument("cache_max_entry_count: does not fit"), 400, "", "cache_max_entry_count"},
-      {invalid_argument("7 blocks are guaranteed"), 400, "", ""},
-      {failed_precondition("the machine does not allow it"), 400, "", ""},
-      {{Code::kResourceExhausted, "the machine does not have the memory"}, 429, "slow_down", ""},
-      {{Code::kUnavailable, "the engine did not answer"}, 503, "server_is_overloaded", ""}};
+  const Said cases[] = {{invalid_argument("max_concurrent_requests 9 is above the 4 of the plan"), 400, "",
+                         "max_concurrent_requests"},
+                        {invalid_argument("cache_max_entry_count: does not fit"), 400, "", "cache_max_entry_count"},
+                        {invalid_argument("7 blocks are guaranteed"), 400, "", ""},
+                        {failed_precondition("the machine does not allow it"), 400, "", ""},
+                        {{Code::kResourceExhausted, "the machine does not have the memory"}, 429, "slow_down", ""},
+                        {{Code::kUnavailable, "the engine did not answer"}, 503, "server_is_overloaded", ""}};
   Admin admin;
   for (const Said& said : cases) {
     admin.answer = said.status;

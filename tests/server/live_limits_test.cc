@@ -1,5 +1,5 @@
-// PATCH /admin/limits on a whole server that serves: memory really goes back, nobody's answer changes, and what cannot
-// be done changes nothing. What is asserted is counted, never timed.
+// PATCH /admin/limits on a whole server that serves: memory really goes back, nobody's answer changes, and what
+// cannot be done changes nothing. What is asserted is counted, never timed.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -40,7 +40,9 @@ class LiveLimitsTest : public ::testing::Test {
     more.insert(more.end(), {"--admin-key", "open", "--max-concurrent-requests", "8", "--queue-timeout", "0"});
     return more;
   }
-  static std::string limits(const ServerProcess& server) { return send(server.port(), "GET", "/admin/limits", "", kKey).body; }
+  static std::string limits(const ServerProcess& server) {
+    return send(server.port(), "GET", "/admin/limits", "", kKey).body;
+  }
   static Answer patch(const ServerProcess& server, const std::string& body) {
     return send(server.port(), "PATCH", "/admin/limits", body, kKey);
   }
@@ -162,7 +164,8 @@ TEST_F(LiveLimitsTest, AQueueOfNothingRefusesAtOnce) {
   EXPECT_EQ(refused.status, 429);
   EXPECT_THAT(refused.body, HasSubstr("\"reason\":\"queue_full\""));
   ASSERT_EQ(patch(server, R"({"max_queued_requests": 1, "max_queued_tokens": 4})").status, 200);
-  const Answer heavy = post(server.port(), "/v1/completions", completion_body("one two three four five six", 2, false));
+  const Answer heavy =
+      post(server.port(), "/v1/completions", completion_body("one two three four five six", 2, false));
   EXPECT_EQ(heavy.status, 400);
   EXPECT_THAT(heavy.body, HasSubstr("\"reason\":\"over_queue_tokens\""));
   start_streams(&crowd, 1);
@@ -205,7 +208,8 @@ TEST_F(LiveLimitsTest, WhatCannotBeDoneChangesNothingAndSaysWhy) {
     EXPECT_EQ(limits(server), before) << bad.body;
   }
   for (const char* key : {"", "Authorization: Bearer wrong\r\n", "Authorization: Basic open\r\n"}) {
-    EXPECT_EQ(send(server.port(), "PATCH", "/admin/limits", R"({"max_queued_requests": 0})", key).status, 401) << key;
+    EXPECT_EQ(send(server.port(), "PATCH", "/admin/limits", R"({"max_queued_requests": 0})", key).status, 401)
+        << key;
     EXPECT_EQ(send(server.port(), "GET", "/admin/limits", "", key).status, 401) << key;
   }
   EXPECT_EQ(limits(server), before);
@@ -218,8 +222,8 @@ TEST_F(LiveLimitsTest, WhatCannotBeDoneChangesNothingAndSaysWhy) {
 TEST_F(LiveLimitsTest, AMachineThatIsShortOfMemoryIsNotAskedForMore) {
   FakeRoot root;
   root.available(8 * kGiB);
-  ServerProcess server(flags({"--cache-max-entry-count", "64MiB", "--system-root", root.path(), "--memory-poll", "20ms",
-                              "--memory-reserve", "256MiB"}));
+  ServerProcess server(flags({"--cache-max-entry-count", "64MiB", "--system-root", root.path(), "--memory-poll",
+                              "20ms", "--memory-reserve", "256MiB"}));
   ASSERT_GT(server.port(), 0);
   ASSERT_EQ(patch(server, R"({"cache_max_entry_count": 100})").status, 200);
   root.available(230 * kMiB);  // nine tenths of the reserve
@@ -262,12 +266,14 @@ TEST_F(LiveLimitsTest, GuaranteedRequestsKeepWhatTheyWerePromised) {
   EXPECT_THAT(refused.body, HasSubstr("16 blocks are fewer than running requests have been guaranteed"));
   EXPECT_EQ(limits(server), before);
   EXPECT_EQ(server.metric_sum(kBlocks), blocks);
-  EXPECT_EQ(patch(server, "{\"cache_max_entry_count\": " + std::to_string(static_cast<int>(held)) + "}").status, 200)
+  EXPECT_EQ(patch(server, "{\"cache_max_entry_count\": " + std::to_string(static_cast<int>(held)) + "}").status,
+            200)
       << "what they hold is enough";
   ASSERT_TRUE(crowd.read_to_the_end(kSanitized ? 250'000 : 100'000));
   for (const Answer& answer : crowd.answers()) EXPECT_THAT(answer.body, HasSubstr("data: [DONE]")) << answer.head;
   EXPECT_EQ(server.metric("weir_preemptions_total"), 0);
-  EXPECT_EQ(patch(server, "{\"cache_max_entry_count\": " + std::to_string(kSession) + "}").status, 200) << "they have ended";
+  EXPECT_EQ(patch(server, "{\"cache_max_entry_count\": " + std::to_string(kSession) + "}").status, 200)
+      << "they have ended";
 }
 
 }  // namespace
