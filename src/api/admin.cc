@@ -15,6 +15,7 @@ namespace {
 constexpr std::array<std::string_view, 4> kNames = {"cache_max_entry_count", "max_concurrent_requests",
                                                     "max_queued_requests", "max_queued_tokens"};
 constexpr int64_t kLimitMax = int64_t{1} << 40;  // the server knows better; this only keeps sums from overflowing
+constexpr size_t kShareTextMax = 32;             // it is kept, shown and logged
 
 ApiError closed() {
   return {.status = {Code::kFailedPrecondition, "the admin endpoints are closed; start the server with --admin-key, or with "
@@ -35,13 +36,26 @@ std::string limits_json(const LiveLimits& limits) {
   return out;
 }
 
+// 0.25 is "0.25": without an exponent, which no setting has, and without zeros that nobody wrote.
+std::string plain_decimal(double number) {
+  std::string text = fmt::format("{:.9f}", number);
+  text.erase(text.find_last_not_of('0') + 1);
+  return text.substr(0, kShareTextMax);
+}
+
 // A ratio or a number of blocks may be written as a number, a size is a text: "8GiB".
 std::optional<std::string> cache_share(Fields* fields) {
   const boost::json::value* value = fields->find("cache_max_entry_count");
   if (value == nullptr) return {};
-  if (value->is_string()) return std::string(value->as_string());
+  if (value->is_string()) {
+    const std::string_view text(value->as_string());
+    if (text.size() <= kShareTextMax) return std::string(text);
+    fields->fail("cache_max_entry_count", fmt::format("has {} characters, more than the {} that any size needs; write a "
+                                                      "size such as \"8GiB\"", text.size(), kShareTextMax));
+    return {};
+  }
   if (const auto whole = as_integer(*value)) return std::to_string(*whole);
-  if (const auto number = as_number(*value)) return fmt::format("{:.6f}", *number);
+  if (const auto number = as_number(*value)) return plain_decimal(*number);
   fields->fail("cache_max_entry_count", "is " + describe(*value) + "; write a ratio, a number of blocks or a size such as \"8GiB\"");
   return {};
 }
@@ -62,6 +76,15 @@ LimitsPatch read_patch(Fields* fields) {
   return patch;
 }
 
+// Messages of the server begin with the limit that they are about.
+ApiError not_done(Status status) {
+  std::string param;
+  for (const std::string_view name : kNames) {
+    if (status.message().rfind(name, 0) == 0) param = name;
+  }
+  return {.status = std::move(status), .param = std::move(param)};
+}
+
 void patch_limits(Service* service, http::Request request, Reply reply) {
   LimitsPatch patch;
   {
@@ -80,7 +103,7 @@ void patch_limits(Service* service, http::Request request, Reply reply) {
     auto done = service->context.patch_limits(job->patch);
     job->reply.exchange().post([job, done = std::move(done)] {
       if (done.ok()) return job->reply.json(200, limits_json(*done));
-      job->reply.error({.status = done.status()});
+      job->reply.error(not_done(done.status()));
     });
   };
   if (service->admin_pool.try_run(std::move(change))) return;

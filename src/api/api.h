@@ -40,6 +40,9 @@ struct MemoryNow {
 struct LimitsPatch {
   std::optional<std::string> cache_max_entry_count;
   std::optional<int64_t> max_concurrent_requests, max_queued_requests, max_queued_tokens;
+  bool empty() const {
+    return !cache_max_entry_count && !max_concurrent_requests && !max_queued_requests && !max_queued_tokens;
+  }
 };
 
 struct LiveLimits {

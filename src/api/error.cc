@@ -17,7 +17,9 @@ struct Row {
 constexpr Row kTable[] = {
     {Code::kInvalidArgument, "prompt_too_long", 400, "invalid_request_error", "context_length_exceeded"},
     {Code::kInvalidArgument, "prompt_over_pool", 400, "invalid_request_error", "context_length_exceeded"},
+    {Code::kInvalidArgument, "guarantee_over_pool", 400, "invalid_request_error", "context_length_exceeded"},
     {Code::kInvalidArgument, "", 400, "invalid_request_error", nullptr},
+    {Code::kFailedPrecondition, "", 400, "invalid_request_error", nullptr},
     {Code::kUnauthenticated, "", 401, "invalid_request_error", "invalid_api_key"},
     {Code::kNotFound, "", 404, "invalid_request_error", nullptr},
     {Code::kTooLarge, "", 413, "invalid_request_error", "request_too_large"},

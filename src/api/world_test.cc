@@ -84,8 +84,11 @@ World::World(WorldOptions options)
                      .default_params = options.defaults,
                      .api_keys = options.api_keys,
                      .queue_timeout_us = options.queue_timeout_us,
+                     .admin_key = options.admin_key,
                      .plan_json = [] { return std::string(R"({"total_bytes":1})"); },
                      .plan_text = [] { return std::string("total 1 B\n"); },
+                     .patch_limits = options.patch_limits,
+                     .live_limits = options.live_limits,
                      .http_stats = [] { return http::Server::Stats{.accepted = 7, .slow_readers = 3}; },
                      .memory_now = [] { return MemoryNow{.rss_bytes = 1, .peak_bytes = 2, .limit_bytes = 4, .plan_bytes = 3, .unaccounted_bytes = -5}; },
                      .pressure_now =

@@ -34,6 +34,9 @@ struct WorldOptions {
   bool with_template = true;
   SamplingParams defaults;
   LedgerOptions ledger;
+  std::string admin_key;
+  std::function<Result<LiveLimits>(const LimitsPatch&)> patch_limits;
+  std::function<LiveLimits()> live_limits;
 };
 
 class World {

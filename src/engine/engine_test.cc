@@ -297,6 +297,21 @@ TEST(Engine, TakesWhatThePlanSays) {
   EXPECT_EQ(counting.bytes(), Engine::bytes(options, blocks));
 }
 
+// A machine that stays short: sequences that were preempted must not wait for it to recover.
+TEST(LivePool, SqueezedForGoodEverybodyStillFinishes) {
+  NullExecutor executor(100);
+  Rig rig(&executor, {.slots = 8, .running_max = 4, .step_tokens_max = 64, .session_tokens = 256}, 64, 16, true, 64);
+  for (SlotIndex slot = 0; slot < 8; ++slot) rig.submit(slot, {slot + 1, 2, 3}, tokens(200));
+  rig.engine.turn();
+  rig.gateway.controls().squeeze = true;
+  rig.engine.turn();
+  EXPECT_EQ(rig.pool.total_blocks(), 16);
+  rig.run_until_ended(8);
+  for (SlotIndex slot = 0; slot < 8; ++slot) EXPECT_EQ(rig.outputs[slot].size(), 200u) << slot;
+  EXPECT_EQ(rig.pool.total_blocks(), 16);
+  EXPECT_GT(rig.gateway.load().preemptions, 0u);
+}
+
 TEST(LivePool, AnswersOrdersAndRefusesWhatIsGuaranteed) {
   NullExecutor executor(100);
   Rig rig(&executor, {.slots = 4, .running_max = 2, .step_tokens_max = 64, .session_tokens = 256}, 16, 16, true, 40);
@@ -316,7 +331,7 @@ TEST(LivePool, AnswersOrdersAndRefusesWhatIsGuaranteed) {
   EXPECT_EQ(rig.pool.total_blocks(), 40);
   controls.squeeze = true;
   rig.engine.turn();
-  EXPECT_EQ(rig.pool.total_blocks(), 16) << "what lives and a block per place are fewer than a session";
+  EXPECT_EQ(rig.pool.total_blocks(), 16) << "what lives and a block per place are fewer than a session needs";
   controls.squeeze = false;
   rig.engine.turn();
   EXPECT_EQ(rig.pool.total_blocks(), 40) << "back by itself";

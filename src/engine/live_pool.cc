@@ -37,15 +37,15 @@ void LivePool::take_orders() {
   drops_seen_ = drops;
 }
 
-// Squeezed: what lives, and a block for each place to go on with, but always a whole session, so that whoever was
-// accepted gets its turn, if need be alone. Never more than what was ordered.
+// Squeezed: what lives, and a block for each place to go on with; never more than what was ordered, and never less than
+// the longest sequence needs: whoever was accepted can finish alone, however long the machine stays short.
 int32_t LivePool::wanted() const {
   if (!squeezed_) return ordered_;
   const int32_t now = pool_->total_blocks();
   const BlockPoolOptions& options = pool_->options();
-  const int32_t lives = std::max(pool_->live_blocks() + options.sequences_max, options.blocks_per_sequence_max);
+  const int32_t least = std::max(pool_->live_blocks() + options.sequences_max, options.blocks_per_sequence_max);
   // It only ever shrinks, and by steps that are worth the moving.
-  const int32_t squeezed = now - lives >= std::max(1, now / 8) ? lives : now;
+  const int32_t squeezed = now - least >= std::max(1, now / 8) ? least : now;
   return std::min(ordered_, squeezed);
 }
 

@@ -123,6 +123,34 @@ TEST(Sharing, NeverEvictsWhatARunningSequenceHolds) {
   EXPECT_EQ(world.outputs[0].size(), 10u);
 }
 
+// The pool is the cache's only tier. The front door refuses a prompt that it cannot hold (prompt_longer_than_pool); one
+// that gets here all the same, because the pool was made smaller, ends before a token is computed or a prefix given up.
+// One that just fits is served and known, and gives way to the next.
+TEST(Traps, cache_entry_larger_than_tier) {
+  World world({.running = 2, .queued = 4, .blocks = 8, .block_tokens = 4, .session = 64, .step_tokens = 16, .prefix = true});
+  world.submit(0, ask(text(17), 1));
+  world.run_until_idle();
+  release_ended(&world);
+  ASSERT_EQ(world.prefix->known_blocks(), 4);
+  const int64_t computed = world.computed_tokens;
+  world.submit(1, ask(text(40), 4));
+  EXPECT_EQ(world.turn(), 0) << "nothing is built";
+  EXPECT_EQ(world.ended[1], FinishReason::kMemoryPressure);
+  EXPECT_EQ(world.computed_tokens, computed);
+  EXPECT_EQ(world.pool.evictions(), 0u);
+  EXPECT_EQ(world.prefix->known_blocks(), 4) << "what others computed is still there";
+  release_ended(&world);
+  world.submit(2, ask(text(31, 100), 1));
+  world.run_until_idle();
+  EXPECT_EQ(world.outputs[2].size(), 1u);
+  EXPECT_EQ(world.prefix->known_blocks(), 7) << "as much of it as there are whole blocks, in the place of the older one";
+  release_ended(&world);
+  world.submit(3, ask(text(17, 200), 1));
+  world.run_until_idle();
+  EXPECT_EQ(world.outputs[3].size(), 1u);
+  EXPECT_LE(world.prefix->known_blocks(), 8);
+}
+
 TEST(Reservation, AGuaranteedRequestHoldsAllItNeedsAndIsNeverPreempted) {
   World world({.running = 3, .queued = 4, .blocks = 10, .block_tokens = 4, .session = 40, .step_tokens = 16});
   world.submit(0, ask(text(4), 30));

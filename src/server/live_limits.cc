@@ -77,6 +77,7 @@ Status LiveLimitsControl::check(const LimitsPatch& patch, FrontDoorOptions* opti
 // Everything is checked before anything is done; the pool, which alone can still be refused, comes first.
 Result<LiveLimits> LiveLimitsControl::apply(const LimitsPatch& patch) {
   std::lock_guard changing(changing_);
+  if (patch.empty()) return now();
   FrontDoorOptions options = door_->options();
   WEIR_RETURN_IF_ERROR(check(patch, &options));
   if (patch.cache_max_entry_count) {

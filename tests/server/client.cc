@@ -86,6 +86,23 @@ Answer get(int port, const std::string& path) {
 
 Answer post(int port, const std::string& path, const std::string& body) { return exchange(port, post_text(path, body)); }
 
+Answer send(int port, const std::string& method, const std::string& path, const std::string& body, const std::string& headers) {
+  return exchange(port, method + " " + path + " HTTP/1.1\r\nHost: test\r\nConnection: close\r\n" + headers +
+                            "Content-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body);
+}
+
+std::string without_chunks(const std::string& body) {
+  std::string out;
+  for (size_t at = 0; at < body.size();) {
+    const size_t line = body.find("\r\n", at);
+    const size_t size = std::strtoull(body.c_str() + at, nullptr, 16);
+    if (line == std::string::npos || size == 0) break;
+    out += body.substr(line + 2, size);
+    at = line + 2 + size + 2;
+  }
+  return out;
+}
+
 std::string completion_body(const std::string& prompt, int max_tokens, bool stream, const std::string& more) {
   return "{\"prompt\": \"" + prompt + "\", \"max_tokens\": " + std::to_string(max_tokens) +
          ", \"ignore_eos\": true, \"temperature\": 0.8, \"stream\": " + (stream ? "true" : "false") + more + "}";

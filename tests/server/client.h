@@ -18,6 +18,10 @@ struct Answer {
 
 Answer get(int port, const std::string& path);
 Answer post(int port, const std::string& path, const std::string& body);
+// headers: whole lines, each with its "\r\n".
+Answer send(int port, const std::string& method, const std::string& path, const std::string& body, const std::string& headers);
+// The body of a chunked answer without the chunks' borders.
+std::string without_chunks(const std::string& body);
 std::string completion_body(const std::string& prompt, int max_tokens, bool stream, const std::string& more = "");
 
 // A blocking socket; -1 on failure. receive_bytes: the kernel's receive buffer, 0 for its default.

@@ -8,10 +8,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -27,6 +29,7 @@ namespace {
 
 using ::testing::AnyOf;
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 constexpr bool kSanitized = true;  // its shadow memory is in no plan and would fill a real cgroup
@@ -39,6 +42,9 @@ constexpr int kTokens = kSanitized ? 120 : 900;  // long enough that none has en
 constexpr char kStage[] = "weir_memory_stage";
 constexpr char kRoom[] = "weir_memory_room_bytes";
 constexpr char kRefused[] = "weir_refusals_total{reason=\"memory_pressure\"}";
+
+constexpr char kBlocks[] = "weir_kv_blocks";
+constexpr char kCancelled[] = "weir_sequences_finished_total{reason=\"memory_pressure\"}";
 
 class GovernorTest : public ::testing::Test {
  protected:
@@ -55,7 +61,7 @@ class GovernorTest : public ::testing::Test {
   }
 
   static void accept_requests(const ServerProcess& server, Crowd* crowd) {
-    crowd->connect(kAccepted);
+    crowd->connect(kAccepted - static_cast<int>(crowd->size()));
     crowd->send(post_text("/v1/completions", completion_body("Once upon a time", kTokens, true)));
     ASSERT_TRUE(server.wait_for_metric("weir_places_held", kAccepted, 20'000));
   }
@@ -119,15 +125,34 @@ TEST_F(GovernorTest, NextToNothingIsActedUponAtOnceAndPasses) {
   root.available(8 * kGiB);
   ServerProcess server(flags(256 * kMiB, {"--system-root", root.path()}));
   ASSERT_GT(server.port(), 0);
+  const double blocks = server.metric_sum(kBlocks);
+  ASSERT_EQ(blocks, 2 * 4 * 16) << "twice four places of 1,024 tokens";
   Crowd crowd(server.port());
+  for (const int running : {3, 4}) {  // the fourth connection is the newest that runs
+    crowd.connect(running - static_cast<int>(crowd.size()));
+    crowd.send(post_text("/v1/completions", completion_body("Once upon a time", kTokens, true)));
+    ASSERT_TRUE(server.wait_for_metric("weir_requests_running", running, 20'000));
+  }
   accept_requests(server, &crowd);
   root.available(0);
   ASSERT_TRUE(server.wait_for_metric(kStage, 5, 20'000)) << server.log();
   EXPECT_THAT(server.log(), HasSubstr("stage calm -> cancel_newest"));
+  // The newest goes, and the pool gives back what nobody uses.
+  ASSERT_TRUE(wait_until([&] { return server.metric(kCancelled) >= 1; }, 20'000));
+  ASSERT_TRUE(wait_until([&] { return server.metric_sum(kBlocks) <= blocks - 16; }, 20'000));
+  EXPECT_GE(server.metric("weir_pool_resizes_total"), 1);
   expect_refused(server);
-  expect_all_ended(&crowd);
   root.file("/proc/meminfo", "nonsense");  // a machine that tells nothing more is no reason to stay shut
+  expect_all_ended(&crowd);
+  const std::vector<Answer> answers = crowd.answers();
+  EXPECT_THAT(answers[3].body, HasSubstr("\"reason\":\"memory_pressure\"")) << "the newest that ran";
+  EXPECT_THAT(answers[3].body, HasSubstr("\"code\":\"server_is_overloaded\""));
+  EXPECT_THAT(answers[3].body, Not(HasSubstr("[DONE]")));
+  const auto done = [](const Answer& answer) { return answer.body.find("data: [DONE]") != std::string::npos; };
+  EXPECT_GE(std::count_if(answers.begin(), answers.end(), done), 1) << "and not everybody";
+  EXPECT_EQ(server.metric(kCancelled), std::count_if(answers.begin(), answers.end(), std::not_fn(done)));
   expect_service(server);
+  EXPECT_TRUE(wait_until([&] { return server.metric_sum(kBlocks) == blocks; }, 20'000)) << "the pool has its size back";
 }
 
 TEST_F(GovernorTest, ObserveOnlyCounts) {

@@ -44,6 +44,13 @@ std::string demo_model() {
   return model ? model : "models/weir-demo";
 }
 
+bool wait_until(const std::function<bool()>& condition, int timeout_ms) {
+  for (int waited = 0; waited <= timeout_ms; waited += 20, pause_ms(20)) {
+    if (condition()) return true;
+  }
+  return false;
+}
+
 ServerProcess::ServerProcess(const std::vector<std::string>& flags, const std::string& model) {
   char path[] = "/tmp/weir-server-XXXXXX";
   const int log = mkstemp(path);
@@ -112,10 +119,16 @@ double ServerProcess::metric(const std::string& name) const {
 }
 
 bool ServerProcess::wait_for_metric(const std::string& name, double value, int timeout_ms) const {
-  for (int waited = 0; waited <= timeout_ms; waited += 20, pause_ms(20)) {
-    if (metric(name) == value) return true;
+  return wait_until([&] { return metric(name) == value; }, timeout_ms);
+}
+
+double ServerProcess::metric_sum(const std::string& family) const {
+  std::istringstream lines(get(port_, "/metrics").body);
+  double sum = 0;
+  for (std::string line; std::getline(lines, line);) {
+    if (line.rfind(family + "{", 0) == 0) sum += std::strtod(line.c_str() + line.rfind(' '), nullptr);
   }
-  return false;
+  return sum;
 }
 
 }  // namespace weir::testing

@@ -4,6 +4,7 @@
 
 #include <sys/types.h>
 
+#include <functional>
 #include <map>
 #include <string>
 #include <vector>
@@ -12,6 +13,9 @@ namespace weir::testing {
 
 // models/weir-demo, or what WEIR_MODEL names.
 std::string demo_model();
+
+// Asks every 20 ms. RETURNS: false after timeout_ms.
+bool wait_until(const std::function<bool()>& condition, int timeout_ms);
 
 class ServerProcess {
  public:
@@ -31,6 +35,7 @@ class ServerProcess {
   std::string log() const;      // what it printed so far
   // A value of /metrics by its name with labels; -1 when absent.
   double metric(const std::string& name) const;
+  double metric_sum(const std::string& family) const;  // of all its samples, in one scrape
   // Polls until the metric has the value. RETURNS: false after timeout_ms.
   bool wait_for_metric(const std::string& name, double value, int timeout_ms) const;
 
