@@ -1,8 +1,9 @@
 // LivePool: gives the KV pool another size while requests run.
 //
 // Two sizes matter: what the operator ordered, and, while the machine is short of memory ("squeezed"), what lives in
-// the pool plus one block per place, and at least one sequence of full length. Shrinking happens in one turn: evict, preempt, move, return the pages. Growing
-// touches new pages, at most kGrowBytesPerTurn of them between two steps, so that no step waits long.
+// the pool plus one block per place, and at least one sequence of full length. Shrinking happens in one turn: evict,
+// preempt, move, return the pages. Growing touches new pages, at most kGrowBytesPerTurn of them between two steps, so
+// that no step waits long.
 // Owner and thread: the engine. Nothing allocates after construction.
 #pragma once
 
