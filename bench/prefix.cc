@@ -2,14 +2,14 @@
 //
 //   bench_prefix [--threads N] [--rounds N] [--lookups 1]      --lookups 1: without the model
 //
-// A lookup hashes and compares every token of the known prefix. Floor: 4 bytes of the text and 4 of the cache's copy are
-// read for each token, 8 KB for 1,000 tokens: under a microsecond from any cache. Cold: 256 MiB of other memory were read
-// before, so the text, its copy, entries and index all come from memory, entry by entry (a chain: the next entry is
-// known only when the one before was found). Goal: 20 us per 1,000 tokens.
+// A lookup hashes and compares every token of the known prefix. Floor: 4 bytes of the text and 4 of the cache's
+// copy are read for each token, 8 KB for 1,000 tokens: under a microsecond from any cache. Cold: 256 MiB of other
+// memory were read before, so the text, its copy, entries and index all come from memory, entry by entry (a chain:
+// the next entry is known only when the one before was found). Goal: 20 us per 1,000 tokens.
 //
-// A hit: a prompt of 4,000 tokens that was served before and 16 new ones, against the first time, through the Engine with
-// the real executor; random weights in the shape of Qwen2.5-0.5B, int8, nothing else running. Goal: 5 % of the time to
-// the first token. Floor: 48 of 4,016 tokens are computed, 1.2 %.
+// A hit: a prompt of 4,000 tokens that was served before and 16 new ones, against the first time, through the
+// Engine with the real executor; random weights in the shape of Qwen2.5-0.5B, int8, nothing else running. Goal: 5 %
+// of the time to the first token. Floor: 48 of 4,016 tokens are computed, 1.2 %.
 #include <unistd.h>
 
 #include <algorithm>
@@ -65,7 +65,8 @@ Lookup measure_lookup(int block_tokens) {
     texts.push_back(random_tokens(&random, kTokens));
     int32_t parent = PrefixCache::kNone;
     for (int b = 0; b < per_text; ++b) {
-      const auto part = std::span<const int32_t>(texts.back()).subspan(static_cast<size_t>(b * block_tokens), static_cast<size_t>(block_tokens));
+      const auto part = std::span<const int32_t>(texts.back())
+                            .subspan(static_cast<size_t>(b * block_tokens), static_cast<size_t>(block_tokens));
       parent = cache.publish(t * per_text + b, parent, part);
     }
   }
@@ -111,24 +112,33 @@ struct Served {
   SteadyClock clock;
   Gateway gateway{kSlots, 1, 1, Gateway::kRingEvents};
   PrefixCache prefix{{.blocks_max = kBlocks, .block_tokens = kBlockTokens, .seed = 12345}};
-  BlockPool pool{{.blocks = kBlocks, .block_tokens = kBlockTokens, .sequences_max = 1,
-                  .blocks_per_sequence_max = static_cast<int32_t>(kSession / kBlockTokens)}, &prefix};
+  BlockPool pool{{.blocks = kBlocks,
+                  .block_tokens = kBlockTokens,
+                  .sequences_max = 1,
+                  .blocks_per_sequence_max = static_cast<int32_t>(kSession / kBlockTokens)},
+                 &prefix};
   std::unique_ptr<Engine> engine;
 
   Served(const std::string& dir, int threads) {
     backend = std::move(make_backend("cpu", {.threads = threads, .isa = "", .pin = true})).value();
     const ModelSpec spec = load_spec(dir).value();
-    const ModelOptions options{.format = WeightFormat::kInt8G32, .kv_format = KvFormat::kBF16, .session_tokens = kSession,
-                               .block_tokens = kBlockTokens, .step_tokens_max = kStepTokens, .sequences_max = 1};
+    const ModelOptions options{.format = WeightFormat::kInt8G32,
+                               .kv_format = KvFormat::kBF16,
+                               .session_tokens = kSession,
+                               .block_tokens = kBlockTokens,
+                               .step_tokens_max = kStepTokens,
+                               .sequences_max = 1};
     auto checkpoint = std::move(Checkpoint::open(dir)).value();
     model = std::move(Transformer::load(spec, options, *checkpoint, *backend, nullptr)).value();
-    kv = std::move(backend->device().reserve(kBlocks * Transformer::needs(spec, options, backend->ops()).kv_block)).value();
+    kv = std::move(backend->device().reserve(kBlocks * Transformer::needs(spec, options, backend->ops()).kv_block))
+             .value();
     model->attach_kv(kv.span(), kBlocks);
     executor = std::make_unique<ModelExecutor>(model.get(), backend.get(), &kv, std::vector<int32_t>{});
     executor->bind_thread();
-    engine = std::make_unique<Engine>(SchedulerOptions{.slots = kSlots, .running_max = 1, .step_tokens_max = kStepTokens,
-                                                       .session_tokens = kSession},
-                                      &pool, &prefix, &gateway, executor.get(), &clock);
+    engine = std::make_unique<Engine>(
+        SchedulerOptions{
+            .slots = kSlots, .running_max = 1, .step_tokens_max = kStepTokens, .session_tokens = kSession},
+        &pool, &prefix, &gateway, executor.get(), &clock);
   }
 
   struct First {
@@ -157,7 +167,8 @@ struct Served {
 };
 
 int print_hits(int threads, int rounds) {
-  const std::string dir = (std::filesystem::temp_directory_path() / ("weir-prefix-" + std::to_string(getpid()))).string();
+  const std::string dir =
+      (std::filesystem::temp_directory_path() / ("weir-prefix-" + std::to_string(getpid()))).string();
   const Status written = testing::write_random_checkpoint(dir, testing::kQwenHalfBillionConfig);
   if (!written.ok()) return std::fprintf(stderr, "bench_prefix: %s\n", written.message().c_str()), 1;
   Served served(dir, threads);
@@ -196,10 +207,14 @@ int run(int argc, char** argv) {
   for (int i = 1; i < argc; i += 2) {
     const std::string flag = argv[i];
     const int value = i + 1 < argc ? std::atoi(argv[i + 1]) : -1;
-    if (flag == "--threads" && value >= 0) threads = value;
-    else if (flag == "--rounds" && value >= 1) rounds = std::min(value, 100);
-    else if (flag == "--lookups" && value >= 0) model = value == 0;
-    else return std::fprintf(stderr, "bench_prefix: '%s' is not understood\n", flag.c_str()), 2;
+    if (flag == "--threads" && value >= 0)
+      threads = value;
+    else if (flag == "--rounds" && value >= 1)
+      rounds = std::min(value, 100);
+    else if (flag == "--lookups" && value >= 0)
+      model = value == 0;
+    else
+      return std::fprintf(stderr, "bench_prefix: '%s' is not understood\n", flag.c_str()), 2;
   }
   print_lookups();
   return model ? print_hits(threads, rounds) : 0;

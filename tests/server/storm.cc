@@ -17,13 +17,17 @@ constexpr int kPauseMs = 100;  // of a connection that was refused; without it, 
 constexpr size_t kFaultsShown = 10;
 
 int64_t now_ms() {
-  return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now().time_since_epoch()).count();
+  return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now().time_since_epoch())
+      .count();
 }
 
 class Storm {
  public:
   Storm(int port, const StormOptions& options, StormReport* report)
-      : port_(port), at_once_(static_cast<size_t>(options.at_once)), generator_(options.seed, options.limits), report_(report) {}
+      : port_(port),
+        at_once_(static_cast<size_t>(options.at_once)),
+        generator_(options.seed, options.limits),
+        report_(report) {}
 
   // Until `count` more requests have begun and all have ended.
   void drive(int count) {
@@ -53,7 +57,8 @@ class Storm {
 
   void note(StormOutcome outcome, const std::string& fault) {
     ++report_->outcomes[static_cast<size_t>(outcome)];
-    if (outcome == StormOutcome::kRefused || outcome == StormOutcome::kUnavailable) pausing_until_.push_back(now_ms() + kPauseMs);
+    if (outcome == StormOutcome::kRefused || outcome == StormOutcome::kUnavailable)
+      pausing_until_.push_back(now_ms() + kPauseMs);
     if (outcome == StormOutcome::kFault && report_->faults.size() < kFaultsShown) report_->faults.push_back(fault);
   }
 
@@ -68,7 +73,8 @@ class Storm {
 bool all_returned(const StormRest& rest) {
   return rest.metric("weir_requests_running") == 0 && rest.metric("weir_requests_waiting") == 0 &&
          rest.metric("weir_places_held") == 0 && rest.metric("weir_kv_blocks{state=\"live\"}") == 0 &&
-         rest.metric_sum("weir_host_bytes{") == 0 && rest.metric("weir_http_connections") <= 1;  // the one that asks
+         rest.metric_sum("weir_host_bytes{") == 0 &&
+         rest.metric("weir_http_connections") <= 1;  // the one that asks
 }
 
 StormRest rest_of(const ServerProcess& server) {
@@ -88,15 +94,24 @@ std::string megabytes(uint64_t bytes) { return std::to_string(static_cast<double
 
 const char* storm_outcome_name(StormOutcome outcome) {
   switch (outcome) {
-    case StormOutcome::kAnswered: return "answered";
-    case StormOutcome::kEndedByError: return "stream ended by an error";
-    case StormOutcome::kBad: return "refused as bad (4xx)";
-    case StormOutcome::kRefused: return "refused, full (429)";
-    case StormOutcome::kUnavailable: return "refused (503)";
-    case StormOutcome::kLeft: return "client left";
-    case StormOutcome::kCutOff: return "client cut off";
-    case StormOutcome::kFault: return "FAULTS";
-    case StormOutcome::kCount: break;
+    case StormOutcome::kAnswered:
+      return "answered";
+    case StormOutcome::kEndedByError:
+      return "stream ended by an error";
+    case StormOutcome::kBad:
+      return "refused as bad (4xx)";
+    case StormOutcome::kRefused:
+      return "refused, full (429)";
+    case StormOutcome::kUnavailable:
+      return "refused (503)";
+    case StormOutcome::kLeft:
+      return "client left";
+    case StormOutcome::kCutOff:
+      return "client cut off";
+    case StormOutcome::kFault:
+      return "FAULTS";
+    case StormOutcome::kCount:
+      break;
   }
   return "?";
 }
@@ -108,7 +123,8 @@ double StormRest::metric(const std::string& name) const {
 
 double StormRest::metric_sum(const std::string& prefix) const {
   double sum = 0;
-  for (auto at = metrics.lower_bound(prefix); at != metrics.end() && at->first.rfind(prefix, 0) == 0; ++at) sum += at->second;
+  for (auto at = metrics.lower_bound(prefix); at != metrics.end() && at->first.rfind(prefix, 0) == 0; ++at)
+    sum += at->second;
   return sum;
 }
 
@@ -125,16 +141,19 @@ std::vector<std::string> StormReport::broken_promises(const StormGoals& goals) c
   const auto must = [&](bool holds, const std::string& sentence) {
     if (!holds) broken.push_back(sentence);
   };
-  must(count(StormOutcome::kFault) == 0, std::to_string(count(StormOutcome::kFault)) + " answers ended without their reason");
+  must(count(StormOutcome::kFault) == 0,
+       std::to_string(count(StormOutcome::kFault)) + " answers ended without their reason");
   must(warm.came && end.came, "places, blocks, connections or ledger bytes did not come back");
-  must(recomputed() < goals.recomputed || end.metric("weir_recomputed_tokens_total") < goals.recomputed_floor_tokens,
-       "recomputed tokens are " + std::to_string(100 * recomputed()) + " % of those produced");
+  must(
+      recomputed() < goals.recomputed || end.metric("weir_recomputed_tokens_total") < goals.recomputed_floor_tokens,
+      "recomputed tokens are " + std::to_string(100 * recomputed()) + " % of those produced");
   if (goals.sanitized) return broken;
   must(peak_bytes > 0 && peak_bytes <= plan_bytes,
        "the peak of " + megabytes(peak_bytes) + " is above the plan of " + megabytes(plan_bytes));
   must(warm.rss_bytes > 0 && (drift() < goals.drift || end.rss_bytes < warm.rss_bytes + goals.drift_floor_bytes),
        "resident memory grew from " + megabytes(warm.rss_bytes) + " to " + megabytes(end.rss_bytes));
-  must(end.metric("weir_sealed_allocations_total{thread=\"engine\"}") >= 0, "nobody counts the engine's allocations");
+  must(end.metric("weir_sealed_allocations_total{thread=\"engine\"}") >= 0,
+       "nobody counts the engine's allocations");
   must(end.metric_sum("weir_sealed_allocations_total{") == 0, "a sealed thread called the allocator");
   return broken;
 }

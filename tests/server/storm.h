@@ -1,6 +1,6 @@
 // A storm of requests against a real server: a bounded number of connections at once, driven in one poll loop, each
-// with the request and the manners of a StormGenerator. It looks at the server at rest twice, after a warm-up and at
-// the end, and says which promises were broken. Shared by tests/server and bench/storm. Test thread only.
+// with the request and the manners of a StormGenerator. It looks at the server at rest twice, after a warm-up and
+// at the end, and says which promises were broken. Shared by tests/server and bench/storm. Test thread only.
 #pragma once
 
 #include <array>
@@ -41,18 +41,18 @@ struct StormRest {
   bool came = false;  // everything was returned: places, blocks, the ledger's bytes
   uint64_t rss_bytes = 0;
   std::map<std::string, double> metrics;
-  double metric(const std::string& name) const;      // -1 when absent
+  double metric(const std::string& name) const;        // -1 when absent
   double metric_sum(const std::string& prefix) const;  // over all labels
 };
 
-// What is allowed. A short storm cannot tell the allocator's first use from a leak, nor one preemption from a habit:
-// its test allows a little more than the shares.
+// What is allowed. A short storm cannot tell the allocator's first use from a leak, nor one preemption from a
+// habit: its test allows a little more than the shares.
 struct StormGoals {
-  double drift = 0.01;                // growth of the resident size, of itself
-  uint64_t drift_floor_bytes = 0;     // so much is allowed in any case
-  double recomputed = 0.02;           // tokens, of those produced
+  double drift = 0.01;             // growth of the resident size, of itself
+  uint64_t drift_floor_bytes = 0;  // so much is allowed in any case
+  double recomputed = 0.02;        // tokens, of those produced
   double recomputed_floor_tokens = 0;
-  bool sanitized = false;             // the server's memory and allocations say nothing
+  bool sanitized = false;  // the server's memory and allocations say nothing
 };
 
 struct StormReport {

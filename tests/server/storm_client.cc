@@ -24,7 +24,8 @@ int status_of(const std::string& answer) {
 
 }  // namespace
 
-StormClient::StormClient(StormRequest request, int port, int64_t now_ms) : request_(std::move(request)), begun_ms_(now_ms) {
+StormClient::StormClient(StormRequest request, int port, int64_t now_ms)
+    : request_(std::move(request)), begun_ms_(now_ms) {
   fd_ = connect_to(port, request_.bytes_per_read > 0 ? kSmallBuffer : 0);
   if (fd_ >= 0) fcntl(fd_, F_SETFL, fcntl(fd_, F_GETFL) | O_NONBLOCK);
 }
@@ -73,7 +74,8 @@ void StormClient::send_more(int64_t now_ms) {
 
 void StormClient::read_more(int64_t now_ms) {
   char buffer[16384];
-  const size_t most = request_.bytes_per_read > 0 ? std::min(request_.bytes_per_read, sizeof buffer) : sizeof buffer;
+  const size_t most =
+      request_.bytes_per_read > 0 ? std::min(request_.bytes_per_read, sizeof buffer) : sizeof buffer;
   const ssize_t count = recv(fd_, buffer, most, 0);
   if (count > 0) answer_.append(buffer, static_cast<size_t>(count));
   if (count == 0) closed_ = true;
@@ -110,8 +112,9 @@ StormOutcome StormClient::judge_success() const {
   if (!request_.stream) {
     const size_t at = answer_.find("ontent-Length: ");
     if (at > head) return StormOutcome::kFault;
-    return answer_.size() - head - 4 == std::strtoull(answer_.c_str() + at + 15, nullptr, 10) ? StormOutcome::kAnswered
-                                                                                               : StormOutcome::kFault;
+    return answer_.size() - head - 4 == std::strtoull(answer_.c_str() + at + 15, nullptr, 10)
+               ? StormOutcome::kAnswered
+               : StormOutcome::kFault;
   }
   if (answer_.find("data: {\"error\"") != std::string::npos) return StormOutcome::kEndedByError;
   return answer_.find("data: [DONE]") != std::string::npos ? StormOutcome::kAnswered : StormOutcome::kFault;
@@ -124,8 +127,9 @@ StormOutcome StormClient::judge() const {
   if (status == 429) return StormOutcome::kRefused;
   if (status == 501 && !request_.may_succeed) return StormOutcome::kBad;  // a method nobody knows
   if (status == 503) return StormOutcome::kUnavailable;
-  if (status >= 400 && status < 500 && !(request_.asks_tokens && all_sent() && request_.leave_after_ms < 0 &&
-                                         request_.send_bytes == request_.bytes.size())) {
+  if (status >= 400 && status < 500 &&
+      !(request_.asks_tokens && all_sent() && request_.leave_after_ms < 0 &&
+        request_.send_bytes == request_.bytes.size())) {
     return StormOutcome::kBad;
   }
   // Closed with bytes of ours unread, the answer is lost on the way: a body that is too large.
@@ -134,8 +138,11 @@ StormOutcome StormClient::judge() const {
 }
 
 std::string StormClient::fault() const {
-  return std::string(request_.kind) + (closed_ ? ", closed" : lost_ ? ", connection lost" : ", no end") + " after " +
-         std::to_string(answer_.size()) + " bytes: " + answer_.substr(0, 15) + " ... " +
+  return std::string(request_.kind) +
+         (closed_ ? ", closed"
+          : lost_ ? ", connection lost"
+                  : ", no end") +
+         " after " + std::to_string(answer_.size()) + " bytes: " + answer_.substr(0, 15) + " ... " +
          answer_.substr(answer_.size() - std::min<size_t>(answer_.size(), 300));
 }
 

@@ -1,5 +1,5 @@
-// The storm of bench/storm, short: a real server under good, bad, leaving, slow and greedy clients keeps its promises;
-// and the storm's own judgement can fail. What is asserted is counted, never timed.
+// The storm of bench/storm, short: a real server under good, bad, leaving, slow and greedy clients keeps its
+// promises; and the storm's own judgement can fail. What is asserted is counted, never timed.
 #include "server/storm.h"
 
 #include <gmock/gmock.h>
@@ -40,7 +40,8 @@ TEST_P(StormTest, StaysWithinThePlanAndReturnsEverything) {
   int all = 0;
   for (const int count : report.outcomes) all += count;
   EXPECT_EQ(all, options.requests) << "every request ends once";
-  for (const StormOutcome outcome : {StormOutcome::kAnswered, StormOutcome::kBad, StormOutcome::kRefused, StormOutcome::kLeft}) {
+  for (const StormOutcome outcome :
+       {StormOutcome::kAnswered, StormOutcome::kBad, StormOutcome::kRefused, StormOutcome::kLeft}) {
     EXPECT_GT(report.count(outcome), 0) << storm_outcome_name(outcome);
   }
   EXPECT_GT(report.end.metric("weir_prefix_hit_tokens_total"), 0);
@@ -74,10 +75,12 @@ TEST(StormReport, NamesEachBrokenPromise) {
   EXPECT_THAT(broken([](StormReport* r) { r->end.came = false; }), ElementsAre(HasSubstr("did not come back")));
   EXPECT_THAT(broken([](StormReport* r) { r->end.metrics["weir_recomputed_tokens_total"] = 20; }),
               ElementsAre(HasSubstr("2.0")));
-  EXPECT_THAT(broken([](StormReport* r) { r->end.metrics["weir_sealed_allocations_total{thread=\"worker\"}"] = 1; }),
-              ElementsAre(HasSubstr("called the allocator")));
-  EXPECT_THAT(broken([](StormReport* r) { r->end.metrics.erase("weir_sealed_allocations_total{thread=\"engine\"}"); }),
-              ElementsAre(HasSubstr("nobody counts")));
+  EXPECT_THAT(
+      broken([](StormReport* r) { r->end.metrics["weir_sealed_allocations_total{thread=\"worker\"}"] = 1; }),
+      ElementsAre(HasSubstr("called the allocator")));
+  EXPECT_THAT(
+      broken([](StormReport* r) { r->end.metrics.erase("weir_sealed_allocations_total{thread=\"engine\"}"); }),
+      ElementsAre(HasSubstr("nobody counts")));
   EXPECT_THAT(broken([](StormReport* r) { ++r->outcomes[static_cast<size_t>(StormOutcome::kFault)]; }),
               ElementsAre(HasSubstr("1 answers")));
 }
@@ -95,8 +98,9 @@ TEST(StormRequests, TheSameSeedGivesTheSameStormAndEveryKindOccurs) {
   }
   EXPECT_GT(differ, 900);
   EXPECT_GT(cut, 0);
-  EXPECT_EQ(kinds.size(), 12u) << "short whole and streamed, shared prefix, long, n > 1, two prompts, chat, bad, wrong "
-                                  "path, control, slow reader, never reads";
+  EXPECT_EQ(kinds.size(), 12u)
+      << "short whole and streamed, shared prefix, long, n > 1, two prompts, chat, bad, wrong "
+         "path, control, slow reader, never reads";
 }
 
 }  // namespace
