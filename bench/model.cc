@@ -2,6 +2,10 @@
 // bandwidth measured in the same run, before and after.
 //
 //   bench_model [--format int8|bf16|f32] [--kv f32|bf16|int8|int4] [--threads N] [--context N] [--batch N] [--rounds N]
+//               [--compare-kv 1]
+//
+// --compare-kv 1: instead of the tables, decode steps at batch 1 and 8 with bf16, int8 and int4 KV in turn, so that a
+// noise of the machine meets all of them.
 //
 // Floor of a decode at batch 1: every packed weight is read once, so tokens/s <= bandwidth / weight bytes. The head
 // counts (it is the largest matrix), the embedding does not (one row is read).
@@ -35,6 +39,7 @@ struct Options {
   int context = 128;
   int batch = 64;  // most sequences
   int rounds = 5;
+  bool compare_kv = false;
 };
 
 // Bytes per second that `threads` threads read from a buffer far larger than any cache; best of three passes.
@@ -64,7 +69,7 @@ double read_bandwidth(int threads) {
 
 struct Bench {
   Options options;
-  std::unique_ptr<Backend> backend;
+  Backend* backend;
   ModelSpec spec;
   ModelOptions sizes;
   std::unique_ptr<Transformer> model;
@@ -74,8 +79,6 @@ struct Bench {
   std::vector<std::vector<int32_t>> tables;
 
   void load(const std::string& dir) {
-    backend = std::move(make_backend("cpu", {.threads = options.threads, .isa = "", .pin = true})).value();
-    backend->bind_calling_thread();
     spec = load_spec(dir).value();
     const int64_t longest = std::max(options.context + 64, 640);
     sizes = {.format = options.format,
@@ -158,6 +161,40 @@ void print_tables(Bench* bench) {
               after / 1e9, 100 * rate1 / ((before + after) / 2));
 }
 
+double median(std::vector<double> values) {
+  std::nth_element(values.begin(), values.begin() + static_cast<ptrdiff_t>(values.size() / 2), values.end());
+  return values[values.size() / 2];
+}
+
+// Rounds of one step each, in turn; the ratio is the median of the rounds' own ratios.
+void compare_kv(const Options& options, const std::string& dir, Backend* backend) {
+  std::vector<std::unique_ptr<Bench>> benches;
+  for (const KvFormat kv : {KvFormat::kBF16, KvFormat::kInt8, KvFormat::kInt4}) {
+    benches.push_back(std::make_unique<Bench>(Bench{.options = options, .backend = backend}));
+    benches.back()->options.kv = kv;
+    benches.back()->load(dir);
+  }
+  std::printf("%s, context %d, %d rounds in turn\n\n%-8s %-8s %12s %12s %14s\n",
+              std::string(backend->description()).c_str(), options.context, options.rounds, "batch", "KV",
+              "ms, median", "ms, least", "time / bf16");
+  for (const int batch : {1, 8}) {
+    if (batch > options.batch) break;
+    std::vector<std::vector<double>> ms(benches.size()), ratios(benches.size());
+    for (int round = -1; round < options.rounds; ++round) {  // the first warms up
+      std::vector<double> now;
+      for (const auto& bench : benches) now.push_back(1e3 * bench->step(batch, 1, options.context));
+      for (size_t i = 0; round >= 0 && i < now.size(); ++i) {
+        ms[i].push_back(now[i]);
+        ratios[i].push_back(now[i] / now[0]);
+      }
+    }
+    for (size_t i = 0; i < benches.size(); ++i) {
+      std::printf("%-8d %-8s %12.2f %12.2f %14.3f\n", batch, std::string(kv_format_name(benches[i]->options.kv)).c_str(),
+                  median(ms[i]), *std::min_element(ms[i].begin(), ms[i].end()), median(ratios[i]));
+    }
+  }
+}
+
 int run(int argc, char** argv) {
   Options options;
   for (int i = 1; i + 1 < argc; i += 2) {
@@ -176,7 +213,9 @@ int run(int argc, char** argv) {
     } else if (flag == "--batch") {
       options.batch = std::clamp(std::atoi(value.c_str()), 1, 64);
     } else if (flag == "--rounds") {
-      options.rounds = std::clamp(std::atoi(value.c_str()), 1, 100);
+      options.rounds = std::clamp(std::atoi(value.c_str()), 1, 1000);
+    } else if (flag == "--compare-kv") {
+      options.compare_kv = value != "0";
     } else {
       std::fprintf(stderr, "bench_model: unknown flag %s\n", flag.c_str());
       return 2;
@@ -189,7 +228,15 @@ int run(int argc, char** argv) {
     std::fprintf(stderr, "bench_model: %s\n", written.message().c_str());
     return 1;
   }
-  Bench bench{.options = options};
+  const auto backend =
+      std::move(make_backend("cpu", {.threads = options.threads, .isa = "", .pin = true})).value();
+  backend->bind_calling_thread();
+  if (options.compare_kv) {
+    compare_kv(options, dir, backend.get());
+    std::filesystem::remove_all(dir);
+    return 0;
+  }
+  Bench bench{.options = options, .backend = backend.get()};
   bench.load(dir);
   std::filesystem::remove_all(dir);
   print_tables(&bench);

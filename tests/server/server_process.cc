@@ -118,6 +118,17 @@ double ServerProcess::metric(const std::string& name) const {
   return at == std::string::npos ? -1 : std::strtod(text.c_str() + at + name.size() + 2, nullptr);
 }
 
+std::map<std::string, double> ServerProcess::metrics() const {
+  std::map<std::string, double> out;
+  std::stringstream text(get(port_, "/metrics").body);
+  for (std::string line; std::getline(text, line);) {
+    const size_t space = line.rfind(' ');
+    if (line.empty() || line[0] == '#' || space == std::string::npos) continue;
+    out[line.substr(0, space)] = std::strtod(line.c_str() + space + 1, nullptr);
+  }
+  return out;
+}
+
 bool ServerProcess::wait_for_metric(const std::string& name, double value, int timeout_ms) const {
   return wait_until([&] { return metric(name) == value; }, timeout_ms);
 }

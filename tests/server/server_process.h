@@ -36,6 +36,7 @@ class ServerProcess {
   // A value of /metrics by its name with labels; -1 when absent.
   double metric(const std::string& name) const;
   double metric_sum(const std::string& family) const;  // of all its samples, in one scrape
+  std::map<std::string, double> metrics() const;  // all of one look, by name with labels
   // Polls until the metric has the value. RETURNS: false after timeout_ms.
   bool wait_for_metric(const std::string& name, double value, int timeout_ms) const;
 

@@ -9,7 +9,6 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <random>
 #include <thread>
 
 #include "server/client.h"
@@ -216,43 +215,6 @@ TEST_F(ServerTest, ASecondSignalStopsAtOnce) {
   server.signal(SIGTERM);
   const int status = server.wait_for_exit(20'000);
   EXPECT_TRUE(status == 143 || status == 0) << status;  // 0 where the answer was done within the 30 ms
-}
-
-// Everything at once, in a small pool with a ratio of 1.0: good and bad bodies, long prompts, aborts, slow readers.
-// In the end every place and block is back and the peak is within the plan.
-TEST_F(ServerTest, StormStaysWithinThePlan) {
-  ServerProcess server({"--max-concurrent-requests", "6", "--max-queued-requests", "24", "--cache-max-entry-count", "40",
-                        "--cache-block-seq-len", "16", "--queue-timeout", "5s"});
-  std::mt19937 random(11);
-  std::string long_prompt;
-  for (int i = 0; i < 80; ++i) long_prompt += "the cat and the dog ";
-  const int waves = kSlow ? 8 : 40;
-  for (int wave = 0; wave < waves; ++wave) {
-    Crowd crowd(server.port());
-    for (int i = 0; i < 40; ++i) {
-      crowd.connect(1);
-      const int kind = static_cast<int>(random() % 6);
-      const int tokens = 1 + static_cast<int>(random() % 60);
-      crowd.send(kind == 0   ? post_text("/v1/completions", "{\"prompt\": [1, 2,")
-                 : kind == 1 ? post_text("/v1/completions", completion_body(long_prompt, tokens, random() % 2))
-                 : kind == 2 ? post_text("/v1/chat/completions", "{\"messages\": [{\"role\": \"user\", \"content\": \"Hello\"}], "
-                                                                 "\"n\": 2, \"max_tokens\": 20, \"logprobs\": true, \"top_logprobs\": 5}")
-                             : post_text("/v1/completions", completion_body("Once upon a time", tokens, random() % 2)));
-    }
-    crowd.read_for(static_cast<int>(random() % 60));
-    for (size_t i = 0; i < crowd.size(); ++i) {
-      if (random() % 3 == 0) crowd.hang_up(i);
-    }
-    ASSERT_TRUE(crowd.read_to_the_end(120'000)) << "wave " << wave;
-    for (const Answer& answer : crowd.answers()) {
-      EXPECT_TRUE(answer.status == 0 || answer.status == 200 || answer.status == 400 || answer.status == 429 ||
-                  answer.status == 503) << answer.head << answer.body;
-    }
-  }
-  expect_all_returned(server);
-  expect_within_plan(server);
-  server.signal(SIGTERM);
-  EXPECT_EQ(server.wait_for_exit(20'000), 0) << server.log();
 }
 
 // A ledger far too small for what is asked of it: answers end with their reason, the door refuses with a hint, nothing is
