@@ -312,6 +312,23 @@ TEST(LivePool, SqueezedForGoodEverybodyStillFinishes) {
   EXPECT_GT(rig.gateway.load().preemptions, 0u);
 }
 
+// What is refused while the machine is short must not make the squeezed size the operator's own.
+TEST(LivePool, AnOrderThatIsRefusedUnderPressureLeavesTheSizeThatWasOrderedBefore) {
+  NullExecutor executor(100);
+  Rig rig(&executor, {.slots = 4, .running_max = 2, .step_tokens_max = 64, .session_tokens = 256}, 40, 16, true, 64);
+  Controls& controls = rig.gateway.controls();
+  controls.hold_growth = controls.squeeze = true;
+  rig.engine.turn();
+  ASSERT_EQ(rig.pool.total_blocks(), 16);
+  controls.squeeze = false;
+  const uint32_t order = controls.order_pool(64);
+  rig.engine.turn();
+  EXPECT_EQ(controls.pool_answer(order), PoolAnswer::kNoMemory);
+  controls.hold_growth = false;
+  rig.engine.turn();
+  EXPECT_EQ(rig.pool.total_blocks(), 40);
+}
+
 TEST(LivePool, AnswersOrdersAndRefusesWhatIsGuaranteed) {
   NullExecutor executor(100);
   Rig rig(&executor, {.slots = 4, .running_max = 2, .step_tokens_max = 64, .session_tokens = 256}, 16, 16, true, 40);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/alloc_guard.h"
 #include "base/counting_resource.h"
 #include "base/log.h"
 
@@ -27,6 +28,7 @@ void LivePool::take_orders() {
   const Controls::PoolOrder order = controls.pool_order();
   if (order.number != order_) {
     order_ = order.number;
+    if (answered_) ordered_before_ = ordered_;
     ordered_ = static_cast<int32_t>(order.blocks);
     answered_ = false;
   }
@@ -64,7 +66,7 @@ bool LivePool::apply() {
   if (answer != PoolAnswer::kPending && !answered_) {
     gateway_->controls().answer_pool(order_, answer);
     answered_ = true;
-    if (answer != PoolAnswer::kDone) ordered_ = pool_->total_blocks();
+    if (answer != PoolAnswer::kDone) ordered_ = ordered_before_;  // not what a squeeze has left of the pool just now
   }
   return answer == PoolAnswer::kPending;
 }
@@ -73,6 +75,7 @@ PoolAnswer LivePool::shrink_to(int32_t blocks) {
   copies_.clear();
   if (!scheduler_->resize_pool(blocks, &copies_)) return PoolAnswer::kGuaranteed;
   executor_->copy_blocks(copies_);
+  const AllowAllocations for_the_message_of_a_failure;
   const Status status = executor_->resize_kv(blocks);
   if (!status.ok()) log_error("engine", "the KV pool shrank and its pages could not be returned: " + status.message());
   return PoolAnswer::kDone;
@@ -82,6 +85,7 @@ PoolAnswer LivePool::grow_towards(int32_t blocks) {
   const uint64_t bytes = std::max<uint64_t>(1, executor_->block_bytes());
   const auto most = static_cast<int32_t>(std::clamp<uint64_t>(kGrowBytesPerTurn / bytes, 1, INT32_MAX / 2));
   const int32_t next = std::min(blocks, pool_->total_blocks() + std::min(most, blocks));
+  const AllowAllocations for_the_message_of_a_failure;
   if (const Status status = executor_->resize_kv(next); !status.ok()) {
     log_error("engine", "the KV pool could not grow: " + status.message());
     return PoolAnswer::kNoMemory;

@@ -39,6 +39,7 @@ class LivePool {
   Gateway* const gateway_;
   BlockCopies copies_;             // [blocks_max]
   int32_t ordered_;                // the operator's size
+  int32_t ordered_before_ = 0;     // the last one that was not refused
   uint32_t order_ = 0;             // its number; answered when reached
   bool answered_ = true;
   bool squeezed_ = false;

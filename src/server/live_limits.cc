@@ -109,7 +109,7 @@ Result<LiveLimits> LiveLimitsControl::apply(const LimitsPatch& patch) {
 }
 
 Status LiveLimitsControl::resize(const MemoryPlan& plan) {
-  const int32_t before = pool_->total_blocks();
+  const uint64_t before = this->plan().kv_blocks;  // the pool itself may be squeezed just now
   Controls& controls = gateway_->controls();
   const uint32_t number = controls.order_pool(static_cast<uint32_t>(plan.kv_blocks));
   gateway_->poke();
