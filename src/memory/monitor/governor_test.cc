@@ -1,4 +1,5 @@
 #include "memory/monitor/governor.h"
+#include "memory/monitor/recorder.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -16,16 +17,6 @@ using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 
 constexpr Micros kPoll = 250'000;
-
-struct Recorder final : GovernorActions {
-  std::vector<std::string> calls;
-  void stop_growing(bool on) override { calls.push_back(on ? "stop_growing" : "grow"); }
-  void drop_caches() override { calls.push_back("drop"); }
-  void shrink_work(bool on) override { calls.push_back(on ? "shrink" : "widen"); }
-  void refuse_new(bool on) override { calls.push_back(on ? "refuse" : "admit"); }
-  void cancel_newest() override { calls.push_back("cancel"); }
-  std::vector<std::string> take() { return std::exchange(calls, {}); }
-};
 
 PressureReading limit(double level) {
   return {.limit_level = level, .sign_level = 0, .room_bytes = 1, .source = "test"};

@@ -13,6 +13,7 @@
 
 #include "base/units.h"
 #include "memory/monitor/fake_root.h"
+#include "memory/monitor/recorder.h"
 
 namespace weir {
 namespace {
@@ -21,15 +22,6 @@ using ::testing::ElementsAre;
 using testing::FakeRoot;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
-
-struct Recorder final : GovernorActions {
-  std::vector<std::string> calls;
-  void stop_growing(bool on) override { calls.push_back(on ? "stop_growing" : "grow"); }
-  void drop_caches() override { calls.push_back("drop"); }
-  void shrink_work(bool on) override { calls.push_back(on ? "shrink" : "widen"); }
-  void refuse_new(bool on) override { calls.push_back(on ? "refuse" : "admit"); }
-  void cancel_newest() override { calls.push_back("cancel"); }
-};
 
 struct MonitorTest : ::testing::Test {
   FakeRoot root;
