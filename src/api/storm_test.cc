@@ -33,6 +33,26 @@ const char* path_for(std::string_view body, std::mt19937* random) {
   return body.find("messages") != std::string_view::npos ? kPaths[1] : kPaths[0];
 }
 
+// Keeps the engine and the clients within some turns of each other, so that how often a client leaves in the middle, or
+// waits too long, does not depend on how many cores there are. Inside the slack they race.
+class Pace {
+ public:
+  void client_turn() {
+    turns_.fetch_add(1);
+    while (turns_.load() > steps_.load() + kSlack && !free_) std::this_thread::yield();
+  }
+  void engine_step() {
+    steps_.fetch_add(1);
+    while (steps_.load() > turns_.load() + kSlack && !free_) std::this_thread::yield();
+  }
+  void let_go() { free_ = true; }
+
+ private:
+  static constexpr int64_t kSlack = 8;
+  std::atomic<int64_t> turns_{0}, steps_{0};
+  std::atomic<bool> free_{false};
+};
+
 struct Client {
   std::shared_ptr<FakeExchange> exchange;
   bool holds;
@@ -42,8 +62,8 @@ struct Client {
 // One io thread's event loop and all of its clients.
 class ClientThread {
  public:
-  ClientThread(World* world, int io, int requests, unsigned seed)
-      : world_(world), io_(io), left_(requests), random_(seed) {}
+  ClientThread(World* world, Pace* pace, int io, int requests, unsigned seed)
+      : world_(world), pace_(pace), io_(io), left_(requests), random_(seed) {}
 
   void run() {
     const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(60);
@@ -51,6 +71,7 @@ class ClientThread {
       if (left_ > 0 && clients_.size() < 24 && random_() % 2 == 0) start_one();
       for (Client& client : clients_) act(&client);
       if (world_->loops[static_cast<size_t>(io_)]->run() == 0) std::this_thread::yield();
+      pace_->client_turn();
       std::erase_if(clients_, [this](const Client& client) { return client.exchange->done && judge(client); });
       if (std::chrono::steady_clock::now() > deadline) {
         ADD_FAILURE() << clients_.size() << " exchanges never ended";
@@ -97,6 +118,7 @@ class ClientThread {
   }
 
   World* const world_;
+  Pace* const pace_;
   const int io_;
   int left_;
   std::mt19937 random_;
@@ -129,17 +151,19 @@ TEST(Storm, EveryPlaceComesBackAndEveryExchangeEndsOnce) {
   world.engine.set_script(noise());
   world.engine.fail_after = {{3, 4}, {7, 0}};
   std::atomic<bool> stop{false};
+  Pace pace;
   std::thread engine([&] {
     while (!stop) {
       world.engine.step();
       world.clock.advance_us(7);
-      std::this_thread::yield();
+      pace.engine_step();
     }
   });
-  ClientThread first(&world, 0, kRequests, 1), second(&world, 1, kRequests, 2);
+  ClientThread first(&world, &pace, 0, kRequests, 1), second(&world, &pace, 1, kRequests, 2);
   std::thread other([&] { second.run(); });
   first.run();
   other.join();
+  pace.let_go();
   // Clients that left while the engine still had their sequences: their places come back a moment later.
   const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(20);
   while (world.api->live_requests() > 0 && std::chrono::steady_clock::now() < deadline) {
@@ -160,7 +184,7 @@ TEST(Storm, EveryPlaceComesBackAndEveryExchangeEndsOnce) {
   EXPECT_EQ(world.engine.submits, world.engine.finishes);
   EXPECT_EQ(world.engine.submits, world.engine.releases);
   EXPECT_EQ(first.answered + first.gone + second.answered + second.gone, 2 * kRequests);
-  // How many of each there are depends on how fast the threads turn; none of each would be no storm.
+  // How many of each there are depends on how the threads race; none of each would be no storm.
   EXPECT_GT(first.gone + second.gone, 20);
   EXPECT_GT(first.streamed + second.streamed, 5);
   for (const FinishReason reason : {FinishReason::kStop, FinishReason::kLength, FinishReason::kCancelled,
