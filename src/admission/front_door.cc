@@ -29,6 +29,16 @@ const char* refusal_name(Refusal refusal) {
     case Refusal::kDraining: return "draining";
     case Refusal::kMemoryPressure: return "memory_pressure";
     case Refusal::kQueueTimeout: return "queue_timeout";
+    case Refusal::kDeadline: return "deadline";
+    case Refusal::kDeadlineUnmeetable: return "deadline_unmeetable";
+    case Refusal::kOverTtftSlo: return "over_ttft_slo";
+    case Refusal::kExpired: return "expired";
+    case Refusal::kStuck: return "stuck";
+    case Refusal::kAborted: return "aborted";
+    case Refusal::kBrownOut: return "brown_out";
+    case Refusal::kTenantQueueFull: return "tenant_queue_full";
+    case Refusal::kTenantTokens: return "tenant_tokens_per_minute";
+    case Refusal::kTenantHostBytes: return "tenant_host_bytes";
     case Refusal::kUnauthenticated: return "unauthenticated";
     case Refusal::kBadRequest: return "bad_request";
     case Refusal::kCount: break;

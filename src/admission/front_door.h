@@ -52,6 +52,16 @@ enum class Refusal : uint8_t {
   kDraining,         // SIGTERM was seen (503 server_is_overloaded)
   kMemoryPressure,   // the governor keeps the door shut until memory is free again (503 server_is_overloaded)
   kQueueTimeout,     // it was accepted and waited longer than --queue-timeout (503 server_is_overloaded)
+  kDeadline,         // its deadline passed, or cannot be met any more (504 timeout)
+  kDeadlineUnmeetable,  // at the door: it would start too late for its deadline (503 server_is_overloaded)
+  kOverTtftSlo,      // at the door: its first token would be later than --ttft-slo (503 server_is_overloaded)
+  kExpired,          // urgent work that waited while the queue stood (503 server_is_overloaded)
+  kStuck,            // the watchdog ended it: the step loop did not move while it was computed (500)
+  kAborted,          // ended by /admin/abort (409 aborted)
+  kBrownOut,         // the last rung of the brown-out ladder (503 server_is_overloaded)
+  kTenantQueueFull,  // the tenant runs and waits with all that it may (429 slow_down)
+  kTenantTokens,     // the tenant's tokens per minute are used up (429 slow_down)
+  kTenantHostBytes,  // the tenant's host bytes are taken (429 slow_down)
   kUnauthenticated,  // missing or wrong key (401)
   kBadRequest,       // any other 4xx about the body
   kCount

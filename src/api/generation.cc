@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <limits>
 
+#include <fmt/format.h>
+
 #include "api/service.h"
 
 namespace weir::api {
@@ -209,12 +211,29 @@ void Generation::end_seat(Seat* seat, FinishReason finish) {
     case FinishReason::kMemoryPressure:
       return fail(refusal(Code::kUnavailable, Refusal::kMemoryPressure,
                           "the machine ran short of memory and this request was the newest; try again later"));
+    case FinishReason::kDeadline:
+      return fail(refusal(Code::kDeadlineExceeded, Refusal::kDeadline, "the request's deadline passed " + how_far(*seat)));
+    case FinishReason::kExpired:
+      return fail(refusal(Code::kUnavailable, Refusal::kExpired,
+                          "the queue has been standing and the request had waited too long in it; try again later"));
+    case FinishReason::kStuck:
+      return fail(refusal(Code::kInternal, Refusal::kStuck,
+                          "computing this request did not come to an end and it was stopped; others are not affected"));
     case FinishReason::kError:
       return fail({.status = internal_error("the model failed on this request; others are not affected")});
     case FinishReason::kCancelled:
     case FinishReason::kNone: break;
   }
   fail({.status = internal_error("the request was cancelled inside the server")});
+}
+
+// For the body of an error: what had been done by then.
+std::string Generation::how_far(const Seat& seat) const {
+  const Channel& channel = service_->context.gateway->channel(seat.place.slot());
+  const auto prompt = static_cast<int64_t>(channel.spec->prompt.size());
+  if (channel.started_us == 0) return fmt::format("while it waited in the queue; none of {} prompt tokens was computed", prompt);
+  if (seat.answer.tokens() > 0) return fmt::format("after {} tokens of the answer", seat.answer.tokens());
+  return fmt::format("after {} of {} prompt tokens", channel.prompt_tokens_done, prompt);
 }
 
 void Generation::finish_choice(Seat* seat, const char* reason) {

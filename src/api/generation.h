@@ -69,6 +69,7 @@ class Generation : public std::enable_shared_from_this<Generation> {
   void take_news(Seat* seat, FinishReason finish);
   void take_token(Seat* seat, const TokenEvent& event);
   void end_seat(Seat* seat, FinishReason finish);
+  std::string how_far(const Seat& seat) const;
   void finish_choice(Seat* seat, const char* reason);
   void note_start(Seat* seat, FinishReason finish);
   void note_end(const Seat& seat);

@@ -18,8 +18,11 @@ enum class FinishReason : uint8_t {
   kShutdown,      // the drain timeout ran out
   kError,         // this sequence's own failure in the executor (for example logits that are not numbers)
   kMemoryPressure,  // the machine ran short of memory and the newest gave way
+  kDeadline,      // its total deadline passed, or could no longer be met before its prefill began
+  kExpired,       // urgent work that waited in a queue that stands (CoDel), so that the rest is in time
+  kStuck,         // the watchdog found that the step loop does not move while it is computed
 };
-inline constexpr int kFinishReasons = static_cast<int>(FinishReason::kMemoryPressure) + 1;
+inline constexpr int kFinishReasons = static_cast<int>(FinishReason::kStuck) + 1;
 const char* finish_reason_name(FinishReason reason);  // "stop", "length", "cancelled", ... for metrics
 
 struct TopLogprob {

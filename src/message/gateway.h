@@ -22,8 +22,11 @@
 
 #include "base/clock.h"
 #include "base/ring.h"
+#include "message/classes.h"
 #include "message/controls.h"
 #include "message/events.h"
+#include "message/tenants.h"
+#include "message/wait_view.h"
 
 namespace weir {
 
@@ -37,6 +40,9 @@ struct RequestSpec {
   SamplingParams params;
   Micros arrival_us = 0;        // when its head was read: time to first token starts here
   Micros queue_deadline_us = 0; // it must have started by then
+  Micros deadline_us = 0;       // its last token must have been computed by then; 0: no deadline
+  int32_t tenant = 0;           // [0, kTenantsMax)
+  int32_t class_index = 0;      // [0, classes)
   // prompt + max_tokens are reserved when it starts and it is never preempted; else blocks are taken as it grows.
   bool guaranteed = false;
 };
@@ -54,6 +60,7 @@ struct Channel {
   Micros started_us = 0;              // engine: when it got its running place; 0 if it never did
   int32_t prompt_tokens_done = 0;     // engine: how far the prefill got when it ended
   int32_t cached_tokens = 0;          // engine: of the prompt, shared and not computed; set with started_us
+  WaitView wait;                      // engine writes while it waits; any thread reads
 };
 
 struct Command {
@@ -82,6 +89,17 @@ struct LoadGauges {
   std::atomic<uint64_t> block_copies{0};       // on write to a shared block, and when the pool shrank
   std::atomic<uint64_t> pool_resizes{0};
   std::atomic<uint64_t> finished_by_reason[kFinishReasons]{};  // indexed by FinishReason
+  // By class: how many wait, and how long one that came now would wait for its start; 0: not at all, or not known.
+  std::atomic<int32_t> waiting_by_class[kClassesMax]{};
+  std::atomic<int64_t> start_in_us_p50[kClassesMax]{}, start_in_us_p90[kClassesMax]{};
+  std::atomic<int64_t> prefill_us_per_1k_tokens{0};  // of a prompt alone, as the step-time model sees it; 0: not known
+  std::atomic<int64_t> token_us_p50{0};        // time between two tokens of a running sequence; 0: not known
+  std::atomic<uint64_t> passes{0};             // starts before one that was next and did not fit
+  std::atomic<uint64_t> place_preemptions{0};  // of background work by urgent work, for its place
+  std::atomic<uint64_t> lifts{0};              // sequences that aged into the next higher class
+  // The step under way, for the watchdog; begun is 0 between steps.
+  std::atomic<int64_t> step_begun_us{0};
+  std::atomic<int32_t> step_tokens{0}, step_sequences{0};
   std::atomic<int64_t> step_us_total{0};
   std::atomic<int64_t> finish_interval_us{0};  // smoothed time between sequence ends while busy; 0: not known yet
   std::atomic<int64_t> heartbeat_us{0};        // Clock time of the last turn of the step loop
@@ -105,6 +123,8 @@ class Gateway {
   EventRing& ring(int place) { return rings_[static_cast<size_t>(place)]; }
   LoadGauges& load() { return load_; }
   const LoadGauges& load() const { return load_; }
+  TenantBoard& tenants() { return tenants_; }
+  const TenantBoard& tenants() const { return tenants_; }
 
   // io threads.
   void submit(SlotIndex slot) { push({Command::Kind::kSubmit, slot}); }
@@ -144,6 +164,7 @@ class Gateway {
   BoundedInbox<Command> inbox_;
   std::atomic<uint32_t> signal_{0};
   LoadGauges load_;
+  TenantBoard tenants_;
   Controls controls_;
   std::function<void(int)> io_waker_;
 };

@@ -43,6 +43,10 @@ struct SchedulerOptions {
   int64_t session_tokens = 0;   // prompt + output at most
   std::vector<int32_t> eos_ids;
   double overcommit_quantile = 0.9;  // of past lengths, covered by the forecast; (0, 1]
+  std::vector<ClassKind> classes = {ClassKind::kStandard};  // by class index, highest first; at most kClassesMax
+  // Further places for sequences that gave theirs to urgent work and wait to go on; 0: nobody is asked to.
+  int parked_max = 0;
+  Micros ageing_us = 30'000'000;  // after so long in a class, a waiting sequence counts as of the next higher one
 };
 
 class Scheduler {
