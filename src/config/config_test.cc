@@ -56,6 +56,7 @@ TEST_F(ConfigTest, DefaultsAreThoseOfSettings) {
   Settings expected;
   expected.model = model_;
   expected.max_batch_size = expected.max_concurrent_requests = 32;
+  expected.default_class = "normal";
   ASSERT_TRUE(parse({}).ok()) << error({});
   EXPECT_TRUE(*parse({}) == expected);
   EXPECT_THAT(warnings_, IsEmpty());
@@ -173,6 +174,7 @@ TEST_F(ConfigTest, EveryFlagReachesItsMember) {
   expected.max_body_bytes = 1 << 20;
   expected.drain_timeout_ms = 120'000;
   expected.log_level = LogLevel::kDebug;
+  expected.default_class = "normal";
   EXPECT_TRUE(*parsed == expected);
 }
 

@@ -1,96 +1,14 @@
 #include "config/options.h"
 
 #include <algorithm>
-#include <charconv>
 
-#include "base/units.h"
-#include "config/values.h"
+#include "config/setters.h"
 
 namespace weir {
 namespace {
 
-using Values = std::vector<std::string>;
-using Warnings = std::vector<std::string>;
-using Setter = std::function<Status(const Values&, Settings*, Warnings*)>;
-
 constexpr int64_t kSequencesMax = 4096;
 constexpr int64_t kTokensMax = int64_t{1} << 30;
-
-Setter text(std::string Settings::*member) {
-  return [member](const Values& values, Settings* settings, Warnings*) {
-    settings->*member = values.back();
-    return ok_status();
-  };
-}
-
-Setter word(std::string Settings::*member, std::vector<std::string> allowed) {
-  return [member, allowed](const Values& values, Settings* settings, Warnings*) -> Status {
-    if (std::find(allowed.begin(), allowed.end(), values.back()) == allowed.end()) {
-      std::string list;
-      for (const std::string& one : allowed) list += (list.empty() ? "" : ", ") + one;
-      return invalid_argument("'" + values.back() + "' is not supported; choose " + list);
-    }
-    settings->*member = values.back();
-    return ok_status();
-  };
-}
-
-template <class Number>
-Setter integer(Number Settings::*member, int64_t min, int64_t max) {
-  return [=](const Values& values, Settings* settings, Warnings*) -> Status {
-    WEIR_ASSIGN_OR_RETURN(const int64_t number, parse_integer(values.back(), min, max));
-    settings->*member = static_cast<Number>(number);
-    return ok_status();
-  };
-}
-
-Setter fraction(double Settings::*member) {
-  return [member](const Values& values, Settings* settings, Warnings*) -> Status {
-    const std::string& text = values.back();
-    double number = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number, std::chars_format::fixed);
-    if (error != std::errc() || end != text.data() + text.size() || !(number > 0 && number <= 1)) {
-      return invalid_argument("'" + text + "' is no share; write a number above 0 and up to 1, such as 0.9");
-    }
-    settings->*member = number;
-    return ok_status();
-  };
-}
-
-Setter boolean(bool Settings::*member) {
-  return [member](const Values& values, Settings* settings, Warnings*) -> Status {
-    WEIR_ASSIGN_OR_RETURN(settings->*member, parse_bool(values.back()));
-    return ok_status();
-  };
-}
-
-// A flag without a value, which the environment and a file may still switch off.
-Setter switched_on(bool Settings::*member) {
-  return [member](const Values& values, Settings* settings, Warnings* warnings) -> Status {
-    if (!values.empty()) return boolean(member)(values, settings, warnings);
-    settings->*member = true;
-    return ok_status();
-  };
-}
-
-Setter duration(int64_t Settings::*member) {
-  return [member](const Values& values, Settings* settings, Warnings*) -> Status {
-    WEIR_ASSIGN_OR_RETURN(settings->*member, parse_duration_ms(values.back()));
-    return ok_status();
-  };
-}
-
-Setter bytes(uint64_t Settings::*member, uint64_t min, uint64_t max, bool zero_allowed) {
-  return [=](const Values& values, Settings* settings, Warnings*) -> Status {
-    WEIR_ASSIGN_OR_RETURN(const uint64_t number, parse_bytes(values.back()));
-    if (!(zero_allowed && number == 0) && (number < min || number > max)) {
-      return invalid_argument("'" + values.back() + "' is out of range; choose " + format_bytes(min) + " to " +
-                              format_bytes(max));
-    }
-    settings->*member = number;
-    return ok_status();
-  };
-}
 
 // A flag of LMDeploy that weir takes with the one value that asks for nothing.
 Setter only(std::string accepted, std::string why) {
@@ -277,7 +195,12 @@ std::vector<SettingOption> make_options() {
 }  // namespace
 
 const std::vector<SettingOption>& setting_options() {
-  static const std::vector<SettingOption> options = make_options();
+  static const std::vector<SettingOption> options = [] {
+    std::vector<SettingOption> all = make_options();
+    std::vector<SettingOption> more = concurrency_options();
+    all.insert(all.end(), std::make_move_iterator(more.begin()), std::make_move_iterator(more.end()));
+    return all;
+  }();
   return options;
 }
 

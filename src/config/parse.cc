@@ -95,6 +95,20 @@ bool is_loopback(const std::string& name) {
   return name == "localhost" || name == "::1" || name.rfind("127.", 0) == 0;
 }
 
+Status resolve_classes(Settings* settings) {
+  std::string names;
+  for (const ClassSetting& one : settings->classes) {
+    names += (names.empty() ? "" : ", ") + one.name;
+    if (settings->default_class.empty() && one.kind == "standard") settings->default_class = one.name;
+    if (settings->default_class == one.name) return ok_status();
+  }
+  if (settings->default_class.empty() && !settings->classes.empty()) {
+    settings->default_class = settings->classes.front().name;
+    return ok_status();
+  }
+  return invalid_argument("--default-class " + settings->default_class.substr(0, 40) + " is none of --classes: " + names);
+}
+
 Status check_model(const std::string& model) {
   if (model.empty()) return invalid_argument("no model given: weir serve DIRECTORY; see weir serve --help");
   struct stat info {};
@@ -137,6 +151,7 @@ Status resolve_settings(Settings* settings, std::vector<std::string>* warnings) 
                             " is above --host-request-bytes " + std::to_string(settings->host_request_bytes) +
                             "; lower the first, or leave it out");
   }
+  WEIR_RETURN_IF_ERROR(resolve_classes(settings));
   if (settings->api_keys.empty() && !is_loopback(settings->server_name)) {
     warnings->push_back("anyone who can reach " + settings->server_name +
                         " may use this server; --api-keys asks clients for a key");

@@ -14,6 +14,12 @@
 
 namespace weir {
 
+struct ClassSetting {
+  std::string name;              // [a-z0-9_-], 1 to 32 bytes
+  std::string kind = "standard"; // urgent | standard | background
+  bool operator==(const ClassSetting&) const = default;
+};
+
 struct Settings {
   // Model.
   std::string model;                  // positional: a local Hugging Face directory
@@ -30,6 +36,19 @@ struct Settings {
   int64_t max_queued_tokens = 0;      // prompt tokens that may wait; 0: 4 x session length, at least 65536
   int64_t queue_timeout_ms = 60'000;  // 0: no limit
   int max_prefill_token_num = 512;    // tokens of one step, decodes and prefill chunks together
+
+  // Order, deadlines and overload.
+  std::vector<ClassSetting> classes = {{"interactive", "urgent"}, {"normal", "standard"}, {"batch", "background"}};
+  std::string default_class;          // of requests that name none; empty: the first standard one
+  int64_t ageing_ms = 30'000;         // so long in the queue counts as one class higher
+  int64_t request_timeout_ms = 0;     // from arrival to the last token; 0: no limit
+  int64_t ttft_slo_ms = 0;            // refuse at the door what would get its first token later; 0: off
+  int64_t tpot_slo_ms = 0;            // prefill chunks keep a step that decodes within it; 0: off
+  int64_t queue_delay_target_ms = 10'000;  // CoDel's target for urgent classes; 0: off
+  int64_t queue_keepalive_ms = 0;     // an SSE comment as often while a stream waits; 0: none
+  std::string adaptive = "off";       // off | on | shadow: the running limit follows the step time
+  std::string brown_out = "on";       // on | off: shrink work in steps before anything is refused
+  int64_t watchdog_timeout_ms = 120'000;  // a step that takes longer is stuck; 0: no watchdog
 
   // Memory.
   std::string cache_max_entry_count = "0.8";  // ratio in (0,1] of what remains | blocks | bytes such as 8GiB
