@@ -27,12 +27,16 @@ struct Shape {
   int step_tokens = 8;
   bool prefix = false;
   int64_t blocks_max = 0;  // 0: blocks
+  int parked = 0;
+  std::vector<ClassKind> classes = {ClassKind::kStandard};
+  Micros ageing_us = 30'000'000;
+  int places() const { return running + parked; }
 };
 
 inline BlockPoolOptions pool_options(const Shape& s) {
   const int64_t most = std::max(s.blocks, s.blocks_max);
   const int64_t row = std::min<int64_t>((s.session + s.block_tokens - 1) / s.block_tokens, most);
-  return {.blocks = static_cast<int32_t>(s.blocks), .blocks_max = static_cast<int32_t>(most), .block_tokens = s.block_tokens, .sequences_max = s.running,
+  return {.blocks = static_cast<int32_t>(s.blocks), .blocks_max = static_cast<int32_t>(most), .block_tokens = s.block_tokens, .sequences_max = s.places(),
           .blocks_per_sequence_max = static_cast<int32_t>(row)};
 }
 
@@ -59,15 +63,16 @@ struct World {
   explicit World(Shape s)
       : shape(s),
         slots(s.running + s.queued),
-        gateway(slots, s.running, 1, 8),
+        gateway(slots, s.places(), 1, 8),
         prefix(s.prefix ? std::make_unique<PrefixCache>(PrefixCacheOptions{
                               .blocks_max = static_cast<int32_t>(std::max(s.blocks, s.blocks_max)),
                               .block_tokens = s.block_tokens})
                         : nullptr),
         pool(pool_options(s), prefix.get()),
-        histories(static_cast<size_t>(s.running * s.session)),
+        histories(static_cast<size_t>(s.places() * s.session)),
         scheduler({.slots = slots, .running_max = s.running, .step_tokens_max = s.step_tokens,
-                   .session_tokens = s.session, .eos_ids = {kEos}},
+                   .session_tokens = s.session, .eos_ids = {kEos}, .classes = s.classes,
+                   .parked_max = s.parked, .tenants = 64, .ageing_us = s.ageing_us},
                   &pool, prefix.get(), &gateway, histories) {
     step.reserve(s.step_tokens, s.running);
     kv.resize(static_cast<size_t>(pool.options().blocks_max), std::vector<uint64_t>(static_cast<size_t>(s.block_tokens)));
@@ -98,7 +103,7 @@ struct World {
   // RETURNS: tokens in the step; 0 when there was nothing to do.
   int turn() {
     now += 1000;
-    scheduler.expire_waiting(now);
+    scheduler.expire(now);
     scheduler.plan_step(now, &step);
     scheduler.check_invariants();
     EXPECT_LE(step.tokens.size(), static_cast<size_t>(shape.step_tokens));
