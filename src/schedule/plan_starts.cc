@@ -8,9 +8,9 @@ namespace weir {
 
 void Scheduler::plan_starts(Micros now) {
   head_blocked_ = head_passed_ = false;
-  fresh_starts_ = places_vacated_ = 0;
+  fresh_starts_ = 0;
   if (waiting_.empty()) return;
-  if (!giving_way_.empty()) {
+  if (giving_way_.size() > static_cast<size_t>(places_vacated_)) {
     head_blocked_ = true;
     return;
   }
@@ -30,7 +30,7 @@ bool Scheduler::plan_start(SlotIndex slot, Micros now) {
     waiting_.pass_tenant();
     return true;
   }
-  if (!ask_for_place(sequence)) {
+  if (!has_place(sequence)) {
     say(slot, sequence.fresh() ? WaitReason::kPlace : WaitReason::kPreempted);
     return false;
   }
@@ -61,16 +61,37 @@ bool Scheduler::plan_start(SlotIndex slot, Micros now) {
   return sequence.fresh() && now - sequence.submitted_us < options_.ageing_us;
 }
 
-// Urgent work that only the limit keeps out parks the newest running sequence of a background class.
-// RETURNS: whether one more may start in this step.
-bool Scheduler::ask_for_place(const Sequence& sequence) {
+// Whether one more may start in this step.
+bool Scheduler::has_place(const Sequence& sequence) const {
   if (sequence.fresh() && static_cast<size_t>(fresh_starts_) == free_places_.size()) return false;
-  if (active_count() + static_cast<int>(starts_.size()) - places_vacated_ < running_limit_) return true;
-  const bool urgent = options_.classes[static_cast<size_t>(sequence.spec->class_index)] == ClassKind::kUrgent;
-  if (!urgent || options_.parked_max == 0 || squeezed_) return false;
+  return active_count() + static_cast<int>(starts_.size()) - places_vacated_ < running_limit_;
+}
+
+// Where the limit is all that keeps urgent work out, the newest running sequences of background classes are parked. Before
+// anything else is planned: what a plan has given blocks to, it cannot take them from.
+void Scheduler::vacate_places() {
+  places_vacated_ = 0;
+  if (options_.parked_max == 0 || squeezed_ || waiting_.empty() || active_count() < running_limit_) return;
+  waiting_.begin_round();
+  for (int looked_at = 0; looked_at < kLookAhead; ++looked_at) {
+    const SlotIndex slot = waiting_.next();
+    if (slot == FairQueue::kNone || static_cast<size_t>(places_vacated_) == free_places_.size()) break;
+    const Sequence& sequence = at(slot);
+    if (options_.classes[static_cast<size_t>(sequence.spec->class_index)] != ClassKind::kUrgent) break;
+    if (tenant_runs_all(sequence)) {
+      waiting_.pass_tenant();
+      continue;
+    }
+    if (!park_one_for(sequence)) break;
+    waiting_.pass();
+  }
+  waiting_.end_round();
+}
+
+bool Scheduler::park_one_for(const Sequence& sequence) {
   for (size_t i = running_.size(); i-- > 0;) {
     const Sequence& victim = at(running_[i]);
-    if (kind_of(victim) != ClassKind::kBackground) break;
+    if (kind_of(victim) != ClassKind::kBackground) return false;
     if (victim.gives_way || victim.spec->guaranteed) continue;
     const int64_t freed = scratch_.length(row(victim.place));
     if (pool_->blocks_for(reserve_tokens(sequence)) > scratch_.obtainable_blocks() + freed) continue;

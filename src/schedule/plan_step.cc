@@ -13,6 +13,7 @@ void Scheduler::plan_step(Micros now, Step* step) {
   scratch_.begin();
   giving_way_.clear();
   starts_.clear();
+  vacate_places();
   plan_decodes();
   plan_starts(now);
   plan_chunks();

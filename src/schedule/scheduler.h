@@ -164,7 +164,9 @@ class Scheduler {
   // plan_starts.cc: who of the waiting begins.
   void plan_starts(Micros now);
   bool plan_start(SlotIndex slot, Micros now);
-  bool ask_for_place(const Sequence& sequence);
+  void vacate_places();
+  bool park_one_for(const Sequence& sequence);
+  bool has_place(const Sequence& sequence) const;
   bool tenant_runs_all(const Sequence& sequence) const;
   int64_t share_blocks(const Sequence& sequence) const;
   int64_t held_by_tenant(const Sequence& sequence) const;
