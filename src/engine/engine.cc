@@ -120,6 +120,7 @@ void Engine::run_step() {
   }
   const Micros end = clock_->now_us();
   scheduler_.commit(step_, results, end);
+  if (status.ok()) scheduler_.note_step(step_, end - begin);
   scheduler_.publish_load();
   LoadGauges& load = gateway_->load();
   load.steps.fetch_add(1, std::memory_order_relaxed);

@@ -34,6 +34,11 @@ bool Scheduler::plan_start(SlotIndex slot, Micros now) {
     say(slot, sequence.fresh() ? WaitReason::kPlace : WaitReason::kPreempted);
     return false;
   }
+  if (const FinishReason reason = too_late(slot, now); reason != FinishReason::kNone) {
+    giving_way_.push_back({slot, reason, false});
+    waiting_.pass();
+    return true;
+  }
   const int32_t place = sequence.fresh() ? free_places_[free_places_.size() - 1 - static_cast<size_t>(fresh_starts_)] : sequence.place;
   switch (consider(slot, place)) {
     case Verdict::kStarts:

@@ -10,6 +10,7 @@ void Scheduler::plan_step(Micros now, Step* step) {
   step->clear();
   const int lifted = waiting_.lift(now, options_.ageing_us);
   if (lifted > 0) gateway_->load().lifts.fetch_add(static_cast<uint64_t>(lifted), std::memory_order_relaxed);
+  foresee(now);
   scratch_.begin();
   giving_way_.clear();
   starts_.clear();
@@ -100,7 +101,7 @@ void Scheduler::give_way(SlotIndex slot, FinishReason reason, bool for_place) {
 void Scheduler::plan_chunks() {
   int32_t budget = step_tokens_limit_;
   for (const SlotIndex slot : running_) budget -= at(slot).planned_tokens;
-  if (prefill_tokens_limit_ > 0) budget = std::min(budget, prefill_tokens_limit_);
+  budget = static_cast<int32_t>(prefill_budget(budget));
   for (const SlotIndex slot : running_) {
     Sequence& sequence = at(slot);
     if (sequence.gives_way || sequence.pending() <= 1) continue;
@@ -160,6 +161,7 @@ void Scheduler::start(const Start& start, Micros now) {
     channel.cached_tokens = start.shared_tokens;
     channel.started_us = now;
     deadlines_.set(start.slot, time_up(sequence));
+    start_forecast_.started(sequence.told, now);
     load.started_sequences.fetch_add(1, std::memory_order_relaxed);
     load.prefix_lookup_tokens.fetch_add(known, std::memory_order_relaxed);
     load.prefix_hit_tokens.fetch_add(static_cast<uint64_t>(start.shared_tokens), std::memory_order_relaxed);

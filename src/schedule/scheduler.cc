@@ -6,12 +6,6 @@
 #include "base/counting_resource.h"
 
 namespace weir {
-namespace {
-
-constexpr int64_t kOutputCost = 2;  // of a produced token, against 1 of a prompt's (VTC, section 4)
-
-}  // namespace
-
 void Step::reserve(int tokens_max, int sequences_max) {
   tokens.reserve(static_cast<size_t>(tokens_max));
   positions.reserve(static_cast<size_t>(tokens_max));
@@ -49,6 +43,9 @@ Scheduler::Scheduler(SchedulerOptions options, BlockPool* pool, PrefixCache* pre
       free_places_(memory),
       tables_(memory),
       lengths_(options_.overcommit_quantile, pool->options().block_tokens),
+      usual_lengths_(0.5, pool->options().block_tokens),
+      start_forecast_(options_.running_max, &step_time_, memory),
+      codel_(options_.codel_target_us),
       running_limit_(options_.running_max),
       step_tokens_limit_(options_.step_tokens_max),
       scratch_(pool, memory),
@@ -77,7 +74,7 @@ uint64_t Scheduler::bytes(const SchedulerOptions& options, const BlockPoolOption
   const auto places = static_cast<uint64_t>(options.places()), slots = static_cast<uint64_t>(options.slots);
   return arena_bytes(slots * sizeof(Sequence)) +
          FairQueue::bytes(options.slots, static_cast<int>(options.classes.size()), options.tenants) +
-         DeadlineHeap::bytes(options.slots) + arena_bytes(static_cast<uint64_t>(options.tenants) * sizeof(int32_t)) +
+         DeadlineHeap::bytes(options.slots) + StartForecast::bytes(options.running_max) + arena_bytes(static_cast<uint64_t>(options.tenants) * sizeof(int32_t)) +
          2 * arena_bytes(places * sizeof(SlotIndex)) + arena_bytes(places * sizeof(BlockTable)) +
          arena_bytes((places + kLookAhead) * sizeof(GivingWay)) + arena_bytes(places * sizeof(Start)) +
          arena_bytes((places + 1) * sizeof(ForecastEntry)) +
@@ -134,6 +131,11 @@ void Scheduler::join_queue(SlotIndex slot, WaitReason reason) {
   waiting_tokens_ += sequence.prompt_tokens;
   parked_ += sequence.place >= 0;
   gauges(sequence).waiting.fetch_add(1, std::memory_order_relaxed);
+  WaitView& view = gateway_->channel(slot).wait;
+  view.ahead.store(0, std::memory_order_relaxed);
+  for (auto* time : {&view.start_p50_us, &view.start_p90_us, &view.first_token_p50_us, &view.first_token_p90_us}) {
+    time->store(0, std::memory_order_relaxed);
+  }
   say(slot, reason);
 }
 
@@ -279,6 +281,7 @@ void Scheduler::finish(SlotIndex slot, FinishReason reason, Micros now) {
   if (sequence.stage == SequenceStage::kWaiting) {
     waiting_.remove(slot);
     leave_queue(sequence);
+    if (sequence.fresh()) start_forecast_.gave_up(sequence.told, now);
   } else {
     WEIR_CHECK(sequence.stage == SequenceStage::kRunning);
     table(sequence).release();
@@ -286,7 +289,10 @@ void Scheduler::finish(SlotIndex slot, FinishReason reason, Micros now) {
   }
   deadlines_.set(slot, DeadlineHeap::kNever);
   say(slot, WaitReason::kNone);
-  if (reason == FinishReason::kStop || reason == FinishReason::kLength) lengths_.add(sequence.output_tokens);
+  if (reason == FinishReason::kStop || reason == FinishReason::kLength) {
+    lengths_.add(sequence.output_tokens);
+    usual_lengths_.add(sequence.output_tokens);
+  }
   channel.prompt_tokens_done = std::min(sequence.kv_tokens, sequence.prompt_tokens);
   sequence.stage = SequenceStage::kEnded;
   sequence.spec = nullptr;

@@ -35,12 +35,15 @@
 #include "memory/blocks/block_scratch.h"
 #include "memory/prefix/prefix_cache.h"
 #include "message/gateway.h"
+#include "schedule/codel.h"
 #include "schedule/deadline_heap.h"
 #include "schedule/fair_queue.h"
 #include "schedule/forecast.h"
 #include "schedule/length_history.h"
 #include "schedule/sequence.h"
+#include "schedule/start_forecast.h"
 #include "schedule/step.h"
+#include "schedule/step_time.h"
 
 namespace weir {
 
@@ -56,6 +59,9 @@ struct SchedulerOptions {
   int parked_max = 0;
   int tenants = kTenantsMax;
   Micros ageing_us = 30'000'000;  // after so long in a class, a waiting sequence counts as of the next higher one
+
+  Micros codel_target_us = 0;     // urgent work expires while the queue stands longer; 0: never
+  Micros tpot_slo_us = 0;         // prefill leaves a step with decodes within it; 0: off
 
   int places() const { return running_max + parked_max; }  // rings, histories and tables
 };
@@ -77,6 +83,8 @@ class Scheduler {
   void plan_step(Micros now, Step* step);
   // Takes the results of exactly that step.
   void commit(const Step& step, std::span<const StepResult> results, Micros now);
+  // How long exactly that step took: what forecasts are learnt from. Not for a step that was abandoned.
+  void note_step(const Step& step, Micros took);
   // Ends everything that has not ended yet (shutdown, executor failure).
   void finish_all(FinishReason reason, Micros now);
 
@@ -94,6 +102,9 @@ class Scheduler {
   bool cancel_newest(Micros now);
 
   const SchedulerOptions& options() const { return options_; }
+  StepTimeModel& step_time() { return step_time_; }  // for a prior, before the first step
+  const StepTimeModel& step_time() const { return step_time_; }
+  const StartForecast& start_forecast() const { return start_forecast_; }
   int running_count() const { return static_cast<int>(running_.size()); }
   int waiting_count() const { return waiting_.count(); }
   // Writes the gauges that admission and /metrics read.
@@ -104,8 +115,12 @@ class Scheduler {
   void check_invariants() const;
 
  private:
+  static constexpr int64_t kOutputCost = 2;  // of a produced token, against 1 of a prompt's (VTC, section 4)
   // How many of the waiting are looked at in one step while those before them wait for a prefix.
   static constexpr int kLookAhead = 32;
+  // Starts are forecast again after so long, and after kForeseePerWaitingUs for each that waits, whichever is longer:
+  // one pass takes about 0.1 us a sequence, so this is a quarter of a percent of the time at most.
+  static constexpr Micros kForeseeEveryUs = 20'000, kForeseePerWaitingUs = 40;
   enum class Verdict : uint8_t { kStarts, kWaitsForPrefix, kBlocked, kOverShare, kNever };
   struct Start {
     SlotIndex slot;
@@ -161,6 +176,16 @@ class Scheduler {
   void start(const Start& start, Micros now);
   void add_to_step(SlotIndex slot, Step* step);
 
+  // foresee.cc: when who will start.
+  void foresee(Micros now);
+  void foresee_nothing();
+  int64_t expected_tokens(const Sequence& sequence);
+  void tell(SlotIndex slot, int32_t ahead, const StartTimes& times, Micros now);
+  void publish_forecast();
+  StepShape shape_of_decodes() const;
+  int64_t prefill_budget(int64_t budget) const;
+  FinishReason too_late(SlotIndex slot, Micros now);
+
   // plan_starts.cc: who of the waiting begins.
   void plan_starts(Micros now);
   bool plan_start(SlotIndex slot, Micros now);
@@ -191,7 +216,12 @@ class Scheduler {
   std::pmr::vector<int32_t> tenant_running_;  // [tenants]
   std::pmr::vector<int32_t> free_places_;
   std::pmr::vector<BlockTable> tables_;     // [places] open for good
-  LengthHistory lengths_;
+  LengthHistory lengths_;                   // for the forecast of memory: a high quantile
+  LengthHistory usual_lengths_;             // for the forecast of starts: the median
+  StepTimeModel step_time_;
+  StartForecast start_forecast_;
+  Codel codel_;
+  Micros foreseen_us_ = 0;                  // when the starts were forecast last
   int running_limit_;
   int step_tokens_limit_;
   int prefill_tokens_limit_ = 0;

@@ -30,6 +30,7 @@ struct Shape {
   int parked = 0;
   std::vector<ClassKind> classes = {ClassKind::kStandard};
   Micros ageing_us = 30'000'000;
+  Micros codel_target_us = 0, tpot_slo_us = 0;
   int places() const { return running + parked; }
 };
 
@@ -50,12 +51,13 @@ struct World {
   std::vector<int32_t> histories;
   Scheduler scheduler;
   Step step;
-  Micros now = 1;
+  Micros now = 1, took = 1000;  // took: the last turn
   std::map<SlotIndex, RequestSpec> specs;
   std::map<SlotIndex, std::vector<int32_t>> outputs;
   std::map<SlotIndex, FinishReason> ended;
   std::function<int32_t(const StepSequence&)> next_token = [](const StepSequence&) { return 7; };
   std::function<bool(const StepSequence&)> fails = [](const StepSequence&) { return false; };
+  std::function<Micros(const Step&)> step_us = [](const Step&) { return Micros{1000}; };
   bool read_rings = true;
   std::vector<std::vector<uint64_t>> kv;  // [block][position in it]
   int64_t computed_tokens = 0;
@@ -72,7 +74,8 @@ struct World {
         histories(static_cast<size_t>(s.places() * s.session)),
         scheduler({.slots = slots, .running_max = s.running, .step_tokens_max = s.step_tokens,
                    .session_tokens = s.session, .eos_ids = {kEos}, .classes = s.classes,
-                   .parked_max = s.parked, .tenants = 64, .ageing_us = s.ageing_us},
+                   .parked_max = s.parked, .tenants = 64, .ageing_us = s.ageing_us,
+                   .codel_target_us = s.codel_target_us, .tpot_slo_us = s.tpot_slo_us},
                   &pool, prefix.get(), &gateway, histories) {
     step.reserve(s.step_tokens, s.running);
     kv.resize(static_cast<size_t>(pool.options().blocks_max), std::vector<uint64_t>(static_cast<size_t>(s.block_tokens)));
@@ -102,7 +105,7 @@ struct World {
 
   // RETURNS: tokens in the step; 0 when there was nothing to do.
   int turn() {
-    now += 1000;
+    now += took;
     scheduler.expire(now);
     scheduler.plan_step(now, &step);
     scheduler.check_invariants();
@@ -113,7 +116,9 @@ struct World {
       results[i].ok = !fails(step.sequences[i]);
       results[i].token.token = next_token(step.sequences[i]);
     }
-    scheduler.commit(step, results, now);
+    took = step.empty() ? 1000 : step_us(step);
+    scheduler.commit(step, results, now + took);
+    if (!step.empty()) scheduler.note_step(step, took);
     scheduler.check_invariants();
     scheduler.publish_load();
     collect();

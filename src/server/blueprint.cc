@@ -292,6 +292,8 @@ SchedulerOptions Blueprint::scheduler_options(const ModelOptions& sizes) const {
                            .session_tokens = sizes.session_tokens, .eos_ids = {}};
   options.overcommit_quantile = settings.overcommit_quantile;
   options.ageing_us = settings.ageing_ms * 1000;
+  options.codel_target_us = settings.queue_delay_target_ms * 1000;
+  options.tpot_slo_us = settings.tpot_slo_ms * 1000;
   options.classes.clear();
   bool urgent = false, background = false;
   for (const PriorityClass& one : classes()) {
