@@ -100,6 +100,31 @@ TEST(Order, MemoryIsTakenFromTheLowestClass) {
   EXPECT_EQ(world.outputs[1].size(), 20u);
 }
 
+TEST(Order, WhatWasPreemptedKeepsItsClass) {
+  World world({.running = 2, .queued = 6, .blocks = 9, .session = 36, .step_tokens = 32, .parked = 2, .classes = kThree});
+  world.submit(0, spec_of(8, 24, kNormal));
+  world.submit(1, spec_of(8, 24, kNormal));
+  while (world.gateway.load().preemptions == 0) ASSERT_GT(world.turn(), 0);
+  ASSERT_EQ(world.gateway.channel(1).wait.reason.load(), WaitReason::kPreempted);
+  world.submit(2, spec_of(3, 2, kBatch));
+  world.submit(3, spec_of(3, 2, kUrgent));
+  world.turn();
+  EXPECT_TRUE(runs(world, 3)) << "a higher class goes before what was preempted";
+  for (int i = 0; i < 200 && world.ended.size() < 4; ++i) {
+    world.turn();
+    const bool resumed = world.gateway.channel(1).wait.reason.load() == WaitReason::kNone;
+    EXPECT_TRUE(resumed || world.gateway.channel(2).started_us == 0) << "a lower one does not";
+    for (const SlotIndex slot : {0, 3}) {
+      if (world.ended.count(slot) && world.gateway.channel(slot).spec) {
+        world.release(slot);
+        world.gateway.channel(slot).spec = nullptr;
+      }
+    }
+  }
+  EXPECT_EQ(world.ended.size(), 4u);
+  EXPECT_EQ(world.outputs[1].size(), 24u);
+}
+
 TEST(Order, AgeingEndsTheWaitOfALowClass) {
   World world({.running = 1, .queued = 40, .blocks = 64, .session = 64, .classes = kThree, .ageing_us = 20'000});
   world.submit(0, spec_of(3, 3, kBatch));
