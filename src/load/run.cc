@@ -2,8 +2,11 @@
 
 #include <sys/resource.h>
 
+#include <algorithm>
 #include <chrono>
+#include <condition_variable>
 #include <memory>
+#include <mutex>
 #include <thread>
 
 #include "load/worker.h"
@@ -44,17 +47,24 @@ Result<RunResult> run_load(const RunOptions& options, const Workload& workload, 
     WEIR_RETURN_IF_ERROR(workers.back()->open());
   }
   shared.start_us = clock.now_us();
-  std::atomic<size_t> running{workers.size()};
+  std::mutex mutex;
+  std::condition_variable ended;
+  size_t running = workers.size();  // guarded by mutex
   std::vector<std::thread> threads;
   for (const auto& worker : workers) {
-    threads.emplace_back([&running, &worker] {
+    threads.emplace_back([&, worker = worker.get()] {
       worker->run();
-      running.fetch_sub(1);
+      const std::lock_guard lock(mutex);
+      --running;
+      ended.notify_one();
     });
   }
   RunResult result{.meter = Meter(workload.tenants().size(), options.targets)};
-  while (running.load() > 0) {
-    std::this_thread::sleep_for(kLookEvery);
+  for (;;) {
+    {
+      std::unique_lock lock(mutex);
+      if (ended.wait_for(lock, kLookEvery, [&] { return running == 0; })) break;
+    }
     if (look(totals_of(workers, clock.now_us() - shared.start_us)) || result.stopped) continue;
     shared.stop.store(true);
     result.stopped = true;
