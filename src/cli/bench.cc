@@ -56,16 +56,18 @@ class ProgressPrinter {
     if (totals.at_us - last_.at_us < kLineEveryUs) return;
     const double seconds = static_cast<double>(totals.at_us - last_.at_us) / 1e6;
     const uint64_t firsts = totals.first_tokens - last_.first_tokens;
-    const double first_ms =
-        firsts == 0 ? 0 : static_cast<double>(totals.first_token_us - last_.first_token_us) / static_cast<double>(firsts) / 1e3;
+    const double first_ms = firsts == 0 ? 0
+                                        : static_cast<double>(totals.first_token_us - last_.first_token_us) /
+                                              static_cast<double>(firsts) / 1e3;
     char line[256];
-    std::snprintf(line, sizeof line,
-                  "%5.0f s  %llu sent, %llu in flight, %llu done, %llu refused, %llu failed   %.1f req/s, %.0f tok/s, "
-                  "first token %.1f ms",
-                  static_cast<double>(totals.at_us) / 1e6, count(totals.sent), count(totals.in_flight),
-                  count(totals.completed), count(totals.refused), count(totals.failed),
-                  static_cast<double>(totals.completed - last_.completed) / seconds,
-                  static_cast<double>(totals.tokens - last_.tokens) / seconds, first_ms);
+    std::snprintf(
+        line, sizeof line,
+        "%5.0f s  %llu sent, %llu in flight, %llu done, %llu refused, %llu failed   %.1f req/s, %.0f tok/s, "
+        "first token %.1f ms",
+        static_cast<double>(totals.at_us) / 1e6, count(totals.sent), count(totals.in_flight),
+        count(totals.completed), count(totals.refused), count(totals.failed),
+        static_cast<double>(totals.completed - last_.completed) / seconds,
+        static_cast<double>(totals.tokens - last_.tokens) / seconds, first_ms);
     std::fprintf(stderr, in_place_ ? "\r\033[K%s" : "%s\n", line);
     std::fflush(stderr);
     last_ = totals;
@@ -84,7 +86,8 @@ Status write_file(const std::string& path, const std::string& text) {
   if (file == nullptr) return failed_precondition("cannot write " + path + ": " + std::strerror(errno));
   const bool whole = std::fwrite(text.data(), 1, text.size(), file) == text.size();
   const bool closed = std::fclose(file) == 0;
-  return whole && closed ? ok_status() : failed_precondition("cannot write all of " + path + ": " + std::strerror(errno));
+  return whole && closed ? ok_status()
+                         : failed_precondition("cannot write all of " + path + ": " + std::strerror(errno));
 }
 
 // Before an hour of load, not after it: can the result be written?

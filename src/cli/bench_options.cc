@@ -27,17 +27,21 @@ class Reader {
   template <class T>
   void whole(const char* name, int64_t min, int64_t max, T* target) {
     int64_t value = static_cast<int64_t>(*target);
-    read(name, [&](const std::string& text) { return load::parse_whole(text, min, max); }, &value);
+    read(
+        name, [&](const std::string& text) { return load::parse_whole(text, min, max); }, &value);
     *target = static_cast<T>(value);
   }
   void real(const char* name, double min, double max, double* target) {
-    read(name, [&](const std::string& text) { return load::parse_number(text, min, max); }, target);
+    read(
+        name, [&](const std::string& text) { return load::parse_number(text, min, max); }, target);
   }
   void span(const char* name, Micros* target) {
-    read(name, [](const std::string& text) { return load::parse_span(text); }, target);
+    read(
+        name, [](const std::string& text) { return load::parse_span(text); }, target);
   }
   void on_off(const char* name, bool* target) {
-    read(name, [](const std::string& text) { return parse_bool(text); }, target);
+    read(
+        name, [](const std::string& text) { return parse_bool(text); }, target);
   }
   void refuse(const std::string& message) {
     if (status_.ok()) status_ = invalid_argument(message);
@@ -74,7 +78,8 @@ Status add_tenants(const ParsedCommand& command, std::vector<load::Tenant>* tena
 
 void read_arrivals(Reader* reader, load::RunOptions* run) {
   reader->real("rate", 0.001, 1e6, &run->rate);
-  reader->read("arrivals", [](const std::string& text) { return load::ArrivalSpec::parse(text); }, &run->arrivals);
+  reader->read(
+      "arrivals", [](const std::string& text) { return load::ArrivalSpec::parse(text); }, &run->arrivals);
   reader->real("trace-speed", 0.001, 1e6, &run->trace_speed);
   reader->whole("concurrency", 1, 1'000'000, &run->concurrency);
   reader->span("ramp", &run->ramp_us);
@@ -102,20 +107,26 @@ void read_content(Reader* reader, load::WorkloadOptions* workload) {
   reader->whole("shared-prefix-tokens", 0, load::kLengthMax, &workload->shared_prefix_tokens);
   reader->whole("prefix-groups", 1, 1'000'000, &workload->prefix_groups);
   reader->on_off("ignore-eos", &workload->ignore_eos);
-  reader->read("temperature", [](const std::string& text) -> Result<std::optional<double>> {
-    WEIR_ASSIGN_OR_RETURN(const double value, load::parse_number(text, 0, 10));
-    return std::optional<double>(value);
-  }, &workload->temperature);
+  reader->read(
+      "temperature",
+      [](const std::string& text) -> Result<std::optional<double>> {
+        WEIR_ASSIGN_OR_RETURN(const double value, load::parse_number(text, 0, 10));
+        return std::optional<double>(value);
+      },
+      &workload->temperature);
   reader->real("abort-fraction", 0, 1, &workload->abort_fraction);
   reader->real("slow-fraction", 0, 1, &workload->slow_fraction);
-  reader->read("priority", [](const std::string& text) { return load::parse_priorities(text); },
-               &workload->priorities);
+  reader->read(
+      "priority", [](const std::string& text) { return load::parse_priorities(text); }, &workload->priorities);
   reader->read("prompts", load::read_prompts, &workload->prompts);
   reader->read("keys", read_tenants, &workload->tenants);
-  reader->read("trace", [](const std::string& path) -> Result<std::optional<load::Trace>> {
-    WEIR_ASSIGN_OR_RETURN(load::Trace trace, load::read_trace(path));
-    return std::optional<load::Trace>(std::move(trace));
-  }, &workload->trace);
+  reader->read(
+      "trace",
+      [](const std::string& path) -> Result<std::optional<load::Trace>> {
+        WEIR_ASSIGN_OR_RETURN(load::Trace trace, load::read_trace(path));
+        return std::optional<load::Trace>(std::move(trace));
+      },
+      &workload->trace);
 }
 
 // What only makes sense together.
@@ -126,7 +137,8 @@ void check_together(Reader* reader, const BenchOptions& options) {
   if (reader->given("ramp") && !reader->given("concurrency")) reader->refuse("--ramp belongs to --concurrency");
   if (reader->given("arrivals") && !reader->given("rate")) reader->refuse("--arrivals belongs to --rate");
   if (reader->given("trace-speed") && !reader->given("trace")) reader->refuse("--trace-speed belongs to --trace");
-  if (reader->given("prompts") && reader->given("trace")) reader->refuse("--prompts and --trace both say what is sent");
+  if (reader->given("prompts") && reader->given("trace"))
+    reader->refuse("--prompts and --trace both say what is sent");
   const load::Targets& targets = options.run.targets;
   if (!options.workload.stream && (targets.ttft_us > 0 || targets.tpot_us > 0)) {
     reader->refuse("--ttft-slo and --tpot-slo need --stream on: without it no single token is seen");
@@ -141,7 +153,8 @@ void check_together(Reader* reader, const BenchOptions& options) {
 
 Result<BenchOptions> bench_options_from(const ParsedCommand& command) {
   BenchOptions options;
-  if (command.positional.empty()) return invalid_argument("URL is missing; write weir bench http://HOST:PORT --rate 10");
+  if (command.positional.empty())
+    return invalid_argument("URL is missing; write weir bench http://HOST:PORT --rate 10");
   WEIR_ASSIGN_OR_RETURN(options.workload.server, parse_server_url(command.positional));
   options.workload.seed = 1;
   Reader reader(command);

@@ -1,7 +1,7 @@
 // bench_options: the words after `weir bench` -> what is sent and how. Thread: main.
 //
-// Opens the files that options name (--trace, --prompts, --keys). ERRORS: kInvalidArgument, one line that begins with
-// the flag, and those of reading a file.
+// Opens the files that options name (--trace, --prompts, --keys). ERRORS: kInvalidArgument, one line that begins
+// with the flag, and those of reading a file.
 #pragma once
 
 #include <string>

@@ -8,7 +8,8 @@ CommandSpec bench_spec() {
       .name = "bench",
       .about =
           "Loads any OpenAI-compatible server and says what came of it: latencies, throughput, goodput, refusals.\n"
-          "Open loop (--rate, --trace): arrivals never wait for the server, and latency counts from when a request was "
+          "Open loop (--rate, --trace): arrivals never wait for the server, and latency counts from when a request "
+          "was "
           "due.\nClosed loop (--concurrency): so many clients, each with one request at a time.",
       .positional = "URL",
       .positional_help = "http://HOST:PORT; no path means /v1",

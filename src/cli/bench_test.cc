@@ -19,10 +19,37 @@ Result<BenchOptions> options_of(std::vector<std::string> words) {
 std::string error_of(std::vector<std::string> words) { return options_of(std::move(words)).status().message(); }
 
 TEST(BenchOptions, ReadsWhatIsGiven) {
-  const Result<BenchOptions> options = options_of(
-      {"--rate", "12.5", "--arrivals", "gamma:0.5", "--requests", "9", "--warmup", "2s", "--seed", "7", "--model", "m",
-       "--endpoint", "completions", "--prompt-tokens", "uniform:1,9", "--key", "a=k:2", "b=k2", "--priority", "batch=0.5",
-       "--ignore-eos", "on", "--ttft-slo", "300ms", "--abort-fraction", "0.25", "--keep-alive", "off", "--threads", "2"});
+  const Result<BenchOptions> options = options_of({"--rate",
+                                                   "12.5",
+                                                   "--arrivals",
+                                                   "gamma:0.5",
+                                                   "--requests",
+                                                   "9",
+                                                   "--warmup",
+                                                   "2s",
+                                                   "--seed",
+                                                   "7",
+                                                   "--model",
+                                                   "m",
+                                                   "--endpoint",
+                                                   "completions",
+                                                   "--prompt-tokens",
+                                                   "uniform:1,9",
+                                                   "--key",
+                                                   "a=k:2",
+                                                   "b=k2",
+                                                   "--priority",
+                                                   "batch=0.5",
+                                                   "--ignore-eos",
+                                                   "on",
+                                                   "--ttft-slo",
+                                                   "300ms",
+                                                   "--abort-fraction",
+                                                   "0.25",
+                                                   "--keep-alive",
+                                                   "off",
+                                                   "--threads",
+                                                   "2"});
   ASSERT_TRUE(options.ok()) << options.status().message();
   EXPECT_EQ(options->run.rate, 12.5);
   EXPECT_EQ(options->run.arrivals.shape, 0.5);
@@ -52,7 +79,8 @@ TEST(BenchOptions, ErrorsNameTheFlagAndSayWhatToWrite) {
   EXPECT_THAT(error_of({"--rate", "1", "--concurrency", "1"}), HasSubstr("give one"));
   EXPECT_THAT(error_of({"--rate", "0"}), HasSubstr("--rate: '0' is no number from 0.001"));
   EXPECT_THAT(error_of({"--rate", "1", "--arrivals", "x"}), HasSubstr("--arrivals: 'x' is no arrival process"));
-  EXPECT_THAT(error_of({"--rate", "1", "--prompt-tokens", "x:1"}), HasSubstr("--prompt-tokens: 'x:1' is no length"));
+  EXPECT_THAT(error_of({"--rate", "1", "--prompt-tokens", "x:1"}),
+              HasSubstr("--prompt-tokens: 'x:1' is no length"));
   EXPECT_THAT(error_of({"--concurrency", "1", "--arrivals", "poisson"}), HasSubstr("--arrivals belongs to --rate"));
   EXPECT_THAT(error_of({"--rate", "1", "--ramp", "1s"}), HasSubstr("--ramp belongs to --concurrency"));
   EXPECT_THAT(error_of({"--rate", "1", "--trace-speed", "2"}), HasSubstr("--trace-speed belongs to --trace"));
@@ -61,7 +89,8 @@ TEST(BenchOptions, ErrorsNameTheFlagAndSayWhatToWrite) {
   EXPECT_THAT(error_of({"--rate", "1", "--abort-fraction", "1.5"}), HasSubstr("--abort-fraction"));
   EXPECT_THAT(error_of({"--rate", "1", "--priority", "a=2"}), HasSubstr("--priority"));
   EXPECT_THAT(error_of({"--rate", "1", "--key", "nokey"}), HasSubstr("--key: a tenant is written NAME=KEY"));
-  EXPECT_THAT(error_of({"--concurrency", "1", "--threads", "2"}), HasSubstr("--threads is more than --concurrency"));
+  EXPECT_THAT(error_of({"--concurrency", "1", "--threads", "2"}),
+              HasSubstr("--threads is more than --concurrency"));
   EXPECT_THAT(error_of({"--rate", "1", "--stream", "maybe"}), HasSubstr("--stream"));
   EXPECT_THAT(error_of({"--rate", "1", "--duraton", "1s"}), HasSubstr("did you mean --duration"));
   const Result<ParsedCommand> nowhere = parse_command(bench_spec(), {"--rate", "1"});

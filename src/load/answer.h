@@ -24,9 +24,9 @@ inline constexpr size_t kAnswerBodyBytesMax = 4 << 20;
 struct Answer {
   Ending ending = Ending::kInterrupted;
   Failure failure = Failure::kNone;
-  int status = 0;            // HTTP; 0 before a head came
-  std::string reason, code;  // of an error object
-  bool retry_after = false;  // the head told one
+  int status = 0;                    // HTTP; 0 before a head came
+  std::string reason, code;          // of an error object
+  bool retry_after = false;          // the head told one
   Micros first_us = 0, last_us = 0;  // events with text; 0: none came
   int64_t events = 0;                // with text
   int64_t output_tokens = 0;         // from usage, else events

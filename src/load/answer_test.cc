@@ -33,7 +33,8 @@ Answer read(const std::string& bytes, size_t piece, const AnswerWish& wish = {})
   PieceParser pieces;
   AnswerReader reader(wish, &pieces);
   Micros now_us = 100;
-  for (size_t at = 0; at < bytes.size(); at += piece) reader.feed(std::string_view(bytes).substr(at, piece), now_us++);
+  for (size_t at = 0; at < bytes.size(); at += piece)
+    reader.feed(std::string_view(bytes).substr(at, piece), now_us++);
   if (!reader.over()) reader.closed();
   EXPECT_TRUE(reader.over());
   return reader.answer();
@@ -85,8 +86,10 @@ TEST(AnswerReader, LeavesAfterTheAgreedPieceWhateverCameWithIt) {
 }
 
 TEST(AnswerReader, CountsCompletionsTextAndReasoningToo) {
-  const std::string body = "data: {\"choices\":[{\"text\":\"x\"}]}\n\n"
-                           "data: {\"choices\":[{\"delta\":{\"reasoning_content\":\"y\"}}]}\n\n" + kFinish;
+  const std::string body =
+      "data: {\"choices\":[{\"text\":\"x\"}]}\n\n"
+      "data: {\"choices\":[{\"delta\":{\"reasoning_content\":\"y\"}}]}\n\n" +
+      kFinish;
   EXPECT_EQ(read(counted(body), 50).events, 2);
 }
 
@@ -125,7 +128,8 @@ TEST(AnswerReader, EveryNonsenseHasItsNameAtEveryCut) {
     for (size_t piece = 1; piece <= hostile.bytes.size() + 1; ++piece) {
       const Answer answer = read(hostile.bytes, piece);
       ASSERT_EQ(answer.ending, Ending::kFailed) << hostile.bytes;
-      ASSERT_STREQ(failure_name(answer.failure), failure_name(hostile.failure)) << hostile.bytes << "\nat " << piece;
+      ASSERT_STREQ(failure_name(answer.failure), failure_name(hostile.failure))
+          << hostile.bytes << "\nat " << piece;
     }
   }
 }
@@ -151,8 +155,9 @@ TEST(AnswerReader, NothingEndlessMakesItGrow) {
 TEST(AnswerReader, ARefusalKeepsItsReasonAndItsConnection) {
   const std::string body =
       R"({"error":{"message":"full","type":"requests","param":null,"code":"slow_down","reason":"queue_full"}})";
-  const std::string bytes = "HTTP/1.1 429 Too Many\r\nRetry-After: 3\r\nContent-Length: " + std::to_string(body.size()) +
-                            "\r\n\r\n" + body;
+  const std::string bytes =
+      "HTTP/1.1 429 Too Many\r\nRetry-After: 3\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n" +
+      body;
   for (size_t piece = 1; piece <= bytes.size(); ++piece) {
     const Answer answer = read(bytes, piece);
     EXPECT_EQ(answer.ending, Ending::kRefused);
@@ -173,7 +178,8 @@ TEST(AnswerReader, ARefusalKeepsItsReasonAndItsConnection) {
 }
 
 TEST(AnswerReader, AnAnswerInOnePieceCountsByUsage) {
-  const std::string good = R"({"choices":[{"message":{"content":"hi"}}],"usage":{"prompt_tokens":4,"completion_tokens":2}})";
+  const std::string good =
+      R"({"choices":[{"message":{"content":"hi"}}],"usage":{"prompt_tokens":4,"completion_tokens":2}})";
   const auto reply = [](const std::string& body) {
     return "HTTP/1.1 200 OK\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body;
   };

@@ -28,8 +28,9 @@ Result<ArrivalSpec> ArrivalSpec::parse(std::string_view text) {
     arrivals.off_s = static_cast<double>(off_us) / 1e6;
     return arrivals;
   }
-  return invalid_argument("'" + arrivals.text +
-                          "' is no arrival process; write constant, poisson, gamma:SHAPE or burst:ON/OFF (burst:2s/8s)");
+  return invalid_argument(
+      "'" + arrivals.text +
+      "' is no arrival process; write constant, poisson, gamma:SHAPE or burst:ON/OFF (burst:2s/8s)");
 }
 
 ArrivalSchedule::ArrivalSchedule(const ArrivalSpec& spec, double rate_per_s, uint64_t seed)
@@ -39,8 +40,8 @@ ArrivalSchedule::ArrivalSchedule(const ArrivalSpec& spec, double rate_per_s, uin
       random_(seed, Purpose::kArrivals) {}
 
 double ArrivalSchedule::gap() {
-  const double mean_one = spec_.kind == ArrivalSpec::Kind::kGamma ? random_.gamma(spec_.shape) / spec_.shape
-                                                                  : random_.exponential();
+  const double mean_one =
+      spec_.kind == ArrivalSpec::Kind::kGamma ? random_.gamma(spec_.shape) / spec_.shape : random_.exponential();
   return mean_one / rate_per_s_;
 }
 

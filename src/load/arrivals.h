@@ -1,8 +1,8 @@
 // Arrivals: when an open loop sends. A value; one thread.
 //
-// The schedule is fixed by (spec, rate, seed) alone: nothing that a server does can delay an arrival, and latency is
-// counted from the scheduled instant, so a stalled server is charged for everyone it kept waiting (no coordinated
-// omission).
+// The schedule is fixed by (spec, rate, seed) alone: nothing that a server does can delay an arrival, and latency
+// is counted from the scheduled instant, so a stalled server is charged for everyone it kept waiting (no
+// coordinated omission).
 #pragma once
 
 #include <string>

@@ -19,9 +19,9 @@ struct Connection {
   enum class State : uint8_t { kFree, kIdle, kConnecting, kActive };
 
   State state = State::kFree;
-  bool kept = false;   // the request went out on a connection that had carried another
-  uint32_t use = 0;          // counts requests, so that an old timer finds nobody
-  uint32_t socket_use = 0;   // counts sockets, so that an old event finds nobody
+  bool kept = false;        // the request went out on a connection that had carried another
+  uint32_t use = 0;         // counts requests, so that an old timer finds nobody
+  uint32_t socket_use = 0;  // counts sockets, so that an old event finds nobody
   Socket socket;
   PlannedRequest request;
   Outcome outcome;

@@ -1,4 +1,5 @@
-// dial: a TCP connection to a named server. Thread: the caller's; blocks, at most kConnectMs per address of the name.
+// dial: a TCP connection to a named server. Thread: the caller's; blocks, at most kConnectMs per address of the
+// name.
 #pragma once
 
 #include <sys/socket.h>

@@ -116,8 +116,8 @@ double gap_variation(const std::vector<Micros>& times) {
 
 TEST(Arrivals, KeepTheirRateAndTheirShape) {
   EXPECT_EQ(schedule("constant", 4, 4), (std::vector<Micros>{0, 250'000, 500'000, 750'000}));
-  for (const auto& [text, variation] : std::vector<std::pair<const char*, double>>{
-           {"poisson", 1.0}, {"gamma:4", 0.5}, {"gamma:0.25", 2.0}}) {
+  for (const auto& [text, variation] :
+       std::vector<std::pair<const char*, double>>{{"poisson", 1.0}, {"gamma:4", 0.5}, {"gamma:0.25", 2.0}}) {
     const std::vector<Micros> times = schedule(text, 100, 40'000);
     EXPECT_TRUE(std::is_sorted(times.begin(), times.end()));
     EXPECT_NEAR(static_cast<double>(times.back()) / 1e6, 400, 12) << text;
@@ -144,8 +144,10 @@ TEST(SpecText, SpansAndNumbers) {
   EXPECT_EQ(*parse_span("250ms"), 250'000);
   EXPECT_EQ(*parse_span("2m"), 120'000'000);
   EXPECT_EQ(*parse_span("3"), 3'000'000);
-  for (const char* text : {"", "s", "-1s", "1 s", "1d", "9999h", "1e3s", "1.2.3s"}) EXPECT_FALSE(parse_span(text).ok()) << text;
-  for (const char* text : {"", "inf", "nan", "1x", " 1", "1e999"}) EXPECT_FALSE(parse_number(text, -1e9, 1e9).ok()) << text;
+  for (const char* text : {"", "s", "-1s", "1 s", "1d", "9999h", "1e3s", "1.2.3s"})
+    EXPECT_FALSE(parse_span(text).ok()) << text;
+  for (const char* text : {"", "inf", "nan", "1x", " 1", "1e999"})
+    EXPECT_FALSE(parse_number(text, -1e9, 1e9).ok()) << text;
 }
 
 std::vector<Arrival> arrivals_of(const RunOptions& options, const Trace* trace) {
@@ -154,7 +156,8 @@ std::vector<Arrival> arrivals_of(const RunOptions& options, const Trace* trace) 
     Pace pace(options, 5, trace, worker);
     while (const std::optional<Arrival> arrival = pace.next()) all.push_back(*arrival);
   }
-  std::sort(all.begin(), all.end(), [](const Arrival& one, const Arrival& other) { return one.index < other.index; });
+  std::sort(all.begin(), all.end(),
+            [](const Arrival& one, const Arrival& other) { return one.index < other.index; });
   return all;
 }
 

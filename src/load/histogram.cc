@@ -7,10 +7,10 @@
 namespace weir::load {
 namespace {
 
-constexpr int kSubBits = 7;                    // 128 buckets in each power of two
+constexpr int kSubBits = Histogram::kSubBits;
 constexpr Micros kValueMax = Micros{1} << 40;  // 12.7 days
 
-// Values below 2^8 have a bucket each; the next powers of two share 2^7 each.
+// Values below 2^(kSubBits + 1) have a bucket each; the next powers of two share 2^kSubBits each.
 size_t bucket_of(uint64_t value) {
   const int shift = std::max(0, static_cast<int>(std::bit_width(value)) - (kSubBits + 1));
   return (static_cast<size_t>(shift) << kSubBits) + static_cast<size_t>(value >> shift);
@@ -55,8 +55,8 @@ Micros Histogram::quantile(double fraction) const {
 
 Summary Histogram::summary() const {
   if (count_ == 0) return {};
-  return {count_,         sum_ / static_cast<double>(count_), quantile(0.5), quantile(0.9),
-          quantile(0.95), quantile(0.99),                     max_};
+  return {count_, sum_ / static_cast<double>(count_), quantile(0.5), quantile(0.9), quantile(0.95), quantile(0.99),
+          max_};
 }
 
 std::vector<Histogram::Point> Histogram::cumulative() const {

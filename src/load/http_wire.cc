@@ -66,7 +66,8 @@ Status ReplyParser::parse_head(std::string_view text) {
 
 Status ReplyParser::choose_body() {
   if (head_.status < 200) {  // the state stays kHead
-    if (++interim_count_ > kInterimMax) return broken("it holds nothing but interim heads", wire_fault::kStatusLine);
+    if (++interim_count_ > kInterimMax)
+      return broken("it holds nothing but interim heads", wire_fault::kStatusLine);
     return ok_status();
   }
   if (head_.status == 204 || head_.status == 304) {
@@ -74,7 +75,8 @@ Status ReplyParser::choose_body() {
   } else if (lower(head_.field("transfer-encoding")) == "chunked") {
     state_ = State::kChunkSize;
   } else if (head_.fields.count("content-length") != 0) {
-    if (!parse_size(head_.field("content-length"), 10, &left_)) return broken("Content-Length is no number", wire_fault::kContentLength);
+    if (!parse_size(head_.field("content-length"), 10, &left_))
+      return broken("Content-Length is no number", wire_fault::kContentLength);
     state_ = left_ == 0 ? State::kDone : State::kCounted;
   } else {
     state_ = State::kUntilClose;
@@ -86,7 +88,8 @@ Status ReplyParser::choose_body() {
 Result<size_t> ReplyParser::step_head(std::string_view input) {
   const size_t crlf = input.find("\r\n\r\n");
   if (crlf == std::string_view::npos || crlf > kReplyHeadBytesMax) {
-    if (input.size() > kReplyHeadBytesMax) return broken("its head is larger than 64 KiB", wire_fault::kHeadTooLarge);
+    if (input.size() > kReplyHeadBytesMax)
+      return broken("its head is larger than 64 KiB", wire_fault::kHeadTooLarge);
     return size_t{0};
   }
   WEIR_RETURN_IF_ERROR(parse_head(input.substr(0, crlf)));
@@ -102,7 +105,8 @@ Status ReplyParser::take_line(std::string_view line) {
     if (line.empty()) state_ = State::kDone;
     return ok_status();
   }
-  if (!parse_size(trimmed(line.substr(0, line.find(';'))), 16, &left_)) return broken("a chunk size is no number", wire_fault::kChunk);
+  if (!parse_size(trimmed(line.substr(0, line.find(';'))), 16, &left_))
+    return broken("a chunk size is no number", wire_fault::kChunk);
   state_ = left_ == 0 ? State::kTrailers : State::kChunkData;
   return ok_status();
 }
@@ -174,7 +178,8 @@ bool ReplyParser::reusable() const {
 Status ReplyParser::end() {
   if (state_ == State::kUntilClose) state_ = State::kDone;
   if (state_ == State::kDone) return ok_status();
-  return Status(Code::kDataLoss, "the server closed the connection before its answer was complete", wire_fault::kCut);
+  return Status(Code::kDataLoss, "the server closed the connection before its answer was complete",
+                wire_fault::kCut);
 }
 
 Status EventSplitter::feed(std::string_view bytes) {

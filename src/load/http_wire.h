@@ -44,7 +44,8 @@ class ReplyParser {
 
   bool head_done() const { return state_ != State::kHead; }
   bool done() const { return state_ == State::kDone; }
-  // The connection can carry another request: HTTP/1.1, an end of its own, nothing after it, no "Connection: close".
+  // The connection can carry another request: HTTP/1.1, an end of its own, nothing after it, no "Connection:
+  // close".
   bool reusable() const;
   const ReplyHead& head() const { return head_; }
 

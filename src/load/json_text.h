@@ -11,8 +11,8 @@ namespace weir {
 // Appends `text` in quotes. Valid UTF-8 is kept; each byte that breaks it becomes U+FFFD.
 void append_json_string(std::string* out, std::string_view text);
 
-// A document written front to back; the caller keeps brackets in pairs. Numbers are rounded to six decimals, and one
-// that is not finite becomes null.
+// A document written front to back; the caller keeps brackets in pairs. Numbers are rounded to six decimals, and
+// one that is not finite becomes null.
 class JsonWriter {
  public:
   JsonWriter& key(std::string_view name);

@@ -1,4 +1,5 @@
-// LengthSpec: how many tokens a prompt or an answer has. A value; drawing is pure but for the Random given, any thread.
+// LengthSpec: how many tokens a prompt or an answer has. A value; drawing is pure but for the Random given, any
+// thread.
 #pragma once
 
 #include <cstdint>
@@ -18,8 +19,8 @@ class LengthSpec {
  public:
   LengthSpec() = default;  // fixed:128
 
-  // fixed:N | uniform:A,B | lognormal:MEDIAN,P90 | zipf:MAX,EXPONENT (length k with a weight of k^-EXPONENT, k up to
-  // MAX) | a plain N. ERRORS: kInvalidArgument, with all the forms in it.
+  // fixed:N | uniform:A,B | lognormal:MEDIAN,P90 | zipf:MAX,EXPONENT (length k with a weight of k^-EXPONENT, k up
+  // to MAX) | a plain N. ERRORS: kInvalidArgument, with all the forms in it.
   static Result<LengthSpec> parse(std::string_view text);
 
   int64_t draw(Random* random) const;

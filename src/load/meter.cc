@@ -26,7 +26,8 @@ void Meter::record(const Outcome& outcome, const Answer& answer) {
     return;
   }
   ++sent;
-  last_end_us = std::max(last_end_us, outcome.end_us);
+  Micros& last = outcome.slow ? last_slow_end_us : last_end_us;
+  last = std::max(last, outcome.end_us);
   if (outcome.slow) ++slow;
   lateness.record(outcome.begun_us - outcome.due_us);
   TenantCount& tenant = tenants[outcome.tenant];
@@ -72,7 +73,8 @@ void Meter::record_completed(const Outcome& outcome, const Answer& answer) {
   const bool has_pace = outcome.stream && answer.events > 1 && answer.output_tokens > 1;
   const Micros pace = has_pace ? time_per_token(answer) : 0;
   if (has_pace) tpot.record(pace);
-  const bool in_time = targets_.ttft_us == 0 || (answer.events > 0 && answer.first_us - outcome.due_us <= targets_.ttft_us);
+  const bool in_time =
+      targets_.ttft_us == 0 || (answer.events > 0 && answer.first_us - outcome.due_us <= targets_.ttft_us);
   const bool in_pace = targets_.tpot_us == 0 || pace <= targets_.tpot_us;
   if (in_time && in_pace) ++met;
 }
@@ -94,9 +96,10 @@ void Meter::merge(const Meter& other) {
       {&ttft, &other.ttft},       {&tpot, &other.tpot},         {&gap, &other.gap},  {&whole, &other.whole},
       {&refusal, &other.refusal}, {&lateness, &other.lateness}, {&turn, &other.turn}};
   for (const auto& [mine, theirs] : histograms) mine->merge(*theirs);
-  for (uint64_t Meter::* count : {&Meter::sent, &Meter::completed, &Meter::refused, &Meter::failed, &Meter::aborted,
-                                  &Meter::interrupted, &Meter::slow, &Meter::warmup, &Meter::met,
-                                  &Meter::with_retry_after, &Meter::bytes_in, &Meter::connects, &Meter::reconnects}) {
+  for (uint64_t Meter::*count :
+       {&Meter::sent, &Meter::completed, &Meter::refused, &Meter::failed, &Meter::aborted, &Meter::interrupted,
+        &Meter::slow, &Meter::warmup, &Meter::met, &Meter::with_retry_after, &Meter::bytes_in, &Meter::connects,
+        &Meter::reconnects}) {
     this->*count += other.*count;
   }
   prompt_tokens += other.prompt_tokens;
@@ -106,14 +109,15 @@ void Meter::merge(const Meter& other) {
   for (size_t i = 0; i < tenants.size(); ++i) {
     const TenantCount& from = other.tenants[i];
     TenantCount& to = tenants[i];
-    for (uint64_t TenantCount::* count : {&TenantCount::sent, &TenantCount::completed, &TenantCount::refused,
-                                          &TenantCount::failed, &TenantCount::aborted}) {
+    for (uint64_t TenantCount::*count : {&TenantCount::sent, &TenantCount::completed, &TenantCount::refused,
+                                         &TenantCount::failed, &TenantCount::aborted}) {
       to.*count += from.*count;
     }
     to.prompt_tokens += from.prompt_tokens;
     to.output_tokens += from.output_tokens;
   }
   last_end_us = std::max(last_end_us, other.last_end_us);
+  last_slow_end_us = std::max(last_slow_end_us, other.last_slow_end_us);
   series.merge(other.series);
 }
 

@@ -8,11 +8,28 @@ namespace weir::load {
 namespace {
 
 constexpr const char* kNames[] = {
-    "none",           "connect_refused",     "connect_failed", "connect_timeout",  "no_descriptor",
-    "too_many_in_flight", "closed_at_once",  "reset",          "closed_in_answer", "timeout",
-    "bad_status_line", "head_too_large",     "bad_content_length", "bad_chunk",    "event_too_large",
-    "body_too_large", "not_a_stream",        "half_event",     "bad_json",         "error_in_stream",
-    "unfinished",     "empty_answer",
+    "none",
+    "connect_refused",
+    "connect_failed",
+    "connect_timeout",
+    "no_descriptor",
+    "too_many_in_flight",
+    "closed_at_once",
+    "reset",
+    "closed_in_answer",
+    "timeout",
+    "bad_status_line",
+    "head_too_large",
+    "bad_content_length",
+    "bad_chunk",
+    "event_too_large",
+    "body_too_large",
+    "not_a_stream",
+    "half_event",
+    "bad_json",
+    "error_in_stream",
+    "unfinished",
+    "empty_answer",
 };
 static_assert(std::size(kNames) == static_cast<size_t>(Failure::kCount));
 

@@ -26,7 +26,8 @@ constexpr std::string_view kDone = "0\r\n\r\n";
 constexpr std::string_view kStreamHead =
     "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n";
 constexpr std::string_view kRefusal =
-    R"({"error":{"message":"every so many are refused","type":"requests","param":null,"code":"slow_down","reason":"queue_full"}})";
+    R"({"error":{"message":"every so many are refused","type":"requests","param":null,)"
+    R"("code":"slow_down","reason":"queue_full"}})";
 
 std::string chunk(std::string_view data) {
   char size[32];
@@ -36,19 +37,23 @@ std::string chunk(std::string_view data) {
 
 const std::string& token_chunk() {
   static const std::string text = chunk(
-      "data: {\"id\":\"n\",\"object\":\"chat.completion.chunk\",\"created\":0,\"model\":\"null\",\"choices\":[{\"index\":0,"
+      "data: "
+      "{\"id\":\"n\",\"object\":\"chat.completion.chunk\",\"created\":0,\"model\":\"null\",\"choices\":[{\"index\":"
+      "0,"
       "\"delta\":{\"content\":\" word\"},\"text\":\" word\",\"finish_reason\":null}]}\n\n");
   return text;
 }
 
 std::string usage_json(int64_t prompt, int64_t output) {
-  return "\"usage\":{\"prompt_tokens\":" + std::to_string(prompt) + ",\"completion_tokens\":" + std::to_string(output) +
+  return "\"usage\":{\"prompt_tokens\":" + std::to_string(prompt) +
+         ",\"completion_tokens\":" + std::to_string(output) +
          ",\"total_tokens\":" + std::to_string(prompt + output) + "}";
 }
 
 std::string last_chunks(int64_t prompt, int64_t output) {
   std::string events =
-      "data: {\"id\":\"n\",\"choices\":[{\"index\":0,\"delta\":{},\"text\":\"\",\"finish_reason\":\"length\"}]}\n\n";
+      "data: "
+      "{\"id\":\"n\",\"choices\":[{\"index\":0,\"delta\":{},\"text\":\"\",\"finish_reason\":\"length\"}]}\n\n";
   events += "data: {\"id\":\"n\",\"choices\":[]," + usage_json(prompt, output) + "}\n\ndata: [DONE]\n\n";
   return chunk(events) + std::string(kDone);
 }
@@ -185,10 +190,11 @@ class NullServer::Loop {
     peer->tokens = std::max<int64_t>(1, number_after(body, "\"max_tokens\":", 16));
     peer->prompt_tokens = std::max<int64_t>(1, std::count(body.begin(), body.end(), ' '));
     if (body.find("\"stream\":true") == std::string_view::npos) {
-      peer->out += whole_answer("200 OK", "",
-                                "{\"id\":\"n\",\"choices\":[{\"index\":0,\"message\":{\"role\":\"assistant\",\"content\":"
-                                "\" word\"},\"text\":\" word\",\"finish_reason\":\"length\"}]," +
-                                    usage_json(peer->prompt_tokens, peer->tokens) + "}");
+      peer->out +=
+          whole_answer("200 OK", "",
+                       "{\"id\":\"n\",\"choices\":[{\"index\":0,\"message\":{\"role\":\"assistant\",\"content\":"
+                       "\" word\"},\"text\":\" word\",\"finish_reason\":\"length\"}]," +
+                           usage_json(peer->prompt_tokens, peer->tokens) + "}");
       return;
     }
     peer->out += kStreamHead;
@@ -257,8 +263,8 @@ Result<std::unique_ptr<NullServer>> NullServer::open(const NullServerOptions& op
   auto* plain = reinterpret_cast<sockaddr*>(&address);
   if (::bind(server->listener_, plain, size) != 0 || ::listen(server->listener_, 65535) != 0 ||
       ::getsockname(server->listener_, plain, &size) != 0) {
-    return Status(Code::kUnavailable, "cannot listen on " + options.host + ":" + std::to_string(options.port) + ": " +
-                                          std::strerror(errno));
+    return Status(Code::kUnavailable, "cannot listen on " + options.host + ":" + std::to_string(options.port) +
+                                          ": " + std::strerror(errno));
   }
   server->port_ = ntohs(address.sin_port);
   return server;

@@ -1,9 +1,10 @@
 // NullServer: answers OpenAI-shaped requests without a model: the other end against which the tester itself is
 // measured, and what its tests talk to.
 //
-// Thread: run() blocks the caller's until stop(); stop() may come from any. One epoll loop, edge-triggered, keep-alive.
-// It reads "max_tokens" and "stream" by looking for them, not by parsing JSON: it serves our own tester and trusts it to
-// be no worse than malformed. Limits: heads 64 KiB, bodies 16 MiB; what is larger or no request is hung up on.
+// Thread: run() blocks the caller's until stop(); stop() may come from any. One epoll loop, edge-triggered,
+// keep-alive. It reads "max_tokens" and "stream" by looking for them, not by parsing JSON: it serves our own tester
+// and trusts it to be no worse than malformed. Limits: heads 64 KiB, bodies 16 MiB; what is larger or no request is
+// hung up on.
 #pragma once
 
 #include <atomic>
@@ -34,8 +35,8 @@ class NullServer {
   int port() const { return port_; }
   void run();
   void stop();
-  uint64_t requests() const { return requests_.load(); }            // any thread
-  uint64_t most_connections() const { return most_connections_; }   // after run()
+  uint64_t requests() const { return requests_.load(); }           // any thread
+  uint64_t most_connections() const { return most_connections_; }  // after run()
 
  private:
   class Loop;

@@ -13,10 +13,9 @@ Pace::Pace(const RunOptions& options, uint64_t seed, const Trace* trace, int wor
 std::optional<Micros> Pace::next_due() {
   if (options_.requests != 0 && index_ >= options_.requests) return std::nullopt;
   if (trace_ != nullptr && index_ >= trace_->rows.size()) return std::nullopt;
-  const Micros due_us =
-      trace_ == nullptr
-          ? schedule_.next_us()
-          : std::llround(static_cast<double>(trace_->rows[index_].at_us) / options_.trace_speed);
+  const Micros due_us = trace_ == nullptr
+                            ? schedule_.next_us()
+                            : std::llround(static_cast<double>(trace_->rows[index_].at_us) / options_.trace_speed);
   if (options_.duration_us != 0 && due_us >= options_.warmup_us + options_.duration_us) return std::nullopt;
   return due_us;
 }

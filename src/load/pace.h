@@ -1,7 +1,7 @@
 // Pace: the arrivals of an open loop that are one worker's. Thread: its worker's.
 //
-// Every worker walks the same schedule and takes each arrival whose index is its own, so that the schedule depends on
-// the seed and not on the number of workers.
+// Every worker walks the same schedule and takes each arrival whose index is its own, so that the schedule depends
+// on the seed and not on the number of workers.
 #pragma once
 
 #include <optional>

@@ -19,8 +19,8 @@ struct Piece {
   bool finished = false;       // it named a finish_reason
   int64_t output_tokens = -1;  // usage, when told
   int64_t prompt_tokens = -1;
-  bool is_error = false;             // {"error": ...}
-  std::string reason, code, type;    // of the error; weir's reason, OpenAI's code and type; cut to 64 bytes
+  bool is_error = false;           // {"error": ...}
+  std::string reason, code, type;  // of the error; weir's reason, OpenAI's code and type; cut to 64 bytes
 };
 
 class PieceParser {

@@ -20,13 +20,14 @@ Result<int64_t> tokens_of(const WorkloadOptions& options, int64_t words, const s
   plain.seed = options.seed;
   plain.stream = false;
   const Workload workload(plain);
-  const std::string bytes = workload.request_bytes(
-      {.index = static_cast<uint64_t>(words), .prompt_tokens = words, .output_tokens = 1});
+  const std::string bytes =
+      workload.request_bytes({.index = static_cast<uint64_t>(words), .prompt_tokens = words, .output_tokens = 1});
   HttpCall call{.method = "POST", .silence_ms = kSilenceMs, .stop = stop};
   call.path = options.endpoint == Endpoint::kChat ? "/chat/completions" : "/completions";
   call.json = bytes.substr(bytes.find("\r\n\r\n") + 4);
   call.api_key = workload.tenants()[0].key;
-  WEIR_ASSIGN_OR_RETURN(const HttpReply reply, http_call(options.server, call, [](std::string_view) { return true; }));
+  WEIR_ASSIGN_OR_RETURN(const HttpReply reply,
+                        http_call(options.server, call, [](std::string_view) { return true; }));
   if (reply.status != 200) {
     return failed_precondition("the server answered " + std::to_string(reply.status) + " to a short request");
   }

@@ -9,8 +9,8 @@
 namespace weir::load {
 
 // Tokens per made-up word, and what the chat template adds, from the `usage` of two short requests that ask for one
-// token each. ERRORS: kUnavailable, kDeadlineExceeded, kDataLoss, kCancelled, and kFailedPrecondition when the server
-// refuses or tells no usage; the load can run all the same, with a scale of one token a word.
+// token each. ERRORS: kUnavailable, kDeadlineExceeded, kDataLoss, kCancelled, and kFailedPrecondition when the
+// server refuses or tells no usage; the load can run all the same, with a scale of one token a word.
 Result<TokenScale> measure_scale(const WorkloadOptions& options, const std::atomic<bool>* stop);
 
 // The scale through two points. words_*: how many were sent; tokens_*: how many the server counted.

@@ -19,16 +19,17 @@ constexpr uint64_t kFileBytesMax = 256 * kMiB;
 
 // 128 short common words, a power of two so that drawing one is a mask.
 constexpr auto kWords = std::to_array<std::string_view>(
-    {"the",   "of",    "and",   "to",    "in",    "is",    "you",   "that",  "it",    "he",    "was",   "for",   "on",
-     "are",   "as",    "with",  "his",   "they",  "at",    "be",    "this",  "have",  "from",  "or",    "one",   "had",
-     "by",    "word",  "but",   "not",   "what",  "all",   "were",  "we",    "when",  "your",  "can",   "said",  "there",
-     "use",   "an",    "each",  "which", "she",   "do",    "how",   "their", "if",    "will",  "up",    "other", "about",
-     "out",   "many",  "then",  "them",  "these", "so",    "some",  "her",   "would", "make",  "like",  "him",   "into",
-     "time",  "has",   "look",  "two",   "more",  "write", "go",    "see",   "number", "no",   "way",   "could", "people",
-     "my",    "than",  "first", "water", "been",  "call",  "who",   "oil",   "its",   "now",   "find",  "long",  "down",
-     "day",   "did",   "get",   "come",  "made",  "may",   "part",  "over",  "new",   "sound", "take",  "only",  "little",
-     "work",  "know",  "place", "year",  "live",  "me",    "back",  "give",  "most",  "very",  "after", "thing", "our",
-     "just",  "name",  "good",  "man",   "think", "say",   "great", "where", "help",  "line",  "turn"});
+    {"the",   "of",     "and",   "to",    "in",    "is",     "you",   "that",   "it",    "he",    "was",   "for",
+     "on",    "are",    "as",    "with",  "his",   "they",   "at",    "be",     "this",  "have",  "from",  "or",
+     "one",   "had",    "by",    "word",  "but",   "not",    "what",  "all",    "were",  "we",    "when",  "your",
+     "can",   "said",   "there", "use",   "an",    "each",   "which", "she",    "do",    "how",   "their", "if",
+     "will",  "up",     "other", "about", "out",   "many",   "then",  "them",   "these", "so",    "some",  "her",
+     "would", "make",   "like",  "him",   "into",  "time",   "has",   "look",   "two",   "more",  "write", "go",
+     "see",   "number", "no",    "way",   "could", "people", "my",    "than",   "first", "water", "been",  "call",
+     "who",   "oil",    "its",   "now",   "find",  "long",   "down",  "day",    "did",   "get",   "come",  "made",
+     "may",   "part",   "over",  "new",   "sound", "take",   "only",  "little", "work",  "know",  "place", "year",
+     "live",  "me",     "back",  "give",  "most",  "very",   "after", "thing",  "our",   "just",  "name",  "good",
+     "man",   "think",  "say",   "great", "where", "help",   "line",  "turn"});
 static_assert(kWords.size() == 128);
 
 const json::value* member(const json::value& value, const char* name) {

@@ -1,8 +1,8 @@
 // Random: the seeded source of everything that a load test draws. A value; one thread.
 //
 // The standard library's distributions differ between implementations, so these are written out: one seed gives one
-// run everywhere. Independent streams come from (seed, purpose, index), so that request 7 is the same request whatever
-// happened to the six before it and however many workers there are.
+// run everywhere. Independent streams come from (seed, purpose, index), so that request 7 is the same request
+// whatever happened to the six before it and however many workers there are.
 #pragma once
 
 #include <cstdint>
@@ -16,8 +16,8 @@ class Random {
  public:
   Random(uint64_t seed, Purpose purpose, uint64_t index = 0);
 
-  uint64_t next();                 // SplitMix64 (Steele, Lea, Flood: Fast Splittable Pseudorandom Number Generators)
-  double unit();                   // (0, 1)
+  uint64_t next();  // SplitMix64 (Steele, Lea, Flood: Fast Splittable Pseudorandom Number Generators)
+  double unit();    // (0, 1)
   uint64_t below(uint64_t count);  // [0, count); REQUIRES: count > 0; bias below count / 2^64
   double exponential();            // mean 1
   double normal();                 // mean 0, deviation 1 (Box, Muller 1958)

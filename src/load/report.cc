@@ -57,7 +57,8 @@ Report::Report(const RunOptions& run_options, const Workload& workload, RunResul
       seed(workload.options().seed),
       result(std::move(run_result)) {
   const Meter& meter = result.meter;
-  window_s = static_cast<double>(std::max<Micros>(0, meter.last_end_us - options.warmup_us)) / 1e6;
+  const Micros end_us = meter.last_end_us > 0 ? meter.last_end_us : meter.last_slow_end_us;
+  window_s = static_cast<double>(std::max<Micros>(0, end_us - options.warmup_us)) / 1e6;
   requests_per_s = per_second(static_cast<double>(meter.completed), window_s);
   output_tokens_per_s = per_second(static_cast<double>(meter.output_tokens), window_s);
   prompt_tokens_per_s = per_second(static_cast<double>(meter.prompt_tokens), window_s);
@@ -77,8 +78,9 @@ Report::Report(const RunOptions& run_options, const Workload& workload, RunResul
 
 std::vector<std::pair<const char*, Summary>> latency_rows(const Report& report) {
   const Meter& meter = report.result.meter;
-  return {{"ttft", meter.ttft.summary()},     {"tpot", meter.tpot.summary()},       {"itl", meter.gap.summary()},
-          {"e2e", meter.whole.summary()},     {"refusal", meter.refusal.summary()}, {"lateness", meter.lateness.summary()},
+  return {{"ttft", meter.ttft.summary()},       {"tpot", meter.tpot.summary()},
+          {"itl", meter.gap.summary()},         {"e2e", meter.whole.summary()},
+          {"refusal", meter.refusal.summary()}, {"lateness", meter.lateness.summary()},
           {"loop_turn", meter.turn.summary()}};
 }
 

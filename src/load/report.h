@@ -1,7 +1,8 @@
 // Report: a finished load test as numbers, and as a table, JSON or one HTML page. Pure, any thread.
 //
 // The window of all rates is from the end of the warm-up to the end of the last measured answer, so a server that
-// answers late is not flattered. Goodput counts completed requests that met every target, in requests a second.
+// answers late is not flattered; answers that we read slowly on purpose do not stretch it. Goodput counts completed
+// requests that met every target, in requests a second.
 #pragma once
 
 #include <string>
@@ -31,9 +32,9 @@ struct Report {
   RunResult result;
   double window_s = 0;
   double requests_per_s = 0, output_tokens_per_s = 0, prompt_tokens_per_s = 0, goodput_per_s = 0;
-  double met_fraction = 0;   // of all measured requests
-  double cpu_fraction = 0;   // of one core, over all workers
-  double jain = 1;           // over tenants' services
+  double met_fraction = 0;  // of all measured requests
+  double cpu_fraction = 0;  // of one core, over all workers
+  double jain = 1;          // over tenants' services
   std::vector<TenantLine> tenants;
 };
 

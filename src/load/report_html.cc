@@ -81,7 +81,8 @@ std::string report_html(const Report& report) {
       "figure{margin:1.5rem 0}\nsvg{width:100%;height:auto}\n</style>\n</head>\n<body>\n<h1>weir bench</h1>\n";
   page += "<pre>" + html_escaped(report_text(report)) + "</pre>\n" + plots(report);
   page +=
-      "<p>Latencies count from the intended arrival. Percentiles lie at most 0.8 % above the true ones. Aborted and slow "
+      "<p>Latencies count from the intended arrival. Percentiles lie at most 0.2 % above the true ones. Aborted "
+      "and slow "
       "readers are not among the completed.</p>\n";
   return page + "</body>\n</html>\n";
 }

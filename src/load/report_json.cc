@@ -37,8 +37,14 @@ void write_latencies(const Report& report, JsonWriter* json) {
   json->key("latency_ms").open('{');
   for (const auto& [name, summary] : latency_rows(report)) {
     json->key(name).open('{').key("count").value(count(summary.count)).key("mean").value(ms(summary.mean));
-    json->key("p50").value(ms(static_cast<double>(summary.p50))).key("p90").value(ms(static_cast<double>(summary.p90)));
-    json->key("p95").value(ms(static_cast<double>(summary.p95))).key("p99").value(ms(static_cast<double>(summary.p99)));
+    json->key("p50")
+        .value(ms(static_cast<double>(summary.p50)))
+        .key("p90")
+        .value(ms(static_cast<double>(summary.p90)));
+    json->key("p95")
+        .value(ms(static_cast<double>(summary.p95)))
+        .key("p99")
+        .value(ms(static_cast<double>(summary.p99)));
     json->key("max").value(ms(static_cast<double>(summary.max))).close('}');
   }
   json->close('}');
@@ -88,7 +94,7 @@ void write_tester(const Report& report, JsonWriter* json) {
   json->key("tester").open('{').key("cpu_of_one_core").value(report.cpu_fraction);
   json->key("connections_opened").value(count(meter.connects)).key("reconnects").value(count(meter.reconnects));
   json->key("bytes_in").value(count(meter.bytes_in));
-  json->key("percentile_error_at_most").value(1.0 / 128).close('}');
+  json->key("percentile_error_at_most").value(Histogram::kErrorMax).close('}');
 }
 
 }  // namespace

@@ -1,9 +1,9 @@
 // The three forms of a report: numbers that follow from the run, JSON that parses, a page whose tags close.
 #include "load/report.h"
 
-#include <boost/json.hpp>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <boost/json.hpp>
 
 #include "load/svg.h"
 
@@ -22,15 +22,23 @@ Report sample(const std::string& rude = "b") {
   RunOptions options{.rate = 5, .duration_us = 2'000'000, .warmup_us = 1'000'000, .targets = {.ttft_us = 100'000}};
   RunResult result{.meter = Meter(2, options.targets), .wall_us = 3'000'000, .cpu_seconds = 0.75};
   const auto answer = [](Micros first_us, int64_t tokens) {
-    return Answer{.ending = Ending::kCompleted, .status = 200, .first_us = first_us, .last_us = first_us + 90'000,
-                  .events = tokens, .output_tokens = tokens, .prompt_tokens = 100};
+    return Answer{.ending = Ending::kCompleted,
+                  .status = 200,
+                  .first_us = first_us,
+                  .last_us = first_us + 90'000,
+                  .events = tokens,
+                  .output_tokens = tokens,
+                  .prompt_tokens = 100};
   };
   result.meter.series.started(1'000'000);
-  result.meter.record({.tenant = 0, .due_us = 1'000'000, .begun_us = 1'000'000, .end_us = 1'500'000}, answer(1'050'000, 10));
-  result.meter.record({.tenant = 1, .due_us = 1'000'000, .begun_us = 1'000'000, .end_us = 3'000'000}, answer(1'200'000, 130));
+  result.meter.record({.tenant = 0, .due_us = 1'000'000, .begun_us = 1'000'000, .end_us = 1'500'000},
+                      answer(1'050'000, 10));
+  result.meter.record({.tenant = 1, .due_us = 1'000'000, .begun_us = 1'000'000, .end_us = 3'000'000},
+                      answer(1'200'000, 130));
   result.meter.record({.tenant = 1, .due_us = 1'000'000, .end_us = 1'000'900},
                       {.ending = Ending::kRefused, .status = 429, .reason = rude, .code = "slow_down"});
-  result.meter.record({.tenant = 1, .end_us = 2'000'000}, {.ending = Ending::kFailed, .failure = Failure::kBadChunk});
+  result.meter.record({.tenant = 1, .end_us = 2'000'000},
+                      {.ending = Ending::kFailed, .failure = Failure::kBadChunk});
   return Report(options, workload, std::move(result));
 }
 
@@ -107,8 +115,8 @@ TEST(Report, ThePageIsWellFormedAndSelfContained) {
 TEST(Svg, PlotsWhateverThePointsAre) {
   const double nan = std::numeric_limits<double>::quiet_NaN();
   for (const bool log_x : {false, true}) {
-    for (const std::vector<std::pair<double, double>>& points :
-         std::vector<std::vector<std::pair<double, double>>>{{}, {{0, 0}}, {{1, nan}, {nan, 1}}, {{5, 5}}, {{-1, -2}, {1e9, 1e12}}}) {
+    for (const std::vector<std::pair<double, double>>& points : std::vector<std::vector<std::pair<double, double>>>{
+             {}, {{0, 0}}, {{1, nan}, {nan, 1}}, {{5, 5}}, {{-1, -2}, {1e9, 1e12}}}) {
       const std::string svg = svg_plot({.title = "t", .lines = {{"l", points, true}}, .log_x = log_x});
       EXPECT_EQ(unbalanced_tag(svg), "");
       EXPECT_THAT(svg, Not(HasSubstr("nan")));

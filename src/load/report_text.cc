@@ -21,8 +21,8 @@ double ms(double us) { return us / 1000; }
 
 void append_latencies(const Report& report, std::string* out) {
   append(out, "\n%-22s %10s %10s %10s %10s %10s %10s   (ms)\n", "", "mean", "p50", "p90", "p95", "p99", "max");
-  const char* names[] = {"time to first token", "time per output token", "between tokens", "end to end",
-                         "refusal",             "our own lateness",      "our own loop's turn"};
+  const char* names[] = {"time to first token", "time per output token", "between tokens", "end to end", "refusal",
+                         "our own lateness",    "our own loop's turn"};
   size_t at = 0;
   for (const auto& [key, summary] : latency_rows(report)) {
     const char* name = names[at++];
@@ -49,7 +49,8 @@ void append_refusals(const Meter& meter, std::string* out) {
   append(out, "\nrefusals: %s, %s of them with Retry-After\n", format_count(meter.refused).c_str(),
          format_count(meter.with_retry_after).c_str());
   for (const auto& [kind, count] : meter.refusals) {
-    append(out, "  %10s  %d %s %s\n", format_count(count).c_str(), kind.status, kind.reason.c_str(), kind.code.c_str());
+    append(out, "  %10s  %d %s %s\n", format_count(count).c_str(), kind.status, kind.reason.c_str(),
+           kind.code.c_str());
   }
 }
 
@@ -74,7 +75,8 @@ void append_tenants(const Report& report, std::string* out) {
            format_count(line.count.refused).c_str(),
            format_count(static_cast<uint64_t>(line.count.output_tokens)).c_str(), line.service);
   }
-  if (report.tenants.size() > kShown) append(out, "... and %zu more (--json has them)\n", report.tenants.size() - kShown);
+  if (report.tenants.size() > kShown)
+    append(out, "... and %zu more (--json has them)\n", report.tenants.size() - kShown);
   append(out, "Jain index %.4f\n", report.jain);
 }
 
@@ -84,11 +86,13 @@ std::string report_text(const Report& report) {
   const Meter& meter = report.result.meter;
   std::string out = report.target + ", model " + report.model + "\n" + report.load + "\n" + report.content + "\n\n";
   append(&out, "requests               %s sent: %s completed, %s refused, %s failed, %s left on purpose",
-         format_count(meter.sent).c_str(), format_count(meter.completed).c_str(), format_count(meter.refused).c_str(),
-         format_count(meter.failed).c_str(), format_count(meter.aborted).c_str());
+         format_count(meter.sent).c_str(), format_count(meter.completed).c_str(),
+         format_count(meter.refused).c_str(), format_count(meter.failed).c_str(),
+         format_count(meter.aborted).c_str());
   if (meter.interrupted > 0) append(&out, ", %s cut off at the end", format_count(meter.interrupted).c_str());
   if (meter.slow > 0) append(&out, "; %s read slowly", format_count(meter.slow).c_str());
-  append(&out, "\nwindow                 %.2f s%s\n", report.window_s, report.result.stopped ? " (stopped early)" : "");
+  append(&out, "\nwindow                 %.2f s%s\n", report.window_s,
+         report.result.stopped ? " (stopped early)" : "");
   append(&out, "throughput             %.2f requests/s, %.1f output tokens/s, %.1f prompt tokens/s\n",
          report.requests_per_s, report.output_tokens_per_s, report.prompt_tokens_per_s);
   append_goodput(report, &out);
@@ -96,9 +100,11 @@ std::string report_text(const Report& report) {
   append_refusals(meter, &out);
   append_failures(meter, &out);
   append_tenants(report, &out);
-  append(&out, "\nthis tester: %.1f %% of a core on %d thread%s, %s connections opened, %s of them anew for a closed one\n",
-         report.cpu_fraction * 100, report.options.threads, report.options.threads == 1 ? "" : "s",
-         format_count(meter.connects).c_str(), format_count(meter.reconnects).c_str());
+  append(
+      &out,
+      "\nthis tester: %.1f %% of a core on %d thread%s, %s connections opened, %s of them anew for a closed one\n",
+      report.cpu_fraction * 100, report.options.threads, report.options.threads == 1 ? "" : "s",
+      format_count(meter.connects).c_str(), format_count(meter.reconnects).c_str());
   return out;
 }
 

@@ -32,8 +32,9 @@ class NullServerThread {
   std::thread thread_;
 };
 
-RunResult run(const ServerAddress& address, const RunOptions& options, WorkloadOptions content,
-              const std::function<bool(const LiveTotals&)>& look = [](const LiveTotals&) { return true; }) {
+RunResult run(
+    const ServerAddress& address, const RunOptions& options, WorkloadOptions content,
+    const std::function<bool(const LiveTotals&)>& look = [](const LiveTotals&) { return true; }) {
   content.server = address;
   content.model = "null";
   SocketAddress target;
@@ -75,7 +76,8 @@ TEST(RunLoad, OpenLoopWithAbortsAndRefusalsAddsUp) {
 
 TEST(RunLoad, ClosedLoopOverSeveralThreadsSendsEachRequestOnce) {
   const NullServerThread server;
-  const RunResult result = run(server.address(), {.threads = 3, .concurrency = 7, .requests = 150}, short_content());
+  const RunResult result =
+      run(server.address(), {.threads = 3, .concurrency = 7, .requests = 150}, short_content());
   EXPECT_EQ(result.meter.completed, 150u);
   EXPECT_EQ(result.meter.output_tokens, 150 * 8);
   EXPECT_EQ(result.meter.prompt_tokens, 150 * 4);
@@ -99,7 +101,8 @@ TEST(RunLoad, SlowReadersFinishAndAreKeptOutOfTheLatencies) {
   const NullServerThread server;
   WorkloadOptions content = short_content();
   content.slow_fraction = 1;
-  const RunResult result = run(server.address(), {.concurrency = 3, .requests = 3, .slow_bytes_per_s = 1 << 20}, content);
+  const RunResult result =
+      run(server.address(), {.concurrency = 3, .requests = 3, .slow_bytes_per_s = 1 << 20}, content);
   EXPECT_EQ(result.meter.completed, 3u);
   EXPECT_EQ(result.meter.slow, 3u);
   EXPECT_EQ(result.meter.ttft.count(), 0u);
@@ -146,7 +149,8 @@ uint64_t failures_against(const std::string& answer, Failure failure, bool hold 
   WorkloadOptions content = short_content();
   content.server = server.address();
   const RunOptions options{.rate = 1000, .requests = 3, .timeout_us = hold ? 100'000 : 600'000'000};
-  const Result<RunResult> result = run_load(options, Workload(content), target, [](const LiveTotals&) { return true; });
+  const Result<RunResult> result =
+      run_load(options, Workload(content), target, [](const LiveTotals&) { return true; });
   EXPECT_TRUE(result.ok());
   EXPECT_EQ(result->meter.sent, 3u);
   return result->meter.failures[static_cast<size_t>(failure)];

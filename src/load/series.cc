@@ -47,7 +47,8 @@ void Series::merge(const Series& other) {
 std::vector<int64_t> Series::in_flight() const {
   std::vector<int64_t> levels;
   int64_t level = 0;
-  for (const Bin& bin : bins_) levels.push_back(level += static_cast<int64_t>(bin.started) - static_cast<int64_t>(bin.ended));
+  for (const Bin& bin : bins_)
+    levels.push_back(level += static_cast<int64_t>(bin.started) - static_cast<int64_t>(bin.ended));
   return levels;
 }
 

@@ -1,5 +1,5 @@
-// Series: what happened over time, in at most kBinsMax bins. When a run outgrows them, neighbours are joined and each
-// bin covers twice the time. Thread: its owner's. Times are microseconds since the start of the run.
+// Series: what happened over time, in at most kBinsMax bins. When a run outgrows them, neighbours are joined and
+// each bin covers twice the time. Thread: its owner's. Times are microseconds since the start of the run.
 #pragma once
 
 #include <cstdint>

@@ -1,7 +1,8 @@
 // sse_client: one HTTP request over plain TCP, its answer read as a body or as server-sent events.
 //
-// Thread: the caller's; blocks. For `weir chat` and the calls before a load test, so small on purpose: no TLS, no keep-alive, no redirects, no
-// proxy. Every wait has a bound: connect 10 s per address, silence of the server `silence_ms`, a body 4 MiB.
+// Thread: the caller's; blocks. For `weir chat` and the calls before a load test, so small on purpose: no TLS, no
+// keep-alive, no redirects, no proxy. Every wait has a bound: connect 10 s per address, silence of the server
+// `silence_ms`, a body 4 MiB.
 #pragma once
 
 #include <atomic>

@@ -16,7 +16,8 @@ bool is_token(std::string_view text, size_t bytes_max) {
 }
 
 Result<Tenant> checked(std::string_view name, std::string_view key) {
-  if (!is_token(name, 64)) return invalid_argument("a tenant's name has 1 to 64 printable characters and no blanks");
+  if (!is_token(name, 64))
+    return invalid_argument("a tenant's name has 1 to 64 printable characters and no blanks");
   if (!is_token(key, 256)) {
     return invalid_argument("the key of tenant " + std::string(name) +
                             " must have 1 to 256 printable characters and no blanks");

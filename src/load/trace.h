@@ -1,10 +1,10 @@
 // Trace: arrivals and lengths of a recorded day, read from a file. Read once on main; read-only afterwards.
 //
 // Two formats, told apart by the first character:
-//   CSV with a head line (Azure LLM inference trace 2023: TIMESTAMP,ContextTokens,GeneratedTokens; also the names that
-//   vidur uses: arrived_at, num_prefill_tokens, num_decode_tokens). Times are "2023-11-16 18:17:03.979" or seconds.
-//   JSONL (Mooncake, FAST'25: timestamp in milliseconds, input_length, output_length, hash_ids: one id per block of
-//   512 prompt tokens; equal ids mean an equal prefix, which the replay keeps).
+//   CSV with a head line (Azure LLM inference trace 2023: TIMESTAMP,ContextTokens,GeneratedTokens; also the names
+//   that vidur uses: arrived_at, num_prefill_tokens, num_decode_tokens). Times are "2023-11-16 18:17:03.979" or
+//   seconds. JSONL (Mooncake, FAST'25: timestamp in milliseconds, input_length, output_length, hash_ids: one id per
+//   block of 512 prompt tokens; equal ids mean an equal prefix, which the replay keeps).
 // Limits: 256 MiB, 4 million rows. Lengths of 0 count as 1, above 2^20 are an error.
 #pragma once
 

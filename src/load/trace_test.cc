@@ -33,7 +33,8 @@ TEST(Trace, ReadsAzure) {
 }
 
 TEST(Trace, ColumnsMayStandInAnyOrderAndTimesBeSeconds) {
-  const Result<Trace> trace = parse_trace("\xEF\xBB\xBFnum_decode_tokens,x,arrived_at,num_prefill_tokens\n5,,0.5,7\n6,,2,8\n", "t");
+  const Result<Trace> trace =
+      parse_trace("\xEF\xBB\xBFnum_decode_tokens,x,arrived_at,num_prefill_tokens\n5,,0.5,7\n6,,2,8\n", "t");
   ASSERT_TRUE(trace.ok()) << trace.status().message();
   EXPECT_EQ(trace->rows[1].at_us, 1'500'000);
   EXPECT_EQ(trace->rows[1].prompt_tokens, 8);
@@ -55,7 +56,8 @@ TEST(Trace, ReadsMooncakeWithItsPrefixes) {
 TEST(Trace, SaysWhatIsWrongAndWhere) {
   EXPECT_THAT(trace_error(""), HasSubstr("t: the trace holds no requests"));
   EXPECT_THAT(trace_error(kHead), HasSubstr("holds no requests"));
-  EXPECT_THAT(trace_error("TIMESTAMP,GeneratedTokens\n"), HasSubstr("t line 1: the column ContextTokens is missing"));
+  EXPECT_THAT(trace_error("TIMESTAMP,GeneratedTokens\n"),
+              HasSubstr("t line 1: the column ContextTokens is missing"));
   EXPECT_THAT(trace_error(std::string(kHead) + "1,2,3\n0.5,2,3\n"), HasSubstr("t line 3: its time is before"));
   EXPECT_THAT(trace_error(std::string(kHead) + "1,2\n"), HasSubstr("t line 2: has fewer columns"));
   EXPECT_THAT(trace_error(std::string(kHead) + "1,-2,3\n"), HasSubstr("t line 2: '-2' is no whole number"));
@@ -76,20 +78,23 @@ TEST(Trace, SaysWhatIsWrongAndWhere) {
 
 TEST(Prompts, ReadsEveryShape) {
   EXPECT_THAT(*parse_prompts("one\r\n\n two \n", "p"), ElementsAre("one", "two"));
-  EXPECT_THAT(*parse_prompts("{\"prompt\":\"a\\nb\"}\n{\"turns\":[\"c\",\"d\"]}\n{\"other\":1}\n{\"text\":\"e\"}", "p"),
-              ElementsAre("a\nb", "c", "e"));
-  EXPECT_THAT(*parse_prompts(
-                  R"([{"conversations":[{"from":"gpt","value":"x"},{"from":"human","value":"y"}]},{"conversations":[]},
+  EXPECT_THAT(
+      *parse_prompts("{\"prompt\":\"a\\nb\"}\n{\"turns\":[\"c\",\"d\"]}\n{\"other\":1}\n{\"text\":\"e\"}", "p"),
+      ElementsAre("a\nb", "c", "e"));
+  EXPECT_THAT(
+      *parse_prompts(
+          R"([{"conversations":[{"from":"gpt","value":"x"},{"from":"human","value":"y"}]},{"conversations":[]},
                       {"messages":[{"role":"system","content":"s"},{"role":"user","content":"z"}]}, 7, "w"])",
-                  "p"),
-              ElementsAre("y", "z", "w"));
+          "p"),
+      ElementsAre("y", "z", "w"));
 }
 
 TEST(Prompts, SaysWhatIsWrong) {
   EXPECT_THAT(parse_prompts(" \n", "p").status().message(), HasSubstr("p: holds no prompt"));
   EXPECT_THAT(parse_prompts("[{\"a\":1}]", "p").status().message(), HasSubstr("holds no prompt"));
   EXPECT_THAT(parse_prompts("[1,", "p").status().message(), HasSubstr("no JSON array"));
-  EXPECT_THAT(parse_prompts("{\"prompt\":\"a\"}\nnonsense\n", "p").status().message(), HasSubstr("p line 2: is no JSON"));
+  EXPECT_THAT(parse_prompts("{\"prompt\":\"a\"}\nnonsense\n", "p").status().message(),
+              HasSubstr("p line 2: is no JSON"));
 }
 
 TEST(Tenants, ReadsFlagsAndLines) {
@@ -108,7 +113,8 @@ TEST(Tenants, ReadsFlagsAndLines) {
 }
 
 TEST(Tenants, RefusesWhatNoHeaderCanCarry) {
-  for (const char* text : {"", "a", "=k", "a=", "a=k k", "a=k\r\nX: y", "a=k:0", "a=k:-1", "a=k:x", "a=k:1:0", "a=k:1:1:1"}) {
+  for (const char* text :
+       {"", "a", "=k", "a=", "a=k k", "a=k\r\nX: y", "a=k:0", "a=k:-1", "a=k:x", "a=k:1:0", "a=k:1:1:1"}) {
     EXPECT_EQ(parse_tenant(text).status().code(), Code::kInvalidArgument) << text;
   }
   EXPECT_THAT(parse_tenant_lines("a k\nb\n", "f").status().message(), HasSubstr("f line 2"));
@@ -121,7 +127,8 @@ TEST(Priorities, ReadsSharesAndRefusesNonsense) {
   ASSERT_TRUE(shares.ok()) << shares.status().message();
   EXPECT_EQ((*shares)[1].name, "batch");
   EXPECT_EQ((*shares)[1].share, 0.7);
-  for (const char* text : {"", "a", "a=", "a=0", "a=1.5", "a=-1", "a=0.6,b=0.6", "a=0.1,a=0.1", "a b=0.1", "a=0.1,"}) {
+  for (const char* text :
+       {"", "a", "a=", "a=0", "a=1.5", "a=-1", "a=0.6,b=0.6", "a=0.1,a=0.1", "a b=0.1", "a=0.1,"}) {
     EXPECT_EQ(parse_priorities(text).status().code(), Code::kInvalidArgument) << text;
   }
 }

@@ -15,7 +15,8 @@ namespace {
 
 constexpr uint32_t kTimerId = UINT32_MAX;
 constexpr int kEventsMax = 256;
-constexpr Micros kFailurePauseUs = 100'000;  // a place whose request failed waits, or a dead server costs a whole core
+constexpr Micros kFailurePauseUs =
+    100'000;  // a place whose request failed waits, or a dead server costs a whole core
 constexpr Micros kSweepMaxUs = 250'000, kSweepMinUs = 10'000;
 constexpr Micros kSlowReadUs = 250'000;
 constexpr size_t kScratchBytes = 64 << 10;
@@ -46,7 +47,8 @@ Worker::Worker(RunShared* shared, int index)
   }
   for (size_t i = 0; i < connections_max_; ++i) {  // places of all workers begin interleaved over the ramp
     const auto nth = static_cast<double>(i * static_cast<size_t>(options_.threads) + static_cast<size_t>(index));
-    const auto at_us = static_cast<Micros>(nth / static_cast<double>(options_.concurrency) * static_cast<double>(options_.ramp_us));
+    const auto at_us = static_cast<Micros>(nth / static_cast<double>(options_.concurrency) *
+                                           static_cast<double>(options_.ramp_us));
     timers_.push({at_us, TimerKind::kPlace, 0, 0});
     ++pauses_;
   }
@@ -301,8 +303,9 @@ void Worker::count_live(const Connection& connection) {
   count->fetch_add(1, std::memory_order_relaxed);
   if (answer.events == 0) return;
   live_.first_tokens.fetch_add(1, std::memory_order_relaxed);
-  live_.first_token_us.fetch_add(static_cast<uint64_t>(std::max<Micros>(0, answer.first_us - connection.outcome.due_us)),
-                                 std::memory_order_relaxed);
+  live_.first_token_us.fetch_add(
+      static_cast<uint64_t>(std::max<Micros>(0, answer.first_us - connection.outcome.due_us)),
+      std::memory_order_relaxed);
 }
 
 }  // namespace weir::load

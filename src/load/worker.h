@@ -49,8 +49,8 @@ class Worker {
   void run();
 
   const Live& live() const { return live_; }
-  const Meter& meter() const { return meter_; }          // after run()
-  double cpu_seconds() const { return cpu_seconds_; }    // after run(); of its thread
+  const Meter& meter() const { return meter_; }        // after run()
+  double cpu_seconds() const { return cpu_seconds_; }  // after run(); of its thread
 
  private:
   enum class TimerKind : uint8_t { kSlowRead, kAbort, kPlace };

@@ -13,8 +13,8 @@ namespace weir::load {
 namespace {
 
 constexpr size_t kScratchBytes = 64 << 10;
-constexpr int kReadsPerTurn = 16;        // 1 MiB; a server that never stops may not keep the others from being read
-constexpr int kSlowBufferBytes = 4096;   // a slow reader's receive buffer, so that the server feels it
+constexpr int kReadsPerTurn = 16;       // 1 MiB; a server that never stops may not keep the others from being read
+constexpr int kSlowBufferBytes = 4096;  // a slow reader's receive buffer, so that the server feels it
 constexpr Micros kSlowReadsPerSecond = 4;
 
 Failure failure_of(int error) {
@@ -127,8 +127,8 @@ bool Worker::read_once(uint32_t id, size_t bytes_max, ssize_t* count) {
   return false;
 }
 
-// to_the_end: until nothing is left. A short read means the same (epoll(7)), unless the end of the stream was told by
-// the event that brought us here: it would not be told again.
+// to_the_end: until nothing is left. A short read means the same (epoll(7)), unless the end of the stream was told
+// by the event that brought us here: it would not be told again.
 void Worker::read_some(uint32_t id, bool to_the_end) {
   for (int i = 0; i < kReadsPerTurn; ++i) {
     ssize_t count = 0;
@@ -144,7 +144,8 @@ void Worker::read_slowly(uint32_t id) {
   read_once(id, std::min(kScratchBytes, static_cast<size_t>(bytes)), &count);
 }
 
-// The server closed a kept connection while we sent: once more on a new one. RETURNS: false when it was a fresh one.
+// The server closed a kept connection while we sent: once more on a new one. RETURNS: false when it was a fresh
+// one.
 bool Worker::replace_kept(uint32_t id) {
   Connection& connection = at(id);
   if (!connection.kept) return false;

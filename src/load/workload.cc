@@ -71,7 +71,8 @@ PlannedRequest Workload::plan(uint64_t index) const {
   request.output_tokens = std::min(request.output_tokens, options_.output_tokens_max);
   if (!aborts) return request;
   if (options_.stream) {
-    request.abort_after_events = 1 + static_cast<int64_t>(patience * static_cast<double>(request.output_tokens - 1));
+    request.abort_after_events =
+        1 + static_cast<int64_t>(patience * static_cast<double>(request.output_tokens - 1));
   } else {
     request.abort_after_us = kAbortMinUs + static_cast<Micros>(patience * (kAbortMaxUs - kAbortMinUs));
   }
@@ -96,7 +97,8 @@ std::string Workload::prompt(const PlannedRequest& request) const {
                  words_for(static_cast<double>(options_.shared_prefix_tokens), options_.scale), &text);
   }
   const double own = std::max(1.0, static_cast<double>(request.prompt_tokens) - options_.scale.overhead_tokens);
-  const TraceRow* row = options_.trace ? &options_.trace->rows[request.index % options_.trace->rows.size()] : nullptr;
+  const TraceRow* row =
+      options_.trace ? &options_.trace->rows[request.index % options_.trace->rows.size()] : nullptr;
   if (row != nullptr && row->block_count > 0) {
     append_trace_blocks(*row, static_cast<int64_t>(own), &text);
   } else {

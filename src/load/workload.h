@@ -1,7 +1,7 @@
 // Workload: what request number N is, from the seed alone. Built once on main; const afterwards, any thread.
 //
-// Every request draws from a stream of its own (seed, N), so neither the pace of the server nor the number of workers
-// changes what is sent.
+// Every request draws from a stream of its own (seed, N), so neither the pace of the server nor the number of
+// workers changes what is sent.
 #pragma once
 
 #include <cstdint>
@@ -51,7 +51,7 @@ struct WorkloadOptions {
   uint64_t seed = 0;
   LengthSpec prompt_tokens, output_tokens;
   int64_t prompt_tokens_max = kLengthMax, output_tokens_max = kLengthMax;  // cut longer ones, of a trace too
-  int64_t shared_prefix_tokens = 0;  // before the prompt's own tokens
+  int64_t shared_prefix_tokens = 0;                                        // before the prompt's own tokens
   int64_t prefix_groups = 1;
   std::vector<Tenant> tenants;  // empty: one without a key
   std::vector<PriorityShare> priorities;

@@ -1,9 +1,9 @@
 // Request number N: the same whoever asks, and what the options say.
 #include "load/workload.h"
 
-#include <boost/json.hpp>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <boost/json.hpp>
 
 #include <algorithm>
 #include <set>
