@@ -40,7 +40,8 @@ CommandSpec bench_spec() {
       {"prompts", "FILE", "content", "a prompt per line, JSONL, or ShareGPT's JSON, instead of made-up words", ""},
       {"shared-prefix-tokens", "N", "content", "tokens before each prompt that its group shares", "0"},
       {"prefix-groups", "K", "content", "how many such groups", "1"},
-      {"ignore-eos", "SWITCH", "content", "ask for answers of full length (an extension of weir and vLLM)", "off"},
+      {"ignore-eos", "SWITCH", "content", "ask for answers of full length (an extension of weir and vLLM)", "off",
+       false, true},
       {"temperature", "T", "content", "sent when given", ""},
       {"calibrate", "SWITCH", "content", "first ask the server how many tokens a made-up word has", "on"},
 

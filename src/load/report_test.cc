@@ -63,7 +63,11 @@ TEST(Report, TheTableNamesWhatHappenedAndNoKey) {
   EXPECT_THAT(text, HasSubstr("time to first token"));
   EXPECT_THAT(text, HasSubstr("Jain index 1.0000"));
   EXPECT_THAT(text, Not(HasSubstr("secret")));
+  EXPECT_THAT(text, Not(HasSubstr("warning")));
   EXPECT_EQ(text.back(), '\n');
+  Report busy = sample();
+  busy.cpu_fraction = 0.9;
+  EXPECT_THAT(report_text(busy), HasSubstr("more --threads"));
 }
 
 TEST(Report, TheJsonParsesAndSaysTheSame) {

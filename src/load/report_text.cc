@@ -8,6 +8,8 @@
 namespace weir::load {
 namespace {
 
+constexpr double kBusyShare = 0.8;  // of a core and thread; above it the tester may be what limits
+
 __attribute__((format(printf, 2, 3))) void append(std::string* out, const char* form, ...) {
   char line[512];
   va_list arguments;
@@ -105,6 +107,9 @@ std::string report_text(const Report& report) {
       "\nthis tester: %.1f %% of a core on %d thread%s, %s connections opened, %s of them anew for a closed one\n",
       report.cpu_fraction * 100, report.options.threads, report.options.threads == 1 ? "" : "s",
       format_count(meter.connects).c_str(), format_count(meter.reconnects).c_str());
+  if (report.cpu_fraction > kBusyShare * report.options.threads) {
+    append(&out, "warning: the tester itself was busy; give it more --threads or a machine of its own\n");
+  }
   return out;
 }
 

@@ -7,7 +7,7 @@
 namespace weir::load {
 namespace {
 
-constexpr double kWidth = 720, kHeight = 300, kLeft = 64, kRight = 16, kTop = 34, kBottom = 46;
+constexpr double kWidth = 720, kHeight = 300, kLeft = 64, kRight = 16, kTop = 46, kBottom = 46;
 constexpr const char* kColours[] = {"#1f6feb", "#d1242f", "#1a7f37", "#bc4c00", "#8250df", "#57606a"};
 
 std::string fixed(double value, int digits) {
@@ -128,9 +128,9 @@ std::string legend(const Plot& plot) {
   std::string out;
   double x = kWidth - kRight;
   for (size_t i = plot.lines.size(); i-- > 0;) {
-    out += text_at(x, 16, "end", plot.lines[i].name);
+    out += text_at(x, 33, "end", plot.lines[i].name);
     x -= 7.0 * static_cast<double>(plot.lines[i].name.size()) + 8;
-    out += "<rect x=\"" + fixed(x - 10, 1) + "\" y=\"7\" width=\"10\" height=\"10\" fill=\"" +
+    out += "<rect x=\"" + fixed(x - 10, 1) + "\" y=\"24\" width=\"10\" height=\"10\" fill=\"" +
            kColours[i % std::size(kColours)] + "\"/>\n";
     x -= 22;
   }
