@@ -8,7 +8,7 @@
 #include <string>
 
 #include "cli/chat_session.h"
-#include "cli/sse_client.h"
+#include "load/sse_client.h"
 
 namespace weir {
 

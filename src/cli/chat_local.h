@@ -5,7 +5,7 @@
 
 #include <memory>
 
-#include "cli/sse_client.h"
+#include "load/sse_client.h"
 #include "config/settings.h"
 #include "server/app.h"
 

@@ -4,49 +4,12 @@
 
 #include <charconv>
 
+#include "load/json_text.h"
+
 namespace weir {
 namespace {
 
 namespace json = boost::json;
-
-// Valid UTF-8 is kept; each byte that breaks it becomes U+FFFD. Terminals paste what they like.
-size_t utf8_length(std::string_view text, size_t at) {
-  const auto byte = [&](size_t i) { return static_cast<unsigned char>(i < text.size() ? text[i] : 0); };
-  const auto tail = [&](size_t i) { return (byte(i) & 0xC0) == 0x80; };
-  const unsigned char first = byte(at), second = byte(at + 1);
-  if (first < 0x80) return 1;
-  if (first >= 0xC2 && first <= 0xDF) return tail(at + 1) ? 2 : 0;
-  if (first >= 0xE0 && first <= 0xEF) {
-    const bool overlong = first == 0xE0 && second < 0xA0;
-    const bool surrogate = first == 0xED && second > 0x9F;
-    return tail(at + 1) && tail(at + 2) && !overlong && !surrogate ? 3 : 0;
-  }
-  if (first >= 0xF0 && first <= 0xF4) {
-    const bool outside = (first == 0xF0 && second < 0x90) || (first == 0xF4 && second > 0x8F);
-    return tail(at + 1) && tail(at + 2) && tail(at + 3) && !outside ? 4 : 0;
-  }
-  return 0;
-}
-
-void append_quoted(std::string* out, std::string_view text) {
-  constexpr char kHex[] = "0123456789abcdef";
-  *out += '"';
-  for (size_t at = 0; at < text.size();) {
-    const size_t length = utf8_length(text, at);
-    const auto c = static_cast<unsigned char>(text[at]);
-    if (length == 0) {
-      *out += "\xEF\xBF\xBD";
-    } else if (c == '"' || c == '\\') {
-      out->append({'\\', static_cast<char>(c)});
-    } else if (c < 0x20) {
-      out->append("\\u00").append({kHex[c >> 4], kHex[c & 15]});
-    } else {
-      out->append(text.substr(at, length));
-    }
-    at += length == 0 ? 1 : length;
-  }
-  *out += '"';
-}
 
 void append_number(std::string* out, double number) {
   char digits[64];
@@ -57,9 +20,9 @@ void append_messages(std::string* out, const std::vector<ChatMessage>& messages,
   for (const ChatMessage& message : messages) {
     if (&message != &messages.front()) *out += between;
     *out += "{\"role\": ";
-    append_quoted(out, message.role);
+    append_json_string(out, message.role);
     *out += ", \"content\": ";
-    append_quoted(out, message.content);
+    append_json_string(out, message.content);
     *out += "}";
   }
 }
@@ -99,7 +62,7 @@ std::string one_line(std::string text) {
 std::string chat_request_json(const std::string& model, const std::vector<ChatMessage>& messages,
                               const ChatSampling& sampling) {
   std::string body = "{\"model\": ";
-  append_quoted(&body, model);
+  append_json_string(&body, model);
   body += ", \"stream\": true, \"stream_options\": {\"include_usage\": true}";
   if (sampling.temperature >= 0) append_number(&(body += ", \"temperature\": "), sampling.temperature);
   if (sampling.max_tokens > 0) body += ", \"max_tokens\": " + std::to_string(sampling.max_tokens);

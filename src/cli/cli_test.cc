@@ -13,7 +13,7 @@
 #include "cli/line_reader.h"
 #include "cli/progress.h"
 #include "cli/signals.h"
-#include "cli/testing_server.h"
+#include "load/testing_server.h"
 
 namespace weir {
 namespace {

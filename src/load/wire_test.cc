@@ -1,9 +1,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "cli/http_wire.h"
-#include "cli/sse_client.h"
-#include "cli/testing_server.h"
+#include "load/http_wire.h"
+#include "load/sse_client.h"
+#include "load/testing_server.h"
 
 namespace weir {
 namespace {

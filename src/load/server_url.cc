@@ -1,5 +1,6 @@
-// The address part of sse_client.h.
-#include "cli/sse_client.h"
+#include "load/server_url.h"
+
+#include <algorithm>
 
 namespace weir {
 namespace {
@@ -41,7 +42,7 @@ std::string ServerAddress::text() const {
 Result<ServerAddress> parse_server_url(std::string_view url) {
   constexpr std::string_view kScheme = "http://";
   if (url.substr(0, 8) == "https://") {
-    return Status(Code::kUnimplemented, "weir chat speaks plain http only; give the http:// address of the server");
+    return Status(Code::kUnimplemented, "weir speaks plain http only; give the http:// address of the server");
   }
   if (url.substr(0, kScheme.size()) != kScheme) {
     return invalid_argument("'" + std::string(url) + "' is no address; write http://HOST:PORT");

@@ -1,7 +1,8 @@
 // sse_client: one HTTP request over plain TCP, its answer read as a body or as server-sent events.
 //
-// Thread: the caller's; blocks. For `weir chat`, so small on purpose: no TLS, no keep-alive, no redirects, no
-// proxy. Every wait has a bound: connect 10 s per address, silence of the server `silence_ms`, a body 4 MiB.
+// Thread: the caller's; blocks. For `weir chat` and the calls before a load test, so small on purpose: no TLS, no
+// keep-alive, no redirects, no proxy. Every wait has a bound: connect 10 s per address, silence of the server
+// `silence_ms`, a body 4 MiB.
 #pragma once
 
 #include <atomic>
@@ -11,20 +12,9 @@
 #include <string_view>
 
 #include "base/status.h"
+#include "load/server_url.h"
 
 namespace weir {
-
-struct ServerAddress {
-  std::string host = "127.0.0.1";  // without brackets
-  std::string port = "80";
-  std::string path;  // what precedes /chat/completions: "/v1"; never ends in a slash
-
-  std::string text() const;  // "http://[::1]:23333/v1"
-};
-
-// "http://host", "http://host:23333", "http://[::1]:23333/v1/". No path means "/v1".
-// ERRORS: kInvalidArgument, kUnimplemented for https.
-Result<ServerAddress> parse_server_url(std::string_view url);
 
 struct HttpCall {
   std::string method = "GET";

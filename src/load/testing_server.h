@@ -15,7 +15,7 @@
 #include <vector>
 
 #include "base/check.h"
-#include "cli/sse_client.h"
+#include "load/sse_client.h"
 
 namespace weir {
 

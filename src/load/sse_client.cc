@@ -1,88 +1,18 @@
-#include "cli/sse_client.h"
+#include "load/sse_client.h"
 
-#include <fcntl.h>
-#include <netdb.h>
 #include <poll.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <cstring>
 
-#include "base/clock.h"
-#include "cli/http_wire.h"
+#include "load/dial.h"
+#include "load/http_wire.h"
 
 namespace weir {
 namespace {
 
-constexpr int64_t kConnectMs = 10'000;
-constexpr int kSliceMs = 100;  // how often `stop` is looked at
 constexpr size_t kBodyBytesMax = 4 << 20;
-
-class Socket {
- public:
-  explicit Socket(int fd) : fd_(fd) {}
-  Socket(Socket&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
-  Socket& operator=(Socket&&) = delete;
-  ~Socket() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  int fd() const { return fd_; }
-
- private:
-  int fd_;
-};
-
-struct AddressList {
-  addrinfo* first = nullptr;
-  ~AddressList() {
-    if (first != nullptr) freeaddrinfo(first);
-  }
-};
-
-// Waits until the socket is readable or writable. ERRORS: kCancelled, kDeadlineExceeded.
-Status wait_for(int fd, short events, int64_t timeout_ms, const std::atomic<bool>* stop) {
-  const SteadyClock clock;
-  const Micros deadline_us = clock.now_us() + timeout_ms * 1000;
-  for (;;) {
-    if (stop != nullptr && stop->load(std::memory_order_relaxed)) return Status(Code::kCancelled, "stopped");
-    const int64_t left_ms = (deadline_us - clock.now_us() + 999) / 1000;
-    if (left_ms <= 0) {
-      return Status(Code::kDeadlineExceeded,
-                    "the server was silent for " + std::to_string(timeout_ms / 1000) + " s");
-    }
-    pollfd watched{fd, events, 0};
-    if (::poll(&watched, 1, static_cast<int>(std::min<int64_t>(left_ms, kSliceMs))) > 0) return ok_status();
-  }
-}
-
-Status connect_one(int fd, const addrinfo& address, const std::atomic<bool>* stop) {
-  if (::connect(fd, address.ai_addr, address.ai_addrlen) == 0) return ok_status();
-  if (errno != EINPROGRESS) return Status(Code::kUnavailable, std::strerror(errno));
-  WEIR_RETURN_IF_ERROR(wait_for(fd, POLLOUT, kConnectMs, stop));
-  int error = 0;
-  socklen_t size = sizeof error;
-  ::getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size);
-  return error == 0 ? ok_status() : Status(Code::kUnavailable, std::strerror(error));
-}
-
-Result<Socket> connect_to(const ServerAddress& server, const std::atomic<bool>* stop) {
-  addrinfo wanted{};
-  wanted.ai_socktype = SOCK_STREAM;
-  AddressList addresses;
-  const int error = getaddrinfo(server.host.c_str(), server.port.c_str(), &wanted, &addresses.first);
-  if (error != 0) return Status(Code::kUnavailable, server.host + ": " + gai_strerror(error));
-  Status last(Code::kUnavailable, "no address");
-  for (const addrinfo* address = addresses.first; address != nullptr; address = address->ai_next) {
-    Socket socket(::socket(address->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-    if (socket.fd() < 0) continue;
-    last = connect_one(socket.fd(), *address, stop);
-    if (last.ok()) return socket;
-    if (last.code() == Code::kCancelled) return last;
-  }
-  return Status(Code::kUnavailable, "no connection to " + server.text() + ": " + last.message());
-}
 
 Status send_all(int fd, std::string_view bytes, const HttpCall& call) {
   while (!bytes.empty()) {
@@ -159,7 +89,7 @@ Status receive(int fd, const HttpCall& call, Receiver* receiver) {
 
 Result<HttpReply> http_call(const ServerAddress& server, const HttpCall& call,
                             const std::function<bool(std::string_view data)>& event) {
-  WEIR_ASSIGN_OR_RETURN(const Socket socket, connect_to(server, call.stop));
+  WEIR_ASSIGN_OR_RETURN(const Socket socket, dial(server, call.stop));
   WEIR_RETURN_IF_ERROR(send_all(socket.fd(), request_text(server, call), call));
   Receiver receiver(event);
   WEIR_RETURN_IF_ERROR(receive(socket.fd(), call, &receiver));

@@ -17,6 +17,13 @@ namespace weir {
 inline constexpr size_t kReplyHeadBytesMax = 64 << 10;
 inline constexpr size_t kEventBytesMax = 1 << 20;
 
+// What broke, as the reason() of the Status.
+namespace wire_fault {
+inline constexpr std::string_view kStatusLine = "bad_status_line", kHeadTooLarge = "head_too_large",
+                                  kContentLength = "bad_content_length", kChunk = "bad_chunk",
+                                  kEventTooLarge = "event_too_large", kCut = "closed_in_answer";
+}  // namespace wire_fault
+
 struct ReplyHead {
   int status = 0;                             // 100..599
   std::map<std::string, std::string> fields;  // names in lower case; of a repeated field the last counts
@@ -24,7 +31,7 @@ struct ReplyHead {
   std::string field(const std::string& name) const;  // "" when absent
 };
 
-// One answer. Interim answers (1xx) are skipped.
+// One answer. Interim answers (1xx) are skipped, at most 16 of them.
 class ReplyParser {
  public:
   // body is called for each piece of the decoded body; chunk framing never reaches it.
@@ -37,6 +44,9 @@ class ReplyParser {
 
   bool head_done() const { return state_ != State::kHead; }
   bool done() const { return state_ == State::kDone; }
+  // The connection can carry another request: HTTP/1.1, an end of its own, nothing after it, no "Connection:
+  // close".
+  bool reusable() const;
   const ReplyHead& head() const { return head_; }
 
  private:
@@ -56,6 +66,8 @@ class ReplyParser {
   ReplyHead head_;
   std::string pending_;  // input that step() could not use yet
   uint64_t left_ = 0;    // bytes of body or chunk still to come
+  int interim_count_ = 0;
+  bool delimited_ = false, overrun_ = false;
 };
 
 // Splits a text/event-stream body into the `data` of its events; comments and other fields are left out.
@@ -64,9 +76,11 @@ class EventSplitter {
   explicit EventSplitter(std::function<void(std::string_view data)> event) : event_(std::move(event)) {}
   // ERRORS: kDataLoss when one event is larger than 1 MiB.
   Status feed(std::string_view bytes);
+  // A line or an event has begun and not ended.
+  bool partial() const { return !line_.empty() || has_data_; }
 
  private:
-  void take_line();
+  void take_line(std::string_view line);
 
   std::function<void(std::string_view)> event_;
   std::string line_, data_;

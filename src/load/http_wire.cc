@@ -1,4 +1,4 @@
-#include "cli/http_wire.h"
+#include "load/http_wire.h"
 
 #include <algorithm>
 #include <charconv>
@@ -7,6 +7,7 @@ namespace weir {
 namespace {
 
 constexpr size_t kLineBytesMax = 4096;  // chunk sizes and trailers
+constexpr int kInterimMax = 16;         // 1xx heads before the answer
 
 std::string lower(std::string_view text) {
   std::string result;
@@ -20,7 +21,10 @@ std::string_view trimmed(std::string_view text) {
   return text.substr(first, text.find_last_not_of(" \t\r") - first + 1);
 }
 
-Status broken(const char* what) { return data_loss(std::string("the server's answer is broken: ") + what); }
+// reason: the WireFault that load tests count.
+Status broken(const char* what, std::string_view reason) {
+  return Status(Code::kDataLoss, std::string("the server's answer is broken: ") + what, reason);
+}
 
 // "HTTP/1.1 200 OK" -> 200, or 0.
 int status_of(std::string_view line) {
@@ -45,9 +49,10 @@ std::string ReplyHead::field(const std::string& name) const {
 
 Status ReplyParser::parse_head(std::string_view text) {
   head_ = {};
+  delimited_ = text.substr(0, 8) == "HTTP/1.1";
   size_t end = text.find('\n');
   head_.status = status_of(trimmed(text.substr(0, end)));
-  if (head_.status == 0) return broken("it does not begin with an HTTP/1 status line");
+  if (head_.status == 0) return broken("it does not begin with an HTTP/1 status line", wire_fault::kStatusLine);
   while (end != std::string_view::npos) {
     const size_t begin = end + 1;
     end = text.find('\n', begin);
@@ -60,16 +65,22 @@ Status ReplyParser::parse_head(std::string_view text) {
 }
 
 Status ReplyParser::choose_body() {
-  if (head_.status < 200) return ok_status();  // interim: the state stays kHead
+  if (head_.status < 200) {  // the state stays kHead
+    if (++interim_count_ > kInterimMax)
+      return broken("it holds nothing but interim heads", wire_fault::kStatusLine);
+    return ok_status();
+  }
   if (head_.status == 204 || head_.status == 304) {
     state_ = State::kDone;
   } else if (lower(head_.field("transfer-encoding")) == "chunked") {
     state_ = State::kChunkSize;
   } else if (head_.fields.count("content-length") != 0) {
-    if (!parse_size(head_.field("content-length"), 10, &left_)) return broken("Content-Length is no number");
+    if (!parse_size(head_.field("content-length"), 10, &left_))
+      return broken("Content-Length is no number", wire_fault::kContentLength);
     state_ = left_ == 0 ? State::kDone : State::kCounted;
   } else {
     state_ = State::kUntilClose;
+    delimited_ = false;
   }
   return ok_status();
 }
@@ -77,7 +88,8 @@ Status ReplyParser::choose_body() {
 Result<size_t> ReplyParser::step_head(std::string_view input) {
   const size_t crlf = input.find("\r\n\r\n");
   if (crlf == std::string_view::npos || crlf > kReplyHeadBytesMax) {
-    if (input.size() > kReplyHeadBytesMax) return broken("its head is larger than 64 KiB");
+    if (input.size() > kReplyHeadBytesMax)
+      return broken("its head is larger than 64 KiB", wire_fault::kHeadTooLarge);
     return size_t{0};
   }
   WEIR_RETURN_IF_ERROR(parse_head(input.substr(0, crlf)));
@@ -87,13 +99,14 @@ Result<size_t> ReplyParser::step_head(std::string_view input) {
 Status ReplyParser::take_line(std::string_view line) {
   if (state_ == State::kChunkEnd) {
     state_ = State::kChunkSize;
-    return line.empty() ? ok_status() : broken("a chunk is longer than its size");
+    return line.empty() ? ok_status() : broken("a chunk is longer than its size", wire_fault::kChunk);
   }
   if (state_ == State::kTrailers) {
     if (line.empty()) state_ = State::kDone;
     return ok_status();
   }
-  if (!parse_size(trimmed(line.substr(0, line.find(';'))), 16, &left_)) return broken("a chunk size is no number");
+  if (!parse_size(trimmed(line.substr(0, line.find(';'))), 16, &left_))
+    return broken("a chunk size is no number", wire_fault::kChunk);
   state_ = left_ == 0 ? State::kTrailers : State::kChunkData;
   return ok_status();
 }
@@ -101,7 +114,7 @@ Status ReplyParser::take_line(std::string_view line) {
 Result<size_t> ReplyParser::step_line(std::string_view input) {
   const size_t end = input.find('\n');
   if (end == std::string_view::npos || end > kLineBytesMax) {
-    if (input.size() > kLineBytesMax) return broken("a chunk's line is longer than 4 KiB");
+    if (input.size() > kLineBytesMax) return broken("a chunk's line is longer than 4 KiB", wire_fault::kChunk);
     return size_t{0};
   }
   WEIR_RETURN_IF_ERROR(take_line(trimmed(input.substr(0, end))));
@@ -133,52 +146,74 @@ Result<size_t> ReplyParser::step(std::string_view input) {
     case State::kTrailers:
       return step_line(input);
     case State::kDone:
+      overrun_ = true;
       break;
   }
   return input.size();  // what follows a complete answer is not looked at
 }
 
 Status ReplyParser::feed(std::string_view bytes) {
-  pending_.append(bytes);
+  if (!pending_.empty()) {  // rare: a head or a chunk's line came in pieces
+    pending_.append(bytes);
+    bytes = pending_;
+  }
   size_t used = 0;
-  while (used < pending_.size()) {
-    WEIR_ASSIGN_OR_RETURN(const size_t taken, step(std::string_view(pending_).substr(used)));
+  while (used < bytes.size()) {
+    WEIR_ASSIGN_OR_RETURN(const size_t taken, step(bytes.substr(used)));
     if (taken == 0) break;
     used += taken;
   }
-  pending_.erase(0, used);
+  if (pending_.empty()) {
+    pending_.assign(bytes.substr(used));
+  } else {
+    pending_.erase(0, used);
+  }
   return ok_status();
+}
+
+bool ReplyParser::reusable() const {
+  return state_ == State::kDone && delimited_ && !overrun_ && lower(head_.field("connection")) != "close";
 }
 
 Status ReplyParser::end() {
   if (state_ == State::kUntilClose) state_ = State::kDone;
   if (state_ == State::kDone) return ok_status();
-  return data_loss("the server closed the connection before its answer was complete");
+  return Status(Code::kDataLoss, "the server closed the connection before its answer was complete",
+                wire_fault::kCut);
 }
 
 Status EventSplitter::feed(std::string_view bytes) {
-  for (char c : bytes) {
-    const bool joined = c == '\n' && after_cr_;
-    after_cr_ = c == '\r';
-    if (joined) continue;
-    if (c == '\r' || c == '\n') {
-      take_line();
-    } else {
-      line_ += c;
+  while (!bytes.empty()) {
+    if (after_cr_ && bytes[0] == '\n') bytes.remove_prefix(1);
+    after_cr_ = false;
+    const size_t end = std::min(bytes.find_first_of("\r\n"), bytes.size());
+    if (line_.size() + data_.size() + end > kEventBytesMax) {
+      return broken("an event is larger than 1 MiB", wire_fault::kEventTooLarge);
     }
-    if (line_.size() + data_.size() > kEventBytesMax) return broken("an event is larger than 1 MiB");
+    if (end == bytes.size()) {
+      line_.append(bytes);
+      return ok_status();
+    }
+    after_cr_ = bytes[end] == '\r';
+    if (line_.empty()) {
+      take_line(bytes.substr(0, end));
+    } else {
+      line_.append(bytes.substr(0, end));
+      take_line(line_);
+      line_.clear();
+    }
+    bytes.remove_prefix(end + 1);
   }
   return ok_status();
 }
 
-void EventSplitter::take_line() {
-  if (line_.empty()) {
+void EventSplitter::take_line(std::string_view line) {
+  if (line.empty()) {
     if (has_data_) event_(data_);
     data_.clear();
     has_data_ = false;
     return;
   }
-  const std::string_view line = line_;
   const std::string_view name = line.substr(0, line.find(':'));
   if (name == "data") {
     std::string_view value = line.substr(std::min(line.size(), name.size() + 1));
@@ -187,7 +222,6 @@ void EventSplitter::take_line() {
     data_ += value;
     has_data_ = true;
   }
-  line_.clear();
 }
 
 }  // namespace weir
