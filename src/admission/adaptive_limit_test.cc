@@ -43,7 +43,7 @@ struct Plant {
   }
 };
 
-TEST(Traps, adaptive_oscillates) {
+TEST(TrapsAdaptive, adaptive_oscillates) {
   for (uint64_t seed = 1; seed <= 50; ++seed) {
     for (const Plant& shape : {Plant{.a = 0.0, .b = 0.05}, Plant{.a = 0.3, .b = 0.05}, Plant{.a = 0.6, .b = 0.02},
                                Plant{.a = 0.3, .b = 0.03}, Plant{.a = 0.1, .b = 0.1}}) {
