@@ -132,7 +132,17 @@ TEST_F(FrontDoorTest, RetryAfterFollowsTheDrainRate) {
   EXPECT_EQ(door.retry_after_seconds(), 60);
 }
 
+TEST_F(FrontDoorTest, AnIdleEngineStartsAtOnceWhateverWasForecastLast) {
+  gateway.load().start_in_us_p90[0] = 30'000'000;
+  EXPECT_EQ(door.retry_after_seconds(), 1);
+  EXPECT_EQ(door.estimate(0).start_p90_us, 0);
+  gateway.load().running = 1;
+  EXPECT_EQ(door.retry_after_seconds(), 30);
+  EXPECT_EQ(door.estimate(0).start_p90_us, 30'000'000);
+}
+
 TEST_F(FrontDoorTest, RetryAfterIsThePredictedStartOfTheClass) {
+  gateway.load().running = 2;
   gateway.load().finish_interval_us = 2'000'000;
   gateway.load().start_in_us_p90[0] = 3'400'000;
   gateway.load().start_in_us_p90[2] = 12'000'000;
@@ -147,6 +157,7 @@ TEST_F(FrontDoorTest, RetryAfterIsThePredictedStartOfTheClass) {
 
 // Those who are sent away together do not come back together, and nobody is told more than twice the time.
 TEST_F(Traps, retry_storm) {
+  gateway.load().running = 2;
   gateway.load().finish_interval_us = 500'000;
   gateway.load().start_in_us_p90[0] = 10'000'000;
   std::vector<int> told;
@@ -169,6 +180,7 @@ TEST_F(FrontDoorTest, WhatWouldComeTooLateIsRefusedAtTheDoor) {
   };
   EXPECT_TRUE(ask({.now_us = 1'000'000, .deadline_us = 1'000'001}).ok()) << "nothing is known: nobody is refused for it";
   EXPECT_EQ(ask({.now_us = 1'000'000, .deadline_us = 999'999}).reason(), "deadline_unmeetable") << "a deadline in the past";
+  load.running = 2;
   load.start_in_us_p50[1] = 2'000'000;
   load.start_in_us_p90[1] = 5'000'000;
   load.prefill_us_per_1k_tokens = 100'000'000;
@@ -190,6 +202,7 @@ TEST_F(FrontDoorTest, TheSloRefusesByTheNinetiethPercentile) {
   const auto ask = [this](int class_index) {
     return door.admit({.prompt_tokens = {10}, .timing = {.class_index = class_index}}).status();
   };
+  load.running = 2;
   EXPECT_TRUE(ask(0).ok());
   load.prefill_us_per_1k_tokens = 500'000'000;
   EXPECT_TRUE(ask(0).ok()) << "a prompt that is long by itself is no overload";

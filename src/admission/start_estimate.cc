@@ -21,8 +21,11 @@ StartEstimate estimate_start(const LoadGauges& load, int class_index, int64_t pr
   const int index = std::clamp(class_index, 0, kClassesMax - 1);
   const Micros burst = std::max(unseen, 0) * load.finish_interval_us.load(std::memory_order_relaxed);
   const Micros per_1k = load.prefill_us_per_1k_tokens.load(std::memory_order_relaxed);
-  const Micros p50 = load.start_in_us_p50[index].load(std::memory_order_relaxed);
-  const Micros p90 = load.start_in_us_p90[index].load(std::memory_order_relaxed);
+  // Whatever was forecast last: an engine that does nothing starts at once, and may sleep before it says so.
+  const bool idle = load.running.load(std::memory_order_relaxed) <= 0 && load.waiting.load(std::memory_order_relaxed) <= 0;
+  const bool known = !idle || unseen > 0;
+  const Micros p50 = !known ? 0 : load.start_in_us_p50[index].load(std::memory_order_relaxed);
+  const Micros p90 = !known ? 0 : load.start_in_us_p90[index].load(std::memory_order_relaxed);
   return {.start_p50_us = p90 > 0 ? p50 + burst : p50,
           .start_p90_us = p90 > 0 ? p90 + burst : 0,
           .prefill_us = static_cast<Micros>(static_cast<double>(prompt_tokens) * static_cast<double>(per_1k) / 1000)};

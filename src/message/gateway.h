@@ -131,6 +131,7 @@ class Gateway {
   int io_threads() const { return static_cast<int>(notices_.size()); }
   Channel& channel(SlotIndex slot) { return channels_[static_cast<size_t>(slot)]; }
   Controls& controls() { return controls_; }
+  const Channel& channel(SlotIndex slot) const { return channels_[static_cast<size_t>(slot)]; }
   EventRing& ring(int place) { return rings_[static_cast<size_t>(place)]; }
   LoadGauges& load() { return load_; }
   const LoadGauges& load() const { return load_; }
