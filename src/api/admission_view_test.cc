@@ -60,6 +60,9 @@ TEST(AdmissionView, TellsWhoRunsAndWhoWaitsWhileEverythingIsFull) {
   EXPECT_NEAR(sequences[1].at("start_in_seconds").at("p90").as_double(), 2.0, 0.001);
   EXPECT_TRUE(sequences[1].at("first_token_in_seconds").is_null()) << "not known is not a time";
   EXPECT_EQ(json.at("left_out").as_int64(), 0);
+  EXPECT_EQ(json.at("brown_out").at("rung"), "clamp_background");
+  EXPECT_EQ(json.at("adaptive").at("mode"), "shadow");
+  EXPECT_EQ(json.at("adaptive").at("changes").at(0).at("to").as_int64(), 3);
 
   world.engine.frozen = false;
   world.finish(running);
