@@ -113,9 +113,28 @@ Status FrontDoor::state_status() const {
     case State::kDraining:
       return refuse(Code::kUnavailable, Refusal::kDraining, "the server is shutting down; use another one");
   }
-  if (!refusing_for_memory()) return ok_status();
-  return refuse(Code::kUnavailable, Refusal::kMemoryPressure,
-                "the machine is short of memory and new requests are refused until it has room again; try again later");
+  if (refusing_for_memory()) {
+    return refuse(Code::kUnavailable, Refusal::kMemoryPressure,
+                  "the machine is short of memory and new requests are refused until it has room again; try again later");
+  }
+  if (!refusing_for_brown_out()) return ok_status();
+  return refuse(Code::kUnavailable, Refusal::kBrownOut,
+                "more is asked of the server than it can do in time and new requests are refused for now; try again later");
+}
+
+int FrontDoor::places_now() const {
+  const int adaptive = adaptive_limit_.load(std::memory_order_relaxed);
+  return adaptive > 0 ? std::min(adaptive, options_.running_max) : options_.running_max;
+}
+
+// Admitted since the engine made its forecast.
+int FrontDoor::unseen() const {
+  return std::max(0, waiting_now() - gateway_->load().waiting.load(std::memory_order_relaxed));
+}
+
+StartEstimate FrontDoor::estimate(int class_index) const {
+  std::lock_guard lock(mutex_);
+  return estimate_start(gateway_->load(), class_index < 0 ? options_.default_class : class_index, 0, unseen());
 }
 
 // Whoever is admitted runs as soon as a place is free, so as long as memory does not hold the queue up, what waits is
@@ -123,7 +142,7 @@ Status FrontDoor::state_status() const {
 int FrontDoor::waiting_now() const {
   const LoadGauges& load = gateway_->load();
   const bool blocked = load.head_blocked.load(std::memory_order_relaxed);
-  const int running = blocked ? load.running.load(std::memory_order_relaxed) : options_.running_max;
+  const int running = blocked ? load.running.load(std::memory_order_relaxed) : places_now();
   return std::max(0, admitted() + knocks_ - running);
 }
 
@@ -131,7 +150,7 @@ Status FrontDoor::room_for(int sequences, int64_t tokens) const {
   const LoadGauges& load = gateway_->load();
   const int waiting = waiting_now();
   const bool blocked = load.head_blocked.load(std::memory_order_relaxed);
-  const int start_room = blocked ? 0 : std::max(0, options_.running_max - admitted() - knocks_);
+  const int start_room = blocked ? 0 : std::max(0, places_now() - admitted() - knocks_);
   if (static_cast<size_t>(sequences + knocks_) > free_slots_.size() || waiting + sequences > options_.queued_max + start_room) {
     return refuse(Code::kResourceExhausted, Refusal::kQueueFull,
                   fmt::format("{} requests run and {} of {} wait; try again later", admitted() + knocks_ - waiting,
@@ -165,6 +184,8 @@ Result<Knock> FrontDoor::knock() {
   WEIR_RETURN_IF_ERROR(state_status());
   std::lock_guard lock(mutex_);
   WEIR_RETURN_IF_ERROR(room_for(1, 1));
+  // Neither its class nor its prompt is known: what would be too late for the highest class is so for all.
+  WEIR_RETURN_IF_ERROR(check_in_time(estimate_start(gateway_->load(), 0, 1, unseen()), {}, options_.ttft_slo_us));
   ++knocks_;
   return Knock(this);
 }
@@ -178,6 +199,11 @@ Result<std::vector<Place>> FrontDoor::admit(const Demand& demand, Knock knock) {
   if (knock.door_) --knocks_;  // it becomes the places below; refused or not, it is over
   knock.door_ = nullptr;
   WEIR_RETURN_IF_ERROR(room_for(demand.sequences(), total));
+  const auto longest = std::max_element(demand.prompt_tokens.begin(), demand.prompt_tokens.end());
+  if (longest != demand.prompt_tokens.end()) {
+    const auto estimate = estimate_start(gateway_->load(), demand.timing.class_index, *longest, unseen());
+    WEIR_RETURN_IF_ERROR(check_in_time(estimate, demand.timing, options_.ttft_slo_us));
+  }
   std::vector<Place> places;
   places.reserve(static_cast<size_t>(demand.sequences()));
   for (const int64_t tokens : demand.prompt_tokens) {
@@ -205,13 +231,30 @@ void FrontDoor::count_refusal(std::string_view reason) {
   count_refusal(Refusal::kBadRequest);
 }
 
-int FrontDoor::retry_after_seconds() const {
-  std::unique_lock lock(mutex_);
-  const int64_t ahead = waiting_now() + 1;
-  lock.unlock();
-  const int64_t interval_us = gateway_->load().finish_interval_us.load(std::memory_order_relaxed);
+Micros FrontDoor::retry_after_us(int class_index) const {
+  const LoadGauges& load = gateway_->load();
+  const int index = class_index < 0 ? options_.default_class : class_index;
+  const Micros forecast = estimate_start(load, index, 0, unseen()).start_p90_us;
+  if (forecast > 0) return forecast;
+  return int64_t{waiting_now() + 1} * load.finish_interval_us.load(std::memory_order_relaxed);
+}
+
+int FrontDoor::whole_seconds(Micros us) const {
   const int64_t least = refusing_for_memory() ? kPressureRetrySeconds : 1;
-  return static_cast<int>(std::clamp<int64_t>((ahead * interval_us + 999'999) / 1'000'000, least, 60));
+  return static_cast<int>(std::clamp<int64_t>((us + 999'999) / 1'000'000, least, 60));
+}
+
+int FrontDoor::retry_after_seconds(int class_index) const {
+  std::lock_guard lock(mutex_);
+  return whole_seconds(retry_after_us(class_index));
+}
+
+// The engine's heartbeat is the clock here: it moves twice a second at least.
+int FrontDoor::next_retry_after_seconds(int class_index) {
+  const LoadGauges& load = gateway_->load();
+  std::lock_guard lock(mutex_);
+  return whole_seconds(retry_spread_.next(retry_after_us(class_index), load.finish_interval_us.load(std::memory_order_relaxed),
+                                          load.heartbeat_us.load(std::memory_order_relaxed)));
 }
 
 }  // namespace weir

@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "admission/start_estimate.h"
 #include "base/clock.h"
 #include "base/status.h"
 #include "message/gateway.h"
@@ -25,6 +26,8 @@ struct FrontDoorOptions {
   int64_t queued_tokens_max = 0;  // --max-queued-tokens, prompt tokens
   int64_t session_tokens = 0;     // --session-len
   int64_t pool_tokens = 0;        // tokens the KV pool can hold in all
+  Micros ttft_slo_us = 0;         // --ttft-slo: refuse what would get its first token later; 0: off
+  int default_class = 0;          // of a request whose class is not known yet
 };
 
 // What a request asks for. prompt_tokens holds one entry per prompt of the list; each is taken n times.
@@ -32,6 +35,7 @@ struct Demand {
   std::vector<int64_t> prompt_tokens;
   int n = 1;
   int64_t guaranteed_tokens = 0;  // --reservation guaranteed: of the longest sequence with its answer; 0: none
+  Timing timing;
   int sequences() const { return static_cast<int>(prompt_tokens.size()) * n; }
 };
 
@@ -126,10 +130,16 @@ class FrontDoor {
     return refusals_[static_cast<size_t>(refusal)].load(std::memory_order_relaxed);
   }
 
-  // Whole seconds, [1, 60]: waiting sequences times the measured time between sequence ends; at least
-  // kPressureRetrySeconds while memory is short, which passes no faster than that.
+  // Whole seconds, [1, 60]: until a request of this class would start (p90), as the engine forecasts it; where nothing is
+  // forecast yet, waiting sequences times the measured time between sequence ends. At least kPressureRetrySeconds while
+  // memory is short, which passes no faster than that. class_index: -1 where it is not known.
   static constexpr int kPressureRetrySeconds = 5;
-  int retry_after_seconds() const;
+  int retry_after_seconds(int class_index = -1) const;
+  // The same for one that is being sent away now: those of one moment are spread over the time in which places become
+  // free (RetrySpread).
+  int next_retry_after_seconds(int class_index = -1);
+  // Of one that came now; its prompt is not known.
+  StartEstimate estimate(int class_index) const;
 
   void set_ready() { state_.store(State::kServing, std::memory_order_release); }
   void start_draining() { state_.store(State::kDraining, std::memory_order_release); }
@@ -139,6 +149,12 @@ class FrontDoor {
   // The governor's: refuses what is not admitted yet, and leaves alone what is. Any thread.
   void refuse_for_memory(bool on) { refusing_for_memory_.store(on, std::memory_order_release); }
   bool refusing_for_memory() const { return refusing_for_memory_.load(std::memory_order_acquire); }
+
+  // The last rung of the brown-out ladder: refuses what is not admitted yet. Any thread.
+  void refuse_for_brown_out(bool on) { browned_out_.store(on, std::memory_order_release); }
+  bool refusing_for_brown_out() const { return browned_out_.load(std::memory_order_acquire); }
+  // The adaptive limit: places that are given now, where they are fewer than running_max; 0: none. Any thread.
+  void set_adaptive_limit(int places) { adaptive_limit_.store(places, std::memory_order_relaxed); }
 
   int admitted() const { return admitted_.load(std::memory_order_relaxed); }  // places given out
   FrontDoorOptions options() const;
@@ -151,7 +167,11 @@ class FrontDoor {
   enum class State : uint8_t { kLoading, kServing, kDraining };
   Status could_ever_fit(const Demand& demand) const;     // REQUIRES: mutex_ held
   Status state_status() const;
+  int places_now() const;                                // REQUIRES: mutex_ held
   int waiting_now() const;                               // REQUIRES: mutex_ held
+  int unseen() const;                                    // REQUIRES: mutex_ held
+  Micros retry_after_us(int class_index) const;          // REQUIRES: mutex_ held
+  int whole_seconds(Micros us) const;
   Status room_for(int sequences, int64_t tokens) const;  // REQUIRES: mutex_ held
   void give_back(SlotIndex slot, int64_t tokens);
   void forget_knock();
@@ -159,9 +179,11 @@ class FrontDoor {
   FrontDoorOptions options_;     // guarded by mutex_
   Gateway* const gateway_;
   std::atomic<State> state_{State::kLoading};
-  std::atomic<bool> refusing_for_memory_{false};
+  std::atomic<bool> refusing_for_memory_{false}, browned_out_{false};
+  std::atomic<int> adaptive_limit_{0};
   mutable std::mutex mutex_;
   std::vector<SlotIndex> free_slots_;
+  RetrySpread retry_spread_;     // guarded by mutex_
   int knocks_ = 0;               // requests whose text is becoming tokens
   int64_t admitted_tokens_ = 0;  // prompt tokens of all places given out
   std::atomic<int> admitted_{0};

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <optional>
 #include <thread>
 
@@ -129,6 +130,115 @@ TEST_F(FrontDoorTest, RetryAfterFollowsTheDrainRate) {
   EXPECT_EQ(door.retry_after_seconds(), 8) << "three wait, this one is the fourth, two seconds each";
   gateway.load().finish_interval_us = 1'000'000'000;
   EXPECT_EQ(door.retry_after_seconds(), 60);
+}
+
+TEST_F(FrontDoorTest, AnIdleEngineStartsAtOnceWhateverWasForecastLast) {
+  gateway.load().start_in_us_p90[0] = 30'000'000;
+  EXPECT_EQ(door.retry_after_seconds(), 1);
+  EXPECT_EQ(door.estimate(0).start_p90_us, 0);
+  gateway.load().running = 1;
+  EXPECT_EQ(door.retry_after_seconds(), 30);
+  EXPECT_EQ(door.estimate(0).start_p90_us, 30'000'000);
+}
+
+TEST_F(FrontDoorTest, RetryAfterIsThePredictedStartOfTheClass) {
+  gateway.load().running = 2;
+  gateway.load().finish_interval_us = 2'000'000;
+  gateway.load().start_in_us_p90[0] = 3'400'000;
+  gateway.load().start_in_us_p90[2] = 12'000'000;
+  EXPECT_EQ(door.retry_after_seconds(), 4);
+  EXPECT_EQ(door.retry_after_seconds(2), 12);
+  EXPECT_EQ(door.retry_after_seconds(99), 2) << "nothing is forecast of it: one sequence, two seconds";
+  for (int i = 0; i < 4; ++i) ASSERT_TRUE(admit(4).ok());
+  EXPECT_EQ(door.retry_after_seconds(), 8) << "two wait that the engine has not seen, two seconds each";
+  gateway.load().waiting = 2;
+  EXPECT_EQ(door.retry_after_seconds(), 4);
+}
+
+// Those who are sent away together do not come back together, and nobody is told more than twice the time.
+TEST_F(Traps, retry_storm) {
+  gateway.load().running = 2;
+  gateway.load().finish_interval_us = 500'000;
+  gateway.load().start_in_us_p90[0] = 10'000'000;
+  std::vector<int> told;
+  for (int i = 0; i < 1000; ++i) told.push_back(door.next_retry_after_seconds());
+  EXPECT_EQ(told[0], 10);
+  EXPECT_EQ(told[10], 15);
+  EXPECT_EQ(told[19], 20);
+  EXPECT_EQ(*std::max_element(told.begin(), told.end()), 20);
+  gateway.load().heartbeat_us = 60'000'000;
+  EXPECT_EQ(door.next_retry_after_seconds(), 10) << "those have come back by now";
+  gateway.load().heartbeat_us = 1;
+  EXPECT_EQ(door.next_retry_after_seconds(), 11) << "a clock that goes back stands still";
+  EXPECT_EQ(door.retry_after_seconds(), 10);
+}
+
+TEST_F(FrontDoorTest, WhatWouldComeTooLateIsRefusedAtTheDoor) {
+  LoadGauges& load = gateway.load();
+  const auto ask = [this](Timing timing, int64_t tokens = 10) {
+    return door.admit({.prompt_tokens = {tokens}, .timing = timing}).status();
+  };
+  EXPECT_TRUE(ask({.now_us = 1'000'000, .deadline_us = 1'000'001}).ok()) << "nothing is known: nobody is refused for it";
+  EXPECT_EQ(ask({.now_us = 1'000'000, .deadline_us = 999'999}).reason(), "deadline_unmeetable") << "a deadline in the past";
+  load.running = 2;
+  load.start_in_us_p50[1] = 2'000'000;
+  load.start_in_us_p90[1] = 5'000'000;
+  load.prefill_us_per_1k_tokens = 100'000'000;
+  const Status late = ask({.class_index = 1, .now_us = 1'000'000, .deadline_us = 3'900'000});
+  EXPECT_EQ(late.code(), Code::kUnavailable);
+  EXPECT_EQ(late.reason(), "deadline_unmeetable");
+  EXPECT_NE(late.message().find("3.0 s"), std::string::npos) << "two until its start, one for its prompt: " << late.message();
+  EXPECT_TRUE(ask({.class_index = 1, .now_us = 1'000'000, .deadline_us = 4'100'000}).ok());
+  EXPECT_TRUE(ask({.class_index = 0, .now_us = 1'000'000, .deadline_us = 2'100'000}).ok()) << "a higher class starts at once";
+  EXPECT_EQ(door.admitted(), 0);
+}
+
+TEST_F(FrontDoorTest, TheSloRefusesByTheNinetiethPercentile) {
+  FrontDoorOptions options = kOptions;
+  options.ttft_slo_us = 4'000'000;
+  options.default_class = 1;
+  door.set_options(options);
+  LoadGauges& load = gateway.load();
+  const auto ask = [this](int class_index) {
+    return door.admit({.prompt_tokens = {10}, .timing = {.class_index = class_index}}).status();
+  };
+  load.running = 2;
+  EXPECT_TRUE(ask(0).ok());
+  load.prefill_us_per_1k_tokens = 500'000'000;
+  EXPECT_TRUE(ask(0).ok()) << "a prompt that is long by itself is no overload";
+  load.prefill_us_per_1k_tokens = 100'000'000;
+  load.start_in_us_p90[0] = 2'000'000;
+  load.start_in_us_p90[1] = 3'500'000;
+  EXPECT_TRUE(ask(0).ok());
+  EXPECT_EQ(ask(1).reason(), "over_ttft_slo");
+  EXPECT_TRUE(door.knock().ok()) << "it may be of the highest class";
+  load.start_in_us_p90[0] = 4'100'000;
+  EXPECT_EQ(door.knock().status().reason(), "over_ttft_slo") << "not even that would be in time";
+}
+
+TEST_F(FrontDoorTest, TheBrownOutRefusesWhatIsNotAdmittedYet) {
+  ASSERT_TRUE(admit(4).ok());
+  door.refuse_for_brown_out(true);
+  EXPECT_EQ(door.knock().status().reason(), "brown_out");
+  EXPECT_EQ(admit(4).code(), Code::kUnavailable);
+  EXPECT_TRUE(door.ready()) << "busy is not unhealthy";
+  EXPECT_EQ(door.admitted(), 1);
+  door.refuse_for_memory(true);
+  EXPECT_EQ(admit(4).reason(), "memory_pressure");
+  door.refuse_for_memory(false);
+  door.refuse_for_brown_out(false);
+  EXPECT_TRUE(admit(4).ok());
+}
+
+TEST_F(FrontDoorTest, TheAdaptiveLimitMovesWhatWaits) {
+  door.set_adaptive_limit(1);
+  for (int i = 0; i < 4; ++i) ASSERT_TRUE(admit(4).ok()) << i;
+  EXPECT_EQ(admit(4).reason(), "queue_full") << "one place and three that wait";
+  EXPECT_EQ(admit(4, 2).reason(), "queue_full") << "two sequences could run together, but not now";
+  door.set_adaptive_limit(64);
+  EXPECT_TRUE(admit(4).ok()) << "never more than the limit of the operator";
+  EXPECT_EQ(admit(4).reason(), "queue_full");
+  door.set_adaptive_limit(0);
 }
 
 TEST_F(FrontDoorTest, ManyThreadsNeverOvershoot) {

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "api/admin.h"
+#include "api/admission_view.h"
 #include "api/control.h"
 #include "api/generation.h"
 #include "api/host_bytes.h"
@@ -42,6 +43,7 @@ void generate(Service* service, Endpoint endpoint, http::Request request, Reply 
     return reply.error({.status = invalid_argument("this model has no chat template; use /v1/completions or start the "
                                                    "server with --chat-template")});
   }
+  const OwnerId owner = owner_of(*service, request);
   GenerateRequest parsed;
   {
     auto json = JsonBody::parse(request.body);
@@ -49,6 +51,7 @@ void generate(Service* service, Endpoint endpoint, http::Request request, Reply 
     std::string().swap(request.body);  // its charge stays, for what is now made from it
     Fields fields(json->object());
     parse_generation(*service, endpoint, &fields, &parsed);
+    parsed.owner = owner;
     if (!fields.ok()) return reply.error(*fields.error());
   }
   Charge held(account_of(request, &service->ledger()), HostKind::kRequest);
@@ -72,6 +75,7 @@ void handle(Service* service, http::Request request, std::shared_ptr<http::Excha
     case Route::kCompletion: return generate(service, Endpoint::kCompletion, std::move(request), std::move(reply));
     case Route::kTokenize: return answer_tokenize(service, std::move(request), std::move(reply));
     case Route::kDetokenize: return answer_detokenize(service, std::move(request), std::move(reply));
+    case Route::kAdmission: return answer_admission(*service, request, std::move(reply));
     case Route::kReadLimits:
     case Route::kPatchLimits: return answer_admin(service, route, std::move(request), std::move(reply));
     default: return answer_control(*service, route, request, &reply);

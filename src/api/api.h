@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "admission/front_door.h"
+#include "admission/overload_now.h"
 #include "base/clock.h"
 #include "http/server.h"
 #include "message/gateway.h"
@@ -92,6 +93,8 @@ struct ApiContext {
   std::function<MemoryNow()> memory_now;
   std::function<PressureNow()> pressure_now;
   std::function<bool()> engine_alive;
+  std::function<OverloadNow()> overload_now;
+  std::vector<PriorityClass> classes = default_classes();  // by class index
   int text_threads = 1;
 };
 

@@ -35,10 +35,14 @@ bool equal_in_constant_time(std::string_view a, std::string_view b) {
   return difference == 0;
 }
 
+std::string_view bearer_key(std::string_view authorization) {
+  return has_scheme(authorization) ? trim(authorization.substr(kScheme.size())) : std::string_view();
+}
+
 Status Auth::check(std::string_view authorization) const {
   if (keys_.empty()) return ok_status();
   if (!has_scheme(authorization)) return refuse("this server needs a key; send the header \"Authorization: Bearer KEY\"");
-  const std::string_view key = trim(authorization.substr(kScheme.size()));
+  const std::string_view key = bearer_key(authorization);
   bool known = false;
   for (const std::string& good : keys_) known = equal_in_constant_time(key, good) || known;
   return known ? ok_status() : refuse("the key is not one of this server's keys");

@@ -20,6 +20,8 @@ class Auth {
   const std::vector<std::string> keys_;  // empty: everybody may
 };
 
+// The key of a header that Auth took; empty where there is none.
+std::string_view bearer_key(std::string_view authorization);
 // Compares in time that depends on the lengths alone.
 bool equal_in_constant_time(std::string_view a, std::string_view b);
 

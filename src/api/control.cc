@@ -16,6 +16,7 @@ constexpr std::string_view kIndexText =
     "POST /tokenize              POST /detokenize\n"
     "GET  /health/live           GET  /health/ready     GET /health\n"
     "GET  /metrics               GET  /plan?format=text\n"
+    "GET  /admission?limit=100   (one's own requests; all of them with the admin key)\n"
     "GET  /admin/limits          PATCH /admin/limits    (with the admin key)\n";
 
 std::string model_object(const ApiContext& context) {
@@ -61,7 +62,7 @@ void answer_plan(const ApiContext& context, std::string_view query, Reply* reply
 
 bool is_control(Route route) {
   return route != Route::kChat && route != Route::kCompletion && route != Route::kTokenize &&
-         route != Route::kDetokenize && !is_admin(route);
+         route != Route::kDetokenize && route != Route::kAdmission && !is_admin(route);
 }
 
 void answer_control(const Service& service, Route route, const http::Request& request, Reply* reply) {
@@ -87,6 +88,7 @@ void answer_control(const Service& service, Route route, const http::Request& re
     case Route::kCompletion:
     case Route::kTokenize:
     case Route::kDetokenize:
+    case Route::kAdmission:
     case Route::kReadLimits:
     case Route::kPatchLimits: break;
   }

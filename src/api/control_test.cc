@@ -122,7 +122,10 @@ TEST(Metrics, EveryFamilyIsThereFromTheStartAndWellFormed) {
         "weir_memory_limit_bytes", "weir_memory_huge_page_bytes", "weir_memory_pressure", "weir_memory_room_bytes", "weir_memory_stage",
         "weir_memory_stage_entered_total", "weir_memory_source_info", "weir_queue_seconds", "weir_time_to_first_token_seconds",
         "weir_time_per_output_token_seconds", "weir_request_seconds", "weir_host_bytes", "weir_host_bytes_peak",
-        "weir_host_bytes_limit", "weir_host_refusals_total", "weir_host_unaccounted_bytes", "vllm:num_requests_running",
+        "weir_host_bytes_limit", "weir_step_prediction_error_ratio", "weir_step_pace_ratio", "weir_start_prediction_error_ratio",
+        "weir_start_in_time_ratio", "weir_queue_delay_seconds", "weir_waiting_by_class", "weir_predicted_start_seconds",
+        "weir_adaptive_limit", "weir_adaptive_acting", "weir_adaptive_signal_ratio", "weir_adaptive_changes_total",
+        "weir_brown_out_level", "weir_brown_out_active", "weir_brown_out_entered_total", "weir_host_refusals_total", "weir_host_unaccounted_bytes", "vllm:num_requests_running",
         "vllm:num_requests_waiting", "vllm:kv_cache_usage_perc"}) {
     EXPECT_EQ(families.count(name), 1u) << name;
   }
@@ -134,6 +137,12 @@ TEST(Metrics, EveryFamilyIsThereFromTheStartAndWellFormed) {
   for (const char* line : {"weir_http_accepted_total 7\n", "weir_memory_pressure 0.75\n", "weir_memory_room_bytes 9\n",
                            "weir_memory_stage 1\n", "weir_memory_stage_entered_total{stage=\"stop_growing\"} 2\n",
                            "weir_memory_source_info{source=\"a \\\"b\\\"\"} 1\n"}) {
+    EXPECT_NE(got->body.find(line), std::string::npos) << line;
+  }
+  for (const char* line : {"weir_adaptive_limit 3\n", "weir_adaptive_acting 0\n", "weir_adaptive_changes_total{reason=\"over_target\"} 2\n",
+                           "weir_brown_out_active{rung=\"clamp_background\"} 1\n", "weir_brown_out_active{rung=\"refuse\"} 0\n",
+                           "weir_brown_out_entered_total{rung=\"smaller_chunks\"} 5\n", "weir_brown_out_level 0.7\n",
+                           "weir_predicted_start_seconds{class=\"batch\",quantile=\"0.9\"} 0\n"}) {
     EXPECT_NE(got->body.find(line), std::string::npos) << line;
   }
   for (size_t i = 0; i < kHostKinds; ++i) {

@@ -61,6 +61,7 @@ void FakeEngine::start_waiting() {
       gateway_->ring(r->place).reset();
       channel.ring = &gateway_->ring(r->place);
       channel.started_us = clock_->now_us();
+      channel.wait.reason.store(WaitReason::kNone, std::memory_order_relaxed);
     }
   }
 }

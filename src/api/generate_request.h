@@ -25,6 +25,7 @@ struct Prompt {
 struct GenerateRequest {
   Endpoint endpoint = Endpoint::kChat;
   int n = 1;  // sequences per prompt, [1, 128]
+  uint64_t owner = 0;  // who may see it in /admission
   bool stream = false;
   bool include_usage = false;
   bool echo = false;  // completions: the prompt's text stands before the answer

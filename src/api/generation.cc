@@ -76,7 +76,7 @@ void Generation::after_text() {
 }
 
 void Generation::admit(std::vector<PromptTokens> prompts) {
-  Demand demand{.n = request_.n};
+  Demand demand{.n = request_.n, .timing = {.now_us = service_->now_us()}};
   for (const PromptTokens& prompt : prompts) {
     const auto tokens = static_cast<int64_t>(prompt.ids.size());
     demand.prompt_tokens.push_back(tokens);
@@ -159,6 +159,15 @@ void Generation::submit(Seat* seat, int prompt_index, int choice_of_prompt) {
   channel.started_us = 0;
   channel.prompt_tokens_done = 0;
   channel.cached_tokens = 0;
+  channel.wait.begin();
+  service_->roster.enter(slot, {.request_id = reply_.request_id(),
+                                .owner = request_.owner,
+                                .tenant = channel.spec->tenant,
+                                .class_index = channel.spec->class_index,
+                                .choice = seat->index,
+                                .prompt_tokens = static_cast<int32_t>(channel.spec->prompt.size()),
+                                .max_tokens = channel.spec->params.max_tokens,
+                                .arrival_us = arrival_us_});
   service_->by_slot[static_cast<size_t>(slot)] = shared_from_this();
   service_->context.gateway->submit(slot);
 }
@@ -174,6 +183,7 @@ void Generation::take_news(Seat* seat, FinishReason finish) {
   if (EventRing* ring = service_->context.gateway->channel(seat->place.slot()).ring) {
     for (TokenEvent event; ring->try_pop(&event);) take_token(seat, event);
   }
+  service_->roster.note_progress(seat->place.slot(), static_cast<int32_t>(seat->answer.tokens()));
   note_start(seat, finish);
   if (finish != FinishReason::kNone) end_seat(seat, finish);
   if (!over()) write_news(seat);
@@ -377,6 +387,7 @@ void Generation::release_finished() {
     if (!seat.engine_finished || seat.released) continue;
     seat.released = true;
     const SlotIndex slot = seat.place.slot();
+    service_->roster.leave(slot);
     service_->context.gateway->release(slot);
     service_->by_slot[static_cast<size_t>(slot)].reset();
     const Place back = std::move(seat.place);

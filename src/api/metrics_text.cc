@@ -194,6 +194,61 @@ void write_host(const Ledger& ledger, PromText* out) {
   out->labelled("limit", "request", ledger.refusals(Grant::kRequestFull));
 }
 
+double milli(const std::atomic<int64_t>& thousandths) { return static_cast<double>(read(thousandths)) * 1e-3; }
+
+void write_quantiles(std::string_view name, std::string_view help, double p50, double p90, PromText* out) {
+  out->family(name, "gauge", help);
+  out->sample(p50, "{quantile=\"0.5\"}");
+  out->sample(p90, "{quantile=\"0.9\"}");
+}
+
+void write_predictions(const LoadGauges& load, PromText* out) {
+  write_quantiles("weir_step_prediction_error_ratio", "Of |predicted / took - 1| over the last steps; 0 while there are none.",
+                  milli(load.step_error_milli_p50), milli(load.step_error_milli_p90), out);
+  out->gauge("weir_step_pace_ratio", "Time that steps take over what is predicted, smoothed; 1 is as expected.",
+             milli(load.step_pace_milli));
+  write_quantiles("weir_start_prediction_error_ratio",
+                  "Of waited / predicted before correction by experience, over the last starts; 1 is exact.",
+                  milli(load.start_ratio_milli_p50), milli(load.start_ratio_milli_p90), out);
+  out->gauge("weir_start_in_time_ratio", "The part of the last starts that came by the p90 that was predicted; 0.9 is the aim.",
+             milli(load.start_within_p90_milli));
+  out->gauge("weir_queue_delay_seconds", "How long those waited who started last, smoothed.",
+             static_cast<double>(read(load.queue_delay_us)) * 1e-6);
+}
+
+void write_classes(const ApiContext& context, PromText* out) {
+  const LoadGauges& load = context.gateway->load();
+  const size_t count = std::min(context.classes.size(), static_cast<size_t>(kClassesMax));
+  out->family("weir_waiting_by_class", "gauge", "Sequences that wait for a running place, by class.");
+  for (size_t i = 0; i < count; ++i) {
+    out->sample(static_cast<double>(read(load.waiting_by_class[i])), "{class=\"" + context.classes[i].name + "\"}");
+  }
+  out->family("weir_predicted_start_seconds", "gauge", "When a request of the class that came now would start; 0: at once.");
+  for (size_t i = 0; i < count; ++i) {
+    const StartEstimate estimate = context.door->estimate(static_cast<int>(i));
+    const std::string labels = "{class=\"" + context.classes[i].name + "\",quantile=\"";
+    out->sample(static_cast<double>(estimate.start_p50_us) * 1e-6, labels + "0.5\"}");
+    out->sample(static_cast<double>(estimate.start_p90_us) * 1e-6, labels + "0.9\"}");
+  }
+}
+
+void write_overload(const OverloadNow& now, PromText* out) {
+  out->gauge("weir_adaptive_limit", "Places of the adaptive limit, in force or in shadow.", now.limit);
+  out->gauge("weir_adaptive_acting", "1 when the adaptive limit is in force (--adaptive on).", now.adaptive == "on" ? 1 : 0);
+  out->gauge("weir_adaptive_signal_ratio", "Mean step time of the last second over its target; 0 when no step ran.", now.signal);
+  out->family("weir_adaptive_changes_total", "counter", "Changes of the adaptive limit, by reason.");
+  for (size_t i = 0; i < now.changes.size(); ++i) {
+    out->labelled("reason", limit_reason_name(static_cast<LimitReason>(i)), now.changes[i]);
+  }
+  out->gauge("weir_brown_out_level", "How overloaded the server is; the rungs are entered at 0.5, 0.65, 0.8, 0.9 and 1.1.", now.level);
+  out->family("weir_brown_out_active", "gauge", "1 for each rung of the brown-out ladder that is in force.");
+  for (size_t i = 1; i < kRungs; ++i) {
+    out->labelled("rung", rung_name(static_cast<Rung>(i)), static_cast<size_t>(now.rung) >= i ? 1 : 0);
+  }
+  out->family("weir_brown_out_entered_total", "counter", "How often each rung of the brown-out ladder was entered.");
+  for (size_t i = 1; i < kRungs; ++i) out->labelled("rung", rung_name(static_cast<Rung>(i)), now.entered[i]);
+}
+
 void write_own(const ApiMetrics& metrics, PromText* out) {
   out->family("weir_requests_abandoned_total", "counter", "Admitted requests whose client went before the last byte.");
   for (size_t i = 1; i < std::size(metrics.gone); ++i) {
@@ -232,6 +287,9 @@ std::string metrics_text(const ApiContext& context, const ApiMetrics& metrics) {
   if (context.http_stats) write_http(context.http_stats(), &out);
   if (context.memory_now) write_memory(context.memory_now(), &out);
   if (context.pressure_now) write_pressure(context.pressure_now(), &out);
+  write_predictions(context.gateway->load(), &out);
+  write_classes(context, &out);
+  if (context.overload_now) write_overload(context.overload_now(), &out);
   write_sealed(&out);
   write_host(*context.ledger, &out);
   write_own(metrics, &out);

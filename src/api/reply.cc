@@ -31,7 +31,7 @@ void Reply::count(const ApiError& error) {
 
 void Reply::send_error(const ApiError& error, http::Headers headers) {
   headers.emplace_back(kIdHeader, request_id_);
-  if (wants_retry_after(error)) headers.emplace_back("Retry-After", std::to_string(door_->retry_after_seconds()));
+  if (wants_retry_after(error)) headers.emplace_back("Retry-After", std::to_string(door_->next_retry_after_seconds(class_index_)));
   if (http_status(error) == 401) headers.emplace_back("WWW-Authenticate", "Bearer");
   exchange_->respond(http_status(error), "application/json", error_body(error), std::move(headers));
 }

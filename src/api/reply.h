@@ -32,6 +32,9 @@ class Reply {
   // In a stream that has begun. The client sees the error instead of "[DONE]".
   void sse_error(const ApiError& error);
 
+  // Whose predicted start Retry-After tells; without it, the default class's.
+  void about_class(int class_index) { class_index_ = class_index; }
+
   http::Exchange& exchange() { return *exchange_; }
   const std::string& request_id() const { return request_id_; }
 
@@ -42,6 +45,7 @@ class Reply {
   std::shared_ptr<http::Exchange> exchange_;
   std::string request_id_;
   FrontDoor* door_;
+  int class_index_ = -1;
 };
 
 }  // namespace weir::api

@@ -27,6 +27,7 @@ constexpr Row kTable[] = {
     {"/health", Route::kHealth, kRead},
     {"/metrics", Route::kMetrics, kRead},
     {"/plan", Route::kPlan, kRead},
+    {"/admission", Route::kAdmission, kRead},
     {"/admin/limits", Route::kReadLimits, kAdmin},
 };
 
@@ -59,7 +60,7 @@ RouteMatch match_route(std::string_view method, std::string_view path) {
 bool is_admin(Route route) { return route == Route::kReadLimits || route == Route::kPatchLimits; }
 
 bool needs_key(Route route) {
-  if (is_admin(route)) return false;  // they have a key of their own
+  if (is_admin(route) || route == Route::kAdmission) return false;  // they look at keys themselves
   return route != Route::kLive && route != Route::kReady && route != Route::kHealth && route != Route::kMetrics;
 }
 

@@ -20,6 +20,7 @@ enum class Route : uint8_t {
   kHealth,
   kMetrics,
   kPlan,
+  kAdmission,    // GET /admission: who runs, who waits, why and until when
   kReadLimits,   // GET /admin/limits
   kPatchLimits,  // PATCH /admin/limits
   kUnknownPath,

@@ -12,6 +12,7 @@
 #include "api/metrics.h"
 #include "api/params.h"
 #include "api/request_id.h"
+#include "api/roster.h"
 #include "api/text_pool.h"
 
 namespace weir::api {
@@ -24,6 +25,7 @@ class Service {
       : context(with_ledger(std::move(ctx))),
         auth(context.api_keys),
         admin_auth({context.admin_key}),
+        roster(context.gateway->slots()),
         by_slot(static_cast<size_t>(context.gateway->slots())),
         text_pool(context.text_threads, static_cast<size_t>(context.gateway->slots())),
         admin_pool(1, 0) {}
@@ -40,6 +42,7 @@ class Service {
   const Auth admin_auth;  // asked only where there is an admin key
   RequestIds ids;                // any thread
   ApiMetrics metrics;            // any thread
+  Roster roster;                 // any thread
   std::atomic<int> live{0};      // Generations; any thread
   // Keeps a Generation alive while it holds that slot. An entry is touched only by the io thread that holds the
   // slot's Place; the FrontDoor's mutex orders one holder after the other.

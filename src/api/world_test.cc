@@ -97,6 +97,16 @@ World::World(WorldOptions options)
                                               .entered = {{"calm", 0}, {"stop_growing", 2}}};
                          },
                      .engine_alive = [this] { return engine_alive.load(); },
+                     .overload_now =
+                         [] {
+                           OverloadNow now{.adaptive = "shadow", .limit = 3, .limit_max = 4, .signal = 1.5};
+                           now.changes[0] = 2;
+                           now.last_changes = {{.from = 4, .to = 3, .signal = 1.5}};
+                           now.rung = Rung::kClampBackground;
+                           now.level = 0.7;
+                           now.entered[1] = 5;
+                           return now;
+                         },
                      .text_threads = 1};
   api = std::make_unique<Api>(std::move(context));
   gateway.set_io_waker([this](int io) { loops[static_cast<size_t>(io)]->post([this, io] { api->drain(io); }); });

@@ -22,6 +22,8 @@ struct Controls {
   std::atomic<int32_t> adaptive_limit{0};     // places, of the adaptive limit; the smaller of both counts; 0: none
   // The brown-out ladder: tokens of prefill in one step, and of an answer of the background class; 0: as configured.
   std::atomic<int32_t> prefill_tokens_limit{0}, background_tokens_max{0};
+  // And: background work does not start while anybody else runs or waits, however old it is.
+  std::atomic<bool> hold_background{false};
   std::atomic<bool> halve_work{false};        // half the places and half the tokens of a step, whatever the limits are
   std::atomic<bool> hold_growth{false};       // the pool takes no more memory
   // The machine is short of memory: the pool shrinks to what lives in it and grows back when this is taken away.

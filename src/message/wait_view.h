@@ -30,6 +30,15 @@ struct WaitView {
   std::atomic<int32_t> ahead{0};                 // sequences before it in the order of starting
   std::atomic<Micros> start_p50_us{0}, start_p90_us{0};              // 0: not known
   std::atomic<Micros> first_token_p50_us{0}, first_token_p90_us{0};  // 0: not known
+
+  // Before a submit, by the io thread that has the slot.
+  void begin() {
+    reason.store(WaitReason::kNew, std::memory_order_relaxed);
+    ahead.store(0, std::memory_order_relaxed);
+    for (auto* time : {&start_p50_us, &start_p90_us, &first_token_p50_us, &first_token_p90_us}) {
+      time->store(0, std::memory_order_relaxed);
+    }
+  }
 };
 
 }  // namespace weir

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <malloc.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <filesystem>
@@ -27,6 +28,7 @@
 #include "server/host_watch.h"
 #include "server/live_limits.h"
 #include "server/memory_actions.h"
+#include "server/overload_control.h"
 #include "text/chat_template.h"
 
 namespace weir {
@@ -62,6 +64,32 @@ void settle_allocator() {
   mallopt(M_ARENA_MAX, 2);
   mallopt(M_MMAP_THRESHOLD, 256 * 1024);
   mallopt(M_TRIM_THRESHOLD, 128 * 1024);
+}
+
+AdaptiveMode adaptive_mode(const std::string& word) {
+  return word == "on" ? AdaptiveMode::kOn : word == "shadow" ? AdaptiveMode::kShadow : AdaptiveMode::kOff;
+}
+
+// Of requests that name none: --default-class, else the first standard one, else the first.
+int default_class(const Blueprint& blueprint) {
+  const std::vector<PriorityClass> classes = blueprint.classes();
+  if (const int named = find_class(classes, blueprint.settings.default_class); named >= 0) return named;
+  const auto standard = std::find_if(classes.begin(), classes.end(), [](const PriorityClass& one) {
+    return one.kind == ClassKind::kStandard;
+  });
+  return standard == classes.end() ? 0 : static_cast<int>(standard - classes.begin());
+}
+
+OverloadOptions overload_options(const Blueprint& blueprint) {
+  const Settings& settings = blueprint.settings;
+  return {.adaptive = adaptive_mode(settings.adaptive),
+          .brown_out = settings.brown_out == "on",
+          .tpot_slo_us = settings.tpot_slo_ms * 1000,
+          .ttft_slo_us = settings.ttft_slo_ms * 1000,
+          .queue_timeout_us = settings.queue_timeout_ms * 1000,
+          .places = blueprint.running_max,
+          .step_tokens_max = settings.max_prefill_token_num,
+          .standard_class = default_class(blueprint)};
 }
 
 // What the governor asks of the engine, as words left in Controls. The squeeze begins with dropping caches and ends
@@ -115,6 +143,7 @@ struct App::Impl {
   std::unique_ptr<LiveLimitsControl> limits;
   std::unique_ptr<Api> api;
   std::unique_ptr<http::Server> server;
+  std::unique_ptr<OverloadControl> overload;
   std::unique_ptr<MemoryActions> relief;
   std::unique_ptr<MonitorThread> monitor;
   std::unique_ptr<std::atomic<bool>[]> drain_posted;  // per io thread: a drain waits in its mailbox
@@ -186,7 +215,9 @@ Status App::Impl::build_engine() {
                                                       .queued_max = blueprint.settings.max_queued_requests,
                                                       .queued_tokens_max = blueprint.queued_tokens_max,
                                                       .session_tokens = blueprint.model.session_tokens,
-                                                      .pool_tokens = blueprint.plan.kv_tokens},
+                                                      .pool_tokens = blueprint.plan.kv_tokens,
+                                                      .ttft_slo_us = blueprint.settings.ttft_slo_ms * 1000,
+                                                      .default_class = default_class(blueprint)},
                                      gateway.get());
   executor = std::make_unique<ModelExecutor>(model.get(), blueprint.backend.get(), &kv, options.eos_ids);
   engine = std::make_unique<Engine>(options, pool.get(), prefix.get(), gateway.get(), executor.get(), &clock,
@@ -256,6 +287,8 @@ Status App::Impl::build_door(ApiContext context) {
     return now;
   };
   context.pressure_now = [this] { return pressure_now(); };
+  context.overload_now = [this] { return overload->now(); };
+  context.classes = blueprint.classes();
   api = std::make_unique<Api>(std::move(context));
   WEIR_ASSIGN_OR_RETURN(server, http::Server::create(http_options(blueprint.settings),
                                                      [this](http::Request&& request, std::shared_ptr<http::Exchange> exchange) {
@@ -279,6 +312,8 @@ Status App::Impl::build_monitor() {
   options.mode = mode;
   monitor = std::make_unique<MonitorThread>(std::move(options), &clock, relief.get());
   monitor->add_observer([this](Micros now, const HostFacts&) { host_watch->observe(now); });
+  overload = std::make_unique<OverloadControl>(overload_options(blueprint), gateway.get(), door.get());
+  monitor->add_observer([this](Micros now, const HostFacts&) { overload->turn(now); });
   return ok_status();
 }
 

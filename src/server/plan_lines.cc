@@ -6,6 +6,7 @@
 
 #include "api/json_in.h"
 #include "api/prompts.h"
+#include "api/roster.h"
 #include "engine/engine.h"
 #include "engine/model_executor.h"
 #include "memory/prefix/prefix_cache.h"
@@ -93,7 +94,7 @@ std::vector<PlanLine> plan_lines(const Blueprint& b, const ModelOptions& options
                  fmt::format("{} blocks x {} tokens, links and hashes", pool.blocks, pool.block_tokens));
   }
   add_resident("sequences", Engine::bytes(scheduler, pool), fmt::format("{} histories x {} tokens x 4 bytes, step buffers, queue", scheduler.places(), format_count(session)));
-  add_resident("slots and rings", Gateway::bytes(scheduler.slots, scheduler.places(), s.io_threads, Gateway::kRingEvents),
+  add_resident("slots and rings", Gateway::bytes(scheduler.slots, scheduler.places(), s.io_threads, Gateway::kRingEvents) + api::Roster::bytes(scheduler.slots),
                fmt::format("{} slots, {} rings x {} events", scheduler.slots, scheduler.places(), Gateway::kRingEvents));
   add("requests", request_bytes(b, options, s), requests_formula(b, options, s));
   add("connections", http::planned_bytes(http), fmt::format("{} slots, {} io threads", format_count(http.connections_max), io));
