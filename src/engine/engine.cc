@@ -96,6 +96,7 @@ void Engine::apply_controls(Micros now) {
   const int32_t ordered = places > 0 ? places : built.running_max;
   scheduler_.set_running_limit(std::max(1, (adaptive > 0 ? std::min(adaptive, ordered) : ordered) / divisor));
   scheduler_.set_prefill_tokens_limit(controls.prefill_tokens_limit.load(std::memory_order_relaxed));
+  scheduler_.set_hold_background(controls.hold_background.load(std::memory_order_relaxed));
   scheduler_.set_background_tokens_max(controls.background_tokens_max.load(std::memory_order_relaxed));
   scheduler_.set_step_tokens_limit((tokens > 0 ? tokens : built.step_tokens_max) / divisor);
   const uint32_t cancels = controls.cancel_newest.load(std::memory_order_relaxed);

@@ -61,7 +61,7 @@ FinishReason Scheduler::too_late(SlotIndex slot, Micros now) {
   if (spec.deadline_us != 0 && step_time_.confident()) {
     if (now + step_time_.predict({.prefill_tokens = sequence.prompt_tokens}) > spec.deadline_us) return FinishReason::kDeadline;
   }
-  if (options_.classes[static_cast<size_t>(spec.class_index)] != ClassKind::kUrgent) return FinishReason::kNone;
+  if (own_kind(sequence) != ClassKind::kUrgent) return FinishReason::kNone;
   const bool others = waiting_.count_of(waiting_.item(slot).class_index) > 1;
   const bool expires = codel_.expires(now - sequence.submitted_us, others, now);
   gateway_->load().queue_stands.store(codel_.standing(), std::memory_order_relaxed);

@@ -303,6 +303,17 @@ TEST(BrownOut, ClampsBackgroundAnswersAndChunksAndGivesBothBack) {
   EXPECT_EQ(world.outputs[2].size(), 20u);
 }
 
+TEST(BrownOut, BackgroundWorkIsHeldWhileOthersAreThere) {
+  World world({.running = 3, .queued = 6, .blocks = 64, .session = 64, .step_tokens = 32, .classes = kThree, .ageing_us = 2'000});
+  world.scheduler.set_hold_background(true);
+  world.submit(0, spec_of(4, 20, kNormal));
+  world.submit(1, spec_of(4, 5, kBatch));
+  for (int i = 0; i < 10; ++i) world.turn();
+  EXPECT_FALSE(runs(world, 1)) << "there is a place, and it is old enough to be lifted: it waits all the same";
+  world.run_until_idle();
+  EXPECT_EQ(world.outputs[1].size(), 5u) << "alone it may run";
+}
+
 // Everything at once, from many seeds: classes, tenants with limits, deadlines, cancels, a small pool, prefixes. The
 // world checks after every step that each sequence reads its own text; here: everybody ends once and all comes back.
 TEST(Order, ManySeedsLoseNobody) {

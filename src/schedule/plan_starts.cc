@@ -30,6 +30,11 @@ bool Scheduler::plan_start(SlotIndex slot, Micros now) {
     waiting_.pass_tenant();
     return true;
   }
+  if (hold_background_ && others_ > 0 && own_kind(sequence) == ClassKind::kBackground) {
+    say(slot, sequence.fresh() ? WaitReason::kOrder : WaitReason::kPreempted);
+    waiting_.pass();
+    return true;
+  }
   if (!has_place(sequence)) {
     say(slot, sequence.fresh() ? WaitReason::kPlace : WaitReason::kPreempted);
     return false;
@@ -82,7 +87,7 @@ void Scheduler::vacate_places() {
     const SlotIndex slot = waiting_.next();
     if (slot == FairQueue::kNone || static_cast<size_t>(places_vacated_) == free_places_.size()) break;
     const Sequence& sequence = at(slot);
-    if (options_.classes[static_cast<size_t>(sequence.spec->class_index)] != ClassKind::kUrgent) break;
+    if (own_kind(sequence) != ClassKind::kUrgent) break;
     if (tenant_runs_all(sequence)) {
       waiting_.pass_tenant();
       continue;

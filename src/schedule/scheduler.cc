@@ -112,6 +112,7 @@ void Scheduler::submit(SlotIndex slot, Micros now) {
   WEIR_CHECK(sequence.tenant >= 0 && sequence.tenant < options_.tenants);
   WEIR_CHECK(sequence.class_now >= 0 && static_cast<size_t>(sequence.class_now) < options_.classes.size());
   deadlines_.set(slot, time_up(sequence));
+  others_ += own_kind(sequence) != ClassKind::kBackground;
   join_queue(slot, WaitReason::kNew);
 }
 
@@ -266,7 +267,7 @@ FinishReason Scheduler::reason_to_end(const Sequence& sequence, int32_t token) c
     if (among(params.stop_token_ids)) return FinishReason::kStop;
   }
   if (sequence.output_tokens >= params.max_tokens) return FinishReason::kLength;
-  const bool background = options_.classes[static_cast<size_t>(sequence.spec->class_index)] == ClassKind::kBackground;
+  const bool background = own_kind(sequence) == ClassKind::kBackground;
   if (background && background_tokens_max_ > 0 && sequence.output_tokens >= background_tokens_max_) {
     return FinishReason::kLength;
   }
@@ -288,6 +289,7 @@ void Scheduler::finish(SlotIndex slot, FinishReason reason, Micros now) {
     leave_running(slot);
   }
   deadlines_.set(slot, DeadlineHeap::kNever);
+  others_ -= own_kind(sequence) != ClassKind::kBackground;
   say(slot, WaitReason::kNone);
   if (reason == FinishReason::kStop || reason == FinishReason::kLength) {
     lengths_.add(sequence.output_tokens);
@@ -313,6 +315,13 @@ void Scheduler::note_finish(Micros now) {
   last_finish_us_ = idle ? 0 : now;
 }
 
+// Smoothed in the same way: what the adaptive limit takes for the queue's delay.
+void Scheduler::note_delay(Micros waited) {
+  std::atomic<int64_t>& smoothed = gateway_->load().queue_delay_us;
+  const int64_t old = smoothed.load(std::memory_order_relaxed);
+  smoothed.store(old + (std::max<int64_t>(waited, 0) - old) / 8, std::memory_order_relaxed);
+}
+
 void Scheduler::finish_all(FinishReason reason, Micros now) {
   while (!waiting_.empty()) finish(waiting_.any(), reason, now);
   while (!running_.empty()) finish(running_.back(), reason, now);
@@ -336,20 +345,21 @@ void Scheduler::publish_load() const {
 }
 
 void Scheduler::check_invariants() const {
-  int waiting = 0, running = 0, placed = 0, parked = 0;
+  int waiting = 0, running = 0, placed = 0, parked = 0, others = 0;
   int64_t waiting_tokens = 0;
   for (const Sequence& sequence : sequences_) {
     waiting += sequence.stage == SequenceStage::kWaiting;
     waiting_tokens += sequence.stage == SequenceStage::kWaiting ? sequence.prompt_tokens : 0;
     running += sequence.stage == SequenceStage::kRunning;
     placed += sequence.place >= 0;
+    others += sequence.spec != nullptr && own_kind(sequence) != ClassKind::kBackground;
     parked += sequence.stage == SequenceStage::kWaiting && sequence.place >= 0;
     if (sequence.place < 0) continue;
     const BlockTable& held = tables_[static_cast<size_t>(sequence.place)];
     WEIR_CHECK(sequence.stage == SequenceStage::kRunning || held.blocks().empty());
     WEIR_CHECK(sequence.kv_tokens <= held.capacity_tokens() || sequence.stage == SequenceStage::kEnded);
   }
-  WEIR_CHECK(waiting == waiting_.count() && waiting_tokens == waiting_tokens_ && parked == parked_);
+  WEIR_CHECK(waiting == waiting_.count() && waiting_tokens == waiting_tokens_ && parked == parked_ && others == others_);
   WEIR_CHECK(running == running_count() && running <= options_.running_max);
   WEIR_CHECK(placed + static_cast<int>(free_places_.size()) == options_.places());
   WEIR_CHECK(std::is_sorted(running_.begin(), running_.end(),

@@ -92,6 +92,8 @@ class Scheduler {
   void set_running_limit(int places);      // [1, running_max]; what runs goes on
   void set_step_tokens_limit(int tokens);  // clamped to [running_max, step_tokens_max]
   void set_prefill_tokens_limit(int tokens) { prefill_tokens_limit_ = tokens; }    // of a step; 0: no limit of its own
+  // Background work starts only when nobody of another class runs or waits, however old it is.
+  void set_hold_background(bool hold) { hold_background_ = hold; }
   void set_background_tokens_max(int tokens) { background_tokens_max_ = tokens; }  // of an answer; 0: no limit
   // Gives the pool another size: evicts, preempts the newest, moves. The copies are to be made before the memory is
   // given back. RETURNS: false, with nothing changed, when guaranteed sequences hold more.
@@ -155,12 +157,16 @@ class Scheduler {
   FinishReason reason_to_end(const Sequence& sequence, int32_t token) const;
   void finish(SlotIndex slot, FinishReason reason, Micros now);
   void note_finish(Micros now);
+  void note_delay(Micros waited);
   void preempt(SlotIndex slot, Micros now);
   TenantGauges& gauges(const Sequence& sequence) {
     return gateway_->tenants().gauges[static_cast<size_t>(sequence.tenant)];
   }
   const TenantKnobs& knobs(const Sequence& sequence) const {
     return gateway_->tenants().knobs[static_cast<size_t>(sequence.tenant)];
+  }
+  ClassKind own_kind(const Sequence& sequence) const {
+    return options_.classes[static_cast<size_t>(sequence.spec->class_index)];
   }
   ClassKind kind_of(const Sequence& sequence) const { return options_.classes[static_cast<size_t>(sequence.class_now)]; }
   // Those that hold a place and are not parked: running, or ended with their last byte unwritten.
@@ -226,6 +232,8 @@ class Scheduler {
   int step_tokens_limit_;
   int prefill_tokens_limit_ = 0;
   int background_tokens_max_ = 0;
+  bool hold_background_ = false;
+  int others_ = 0;                          // of the waiting and running, those whose own class is not background
   int parked_ = 0;                          // of the waiting, those that keep a place
   uint64_t ages_ = 0;                       // submitted so far
   Micros now_ = 0;                          // of the last call that said
