@@ -1,8 +1,15 @@
 // The words after `weir bench`: what is read, and what is refused before anything is sent.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <boost/json.hpp>
 
+#include <cstdio>
+#include <thread>
+
+#include "base/files.h"
 #include "cli/bench_options.h"
+#include "cli/commands.h"
+#include "load/names.h"
 
 namespace weir {
 namespace {
@@ -101,6 +108,53 @@ TEST(BenchOptions, TheNullServersFlagsAreNotInTheHelp) {
   EXPECT_EQ(command_help(bench_spec()).find("null"), std::string::npos);
   const Result<ParsedCommand> parsed = parse_command(bench_spec(), {"--null-server", "70000"});
   EXPECT_THAT(null_server_options_from(*parsed).status().message(), HasSubstr("--null-server"));
+}
+
+TEST(BenchOptions, ThePageForOperatorsHasEveryFlagAndEveryError) {
+  const Result<std::string> page = read_small_file("docs/operating/bench.md", 1 << 20);
+  ASSERT_TRUE(page.ok()) << "run from the root of the repository";
+  for (const OptionSpec& option : bench_spec().options) {
+    if (option.group.empty()) continue;
+    EXPECT_NE(page->find("--" + option.name), std::string::npos) << option.name;
+  }
+  for (size_t i = 1; i < static_cast<size_t>(load::Failure::kCount); ++i) {
+    const std::string name = load::failure_name(static_cast<load::Failure>(i));
+    EXPECT_NE(page->find("`" + name + "`"), std::string::npos) << name;
+  }
+}
+
+TEST(BenchCommand, RunsAgainstAServerAndWritesItsFiles) {
+  const auto server = std::move(*load::NullServer::open({.refuse_every = 10}));
+  std::thread thread([&] { server->run(); });
+  const std::string url = "http://127.0.0.1:" + std::to_string(server->port());
+  const std::string json = testing::TempDir() + "/bench_test.json", html = testing::TempDir() + "/bench_test.html";
+  testing::internal::CaptureStdout();
+  const int code = run_weir({"bench", url, "--concurrency", "2", "--requests", "48", "--output-tokens", "3",
+                             "--json", json, "--html", html},
+                            {bench_command()});
+  const std::string table = testing::internal::GetCapturedStdout();
+  server->stop();
+  thread.join();
+  EXPECT_EQ(code, kExitOk);
+  EXPECT_THAT(table, HasSubstr("48 sent: 43 completed, 5 refused"));  // two requests were the calibration's
+  const boost::json::value result = boost::json::parse(*read_small_file(json, 1 << 24));
+  EXPECT_EQ(result.at("model"), "null");
+  EXPECT_EQ(result.at("requests").at("completed"), 43);
+  EXPECT_THAT(*read_small_file(html, 1 << 24), HasSubstr("</html>"));
+  std::remove(json.c_str());
+  std::remove(html.c_str());
+}
+
+TEST(BenchCommand, AnAddressWithoutAServerIsOneHelpfulLine) {
+  int port = 0;
+  { port = (*load::NullServer::open({}))->port(); }
+  testing::internal::CaptureStderr();
+  const int code =
+      run_weir({"bench", "http://127.0.0.1:" + std::to_string(port), "--rate", "1"}, {bench_command()});
+  const std::string text = testing::internal::GetCapturedStderr();
+  EXPECT_EQ(code, kExitFailed);
+  EXPECT_THAT(text, HasSubstr("Connection refused; is the server running, and is this its address?"));
+  EXPECT_EQ(std::count(text.begin(), text.end(), '\n'), 1);
 }
 
 }  // namespace

@@ -136,21 +136,25 @@ TEST(RunLoad, StoppingKeepsWhatWasMeasured) {
   EXPECT_EQ(result.meter.sent, 5u);
 }
 
-// Three requests, each on a connection that gets `answer`. hold: and is then kept open.
-uint64_t failures_against(const std::string& answer, Failure failure, bool hold = false) {
-  const std::vector<std::string> answers(3, answer);
-  FakeServer server(answers, 7, hold);
+SocketAddress loopback(const ServerAddress& server) {
   SocketAddress target;
   target.size = sizeof(sockaddr_in);
   auto* address = reinterpret_cast<sockaddr_in*>(&target.storage);
   address->sin_family = AF_INET;
-  address->sin_port = htons(static_cast<uint16_t>(std::stoi(server.address().port)));
+  address->sin_port = htons(static_cast<uint16_t>(std::stoi(server.port)));
   address->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  return target;
+}
+
+// Three requests, each on a connection that gets `answer`. hold: and is then kept open.
+uint64_t failures_against(const std::string& answer, Failure failure, bool hold = false) {
+  const std::vector<std::string> answers(3, answer);
+  FakeServer server(answers, 7, hold);
   WorkloadOptions content = short_content();
   content.server = server.address();
   const RunOptions options{.rate = 1000, .requests = 3, .timeout_us = hold ? 100'000 : 600'000'000};
   const Result<RunResult> result =
-      run_load(options, Workload(content), target, [](const LiveTotals&) { return true; });
+      run_load(options, Workload(content), loopback(server.address()), [](const LiveTotals&) { return true; });
   EXPECT_TRUE(result.ok());
   EXPECT_EQ(result->meter.sent, 3u);
   return result->meter.failures[static_cast<size_t>(failure)];
@@ -166,6 +170,25 @@ TEST(RunLoad, EveryKindOfIllWillIsCountedAndNothingHangs) {
   EXPECT_EQ(failures_against(head + "\r\ndata: {\"choices\":[", Failure::kHalfEvent), 3u);
   EXPECT_EQ(failures_against(head + "\r\ndata: {]}\n\n", Failure::kBadJson), 3u);
   EXPECT_EQ(failures_against(head + "\r\n", Failure::kTimeout, true), 3u);
+}
+
+// It promises to keep the connection and hangs up: whether the tester sees that before or after it has sent the
+// next request, that request goes out again on a new connection.
+TEST(RunLoad, AKeptConnectionThatWasClosedIsReplaced) {
+  const std::string body = "{\"choices\":[{\"text\":\"a\"}]}";
+  const std::string answer =
+      "HTTP/1.1 200 OK\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body;
+  FakeServer server(std::vector<std::string>(5, answer), 1000);
+  WorkloadOptions content = short_content();
+  content.stream = false;
+  content.server = server.address();
+  const RunOptions options{.concurrency = 1, .requests = 5};
+  const Result<RunResult> result =
+      run_load(options, Workload(content), loopback(server.address()), [](const LiveTotals&) { return true; });
+  ASSERT_TRUE(result.ok());
+  EXPECT_EQ(result->meter.completed, 5u);
+  EXPECT_EQ(result->meter.connects, 5u);
+  EXPECT_EQ(server.requests().size(), 5u);
 }
 
 TEST(RunLoad, ADeadServerIsCountedAndAPlaceDoesNotSpin) {
