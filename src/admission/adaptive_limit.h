@@ -35,7 +35,7 @@ const char* limit_reason_name(LimitReason reason);  // "over_target", "demand", 
 
 struct AdaptiveReading {
   double signal = 0;          // mean step time of the period over its target; 0: no step ran
-  Micros queue_delay_us = 0;  // how long those wait who start now
+  Micros queue_delay_us = 0;  // how long one that came now would wait for its start
   int running = 0, waiting = 0;
 };
 

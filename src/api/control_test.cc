@@ -123,7 +123,7 @@ TEST(Metrics, EveryFamilyIsThereFromTheStartAndWellFormed) {
         "weir_memory_stage_entered_total", "weir_memory_source_info", "weir_queue_seconds", "weir_time_to_first_token_seconds",
         "weir_time_per_output_token_seconds", "weir_request_seconds", "weir_host_bytes", "weir_host_bytes_peak",
         "weir_host_bytes_limit", "weir_step_prediction_error_ratio", "weir_step_pace_ratio", "weir_start_prediction_error_ratio",
-        "weir_start_in_time_ratio", "weir_queue_delay_seconds", "weir_waiting_by_class", "weir_predicted_start_seconds",
+        "weir_start_in_time_ratio", "weir_waiting_by_class", "weir_predicted_start_seconds",
         "weir_adaptive_limit", "weir_adaptive_acting", "weir_adaptive_signal_ratio", "weir_adaptive_changes_total",
         "weir_brown_out_level", "weir_brown_out_active", "weir_brown_out_entered_total", "weir_host_refusals_total", "weir_host_unaccounted_bytes", "vllm:num_requests_running",
         "vllm:num_requests_waiting", "vllm:kv_cache_usage_perc"}) {

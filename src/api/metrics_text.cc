@@ -212,8 +212,6 @@ void write_predictions(const LoadGauges& load, PromText* out) {
                   milli(load.start_ratio_milli_p50), milli(load.start_ratio_milli_p90), out);
   out->gauge("weir_start_in_time_ratio", "The part of the last starts that came by the p90 that was predicted; 0.9 is the aim.",
              milli(load.start_within_p90_milli));
-  out->gauge("weir_queue_delay_seconds", "How long those waited who started last, smoothed.",
-             static_cast<double>(read(load.queue_delay_us)) * 1e-6);
 }
 
 void write_classes(const ApiContext& context, PromText* out) {

@@ -94,12 +94,6 @@ struct LoadGauges {
   std::atomic<int64_t> start_in_us_p50[kClassesMax]{}, start_in_us_p90[kClassesMax]{};
   std::atomic<bool> queue_stands{false};       // CoDel expires urgent work
   std::atomic<int64_t> prefill_us_per_1k_tokens{0};  // of a prompt alone, as the step-time model sees it; 0: not known
-  // How good the predictions are, in thousandths: |predicted / took - 1| of steps; waited / predicted of starts; the part
-  // of starts that came by the p90 that they were told. Quantiles over the last 256; 0: none yet.
-  std::atomic<int64_t> step_error_milli_p50{0}, step_error_milli_p90{0};
-  std::atomic<int64_t> start_ratio_milli_p50{0}, start_ratio_milli_p90{0}, start_within_p90_milli{0};
-  std::atomic<int64_t> step_pace_milli{0};     // took / predicted, smoothed: 1000 as expected
-  std::atomic<int64_t> queue_delay_us{0};      // how long those waited who started last, smoothed
   std::atomic<int64_t> token_us_p50{0};        // time between two tokens of a running sequence; 0: not known
   std::atomic<uint64_t> passes{0};             // starts before one that was next and did not fit
   std::atomic<uint64_t> place_preemptions{0};  // of background work by urgent work, for its place

@@ -84,7 +84,7 @@ void OverloadControl::note(const LimitChange& change) {
 void OverloadControl::control(Micros now) {
   const LoadGauges& load = gateway_->load();
   const auto change = limit_.period({.signal = signal_,
-                                     .queue_delay_us = load.queue_delay_us.load(std::memory_order_relaxed),
+                                     .queue_delay_us = door_->estimate(options_.standard_class).start_p50_us,
                                      .running = load.running.load(std::memory_order_relaxed),
                                      .waiting = load.waiting.load(std::memory_order_relaxed)},
                                     now);

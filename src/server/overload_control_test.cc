@@ -42,6 +42,7 @@ struct OverloadTest : testing::Test {
   void waiting(Micros start_p90) {
     gateway.load().running = 16;
     gateway.load().waiting = 4;
+    gateway.load().start_in_us_p50[0] = start_p90 / 2;
     gateway.load().start_in_us_p90[0] = start_p90;
   }
 };
