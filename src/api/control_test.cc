@@ -122,7 +122,8 @@ TEST(Metrics, EveryFamilyIsThereFromTheStartAndWellFormed) {
         "weir_memory_limit_bytes", "weir_memory_huge_page_bytes", "weir_memory_pressure", "weir_memory_room_bytes", "weir_memory_stage",
         "weir_memory_stage_entered_total", "weir_memory_source_info", "weir_queue_seconds", "weir_time_to_first_token_seconds",
         "weir_time_per_output_token_seconds", "weir_request_seconds", "weir_host_bytes", "weir_host_bytes_peak",
-        "weir_host_bytes_limit", "weir_host_refusals_total", "weir_host_unaccounted_bytes", "vllm:num_requests_running",
+        "weir_host_bytes_limit", "weir_host_refusals_total", "weir_watchdog_stalls_total",
+        "weir_watchdog_abandoned_steps_total", "weir_watchdog_culprits_total", "weir_host_unaccounted_bytes", "vllm:num_requests_running",
         "vllm:num_requests_waiting", "vllm:kv_cache_usage_perc"}) {
     EXPECT_EQ(families.count(name), 1u) << name;
   }

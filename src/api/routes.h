@@ -22,6 +22,7 @@ enum class Route : uint8_t {
   kPlan,
   kReadLimits,   // GET /admin/limits
   kPatchLimits,  // PATCH /admin/limits
+  kAbort,        // POST /admin/abort
   kUnknownPath,
   kWrongMethod,
 };
