@@ -325,6 +325,7 @@ http::Options http_options(const Settings& settings) {
   options.io_threads = settings.io_threads;
   options.connections_max = static_cast<size_t>(settings.max_connections);
   options.body_bytes_max = settings.max_body_bytes;
+  if (settings.queue_keepalive_ms > 0) options.tick_ms_max = std::clamp<int64_t>(settings.queue_keepalive_ms / 4, 5, options.tick_ms_max);
   options.body_bytes_total_max = 4 * settings.max_body_bytes;  // two largest at once, growing
   if (settings.host_request_bytes > 0) {  // uploads need no key: they leave half to what runs, where one body allows it
     options.body_bytes_total_max =
