@@ -107,12 +107,6 @@ void LiveRequests::name_slots(std::map<SlotIndex, std::string>* ids) const {
   }
 }
 
-int LiveRequests::count() const {
-  int count = 0;
-  for (const LiveRequest* one = first_; one != nullptr; one = one->next_) ++count;
-  return count;
-}
-
 LiveOrError live_request_of(Service* service, http::Request* request, const std::string& id, int io_index) {
   if (request->watch == nullptr) return make_live(service, *request, id, io_index);
   const std::unique_ptr<http::BodyWatch> watch = std::move(request->watch);

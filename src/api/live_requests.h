@@ -62,7 +62,6 @@ class LiveRequests {
   int abort(std::string_view id);  // RETURNS: requests of that id that were ended
   void tick(Micros now);           // keep-alive of streams that wait; deadlines before the engine knows of them
   void name_slots(std::map<SlotIndex, std::string>* ids) const;
-  int count() const;
 
  private:
   friend class LiveRequest;

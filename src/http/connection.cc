@@ -186,13 +186,14 @@ void Connection::on_bytes(std::string_view bytes) {
   size_t used = parser_->feed(bytes);
   if (in_head && parser_->phase() != Phase::kHead) head_us_ = loop_.now_us();
   if (in_head && parser_->phase() == Phase::kBody) {
-    if (used == bytes.size() && parser_->expects_continue()) {  // a body that is here needs no invitation
-      out_ += kContinue;
-      mark_dirty();
-    }
+    const bool is_here = used < bytes.size();  // a body that is here needs no invitation
     deadline_ms_ = loop_.now_ms() + loop_.shared().options.body_timeout_ms;
     used += parser_->feed(bytes.substr(used));
     if (parser_->phase() == Phase::kBody && watch_body()) return;
+    if (!is_here && parser_->expects_continue()) {
+      out_ += kContinue;
+      mark_dirty();
+    }
   }
   if (const Granted granted = hold_unparsed(bytes.substr(used)); granted != Granted::kYes) {
     return refuse(no_memory(granted, in_charge_.account() ? in_charge_.account()->bytes_max() : 0));
@@ -237,7 +238,7 @@ bool Connection::watch_body() {
 bool Connection::asked_to_end() {
   BodyWatch* const watch = parser_->request().watch.get();
   const std::optional<Fault> fault = watch != nullptr ? watch->verdict() : std::nullopt;
-  if (fault) refuse(*fault);
+  if (fault) answer_fault(*fault);  // its owner has counted it
   return fault.has_value();
 }
 
@@ -283,6 +284,10 @@ void Connection::hand_over() {
 
 void Connection::refuse(const Fault& fault) {
   if (fault.status != 503 && fault.status != 429 && fault.status != 408) Counters::add(&loop_.mutable_counters().bad_requests);
+  answer_fault(fault);
+}
+
+void Connection::answer_fault(const Fault& fault) {
   const bool head_only = parser_ && parser_->head_only();
   const std::string id = request_id();
   parser_.reset();

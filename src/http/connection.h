@@ -76,7 +76,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
   std::string request_id();
   void act_on_parsed();
   void hand_over();
-  void refuse(const Fault& fault);
+  void refuse(const Fault& fault);  // counted as a bad request where it is one
+  void answer_fault(const Fault& fault);
   void expire();
   Sent send_some();
   bool room_in_out(size_t more_bytes);

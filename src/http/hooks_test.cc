@@ -87,8 +87,10 @@ TEST(Hooks, ARequestIsEndedBeforeItsBodyIsRead) {
   EXPECT_TRUE(contains(reply.head, "x-request-id: id-me\r\n"));
   EXPECT_EQ(rig.client().exchange(post("/echo", "abcd")).status, 200) << "a body that comes with its head is not watched";
   EXPECT_EQ(watches.made, 1);
+  EXPECT_EQ(rig.client().exchange(half_post("/echo", "Expect: 100-continue\r\n")).status, 504) << "it is not invited first";
   EXPECT_EQ(watches.alive, 0);
   EXPECT_EQ(rig.tally.handled, 1);
+  EXPECT_EQ(rig.server->stats().bad_requests, 0u) << "its owner knows why";
 }
 
 TEST(Hooks, ARequestIsEndedWhileItsBodyIsRead) {
