@@ -34,8 +34,9 @@ StepRunner::Outcome StepRunner::run(Step* step, std::span<StepResult> results) {
   step->copies.clear();
   const Status status = run_once(*step, results);
   if (was_abandoned(status)) return isolate(*step, results);
-  if (!status.ok()) fail(status, results);
-  return Outcome::kDone;
+  if (status.ok()) return Outcome::kDone;
+  fail(status, results);
+  return Outcome::kFailed;
 }
 
 Status StepRunner::run_once(const Step& step, std::span<StepResult> results) {

@@ -28,10 +28,11 @@ class StepRunner {
 
   enum class Outcome : uint8_t {
     kDone,      // results are there; run at once
+    kFailed,    // it failed as a whole: no result is ok
     kIsolated,  // results are there; the sequences ran one at a time, and is_stuck() says who has none
     kDropped,   // abandon_everything() was called: there are no results
   };
-  // Makes the step's copies, once; a failed step is logged and its results have ok = false.
+  // Makes the step's copies, once; a failed step is logged.
   // MODIFIES: step->copies, which is empty afterwards.
   Outcome run(Step* step, std::span<StepResult> results);
   bool is_stuck(size_t index) const { return stuck_[index] != 0; }  // after kIsolated
