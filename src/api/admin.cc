@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 
+#include "api/abort.h"
 #include "api/fields.h"
 #include "api/json_in.h"
 #include "api/json_out.h"
@@ -118,6 +119,7 @@ void answer_admin(Service* service, Route route, http::Request request, Reply re
   if (Status status = service->admin_auth.check(request.header("authorization")); !status.ok()) {
     return reply.error({.status = std::move(status)});
   }
+  if (route == Route::kAbort) return answer_abort(service, request, std::move(reply));
   if (route == Route::kReadLimits) return reply.json(200, limits_json(service->context.live_limits()));
   patch_limits(service, std::move(request), std::move(reply));
 }

@@ -2,6 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <chrono>
+#include <condition_variable>
+#include <mutex>
+
 #include "api/admin.h"
 #include "api/admission_view.h"
 #include "api/control.h"
@@ -36,7 +40,14 @@ void parse_generation(const Service& service, Endpoint endpoint, Fields* fields,
 
 // Refuses before any work when the server is full: knock() costs microseconds, parsing and tokenising do not.
 void generate(Service* service, Endpoint endpoint, http::Request request, Reply reply) {
-  const Micros arrival = service->now_us();
+  const bool uploaded = request.watch != nullptr;
+  auto found = live_request_of(service, &request, reply.request_id(), reply.exchange().io_index());
+  if (const auto* wrong = std::get_if<ApiError>(&found)) return reply.error(*wrong);
+  auto live = std::move(std::get<std::unique_ptr<LiveRequest>>(found));
+  if (live->aborted()) return reply.error(aborted_by_operator());
+  if (live->past_deadline(service->now_us())) {
+    return reply.error(deadline_passed(uploaded ? "while its body was being read" : "before any work was done"));
+  }
   Result<Knock> knock = service->context.door->knock();
   if (!knock.ok()) return reply.error({.status = knock.status()});
   if (endpoint == Endpoint::kChat && service->context.chat_template == nullptr) {
@@ -59,12 +70,13 @@ void generate(Service* service, Endpoint endpoint, http::Request request, Reply 
   if (const Grant grant = held.try_grow(Generation::kFixedBytes + held_bytes(parsed)); grant != Grant::kYes) {
     return reply.error(host_refusal(grant, HostMoment::kBeforeWork, service->ledger()));
   }
-  std::make_shared<Generation>(service, std::move(parsed), std::move(reply), std::move(held), std::move(*knock), arrival)
+  std::make_shared<Generation>(service, std::move(parsed), std::move(reply), std::move(held), std::move(*knock), std::move(live))
       ->start();
 }
 
 void handle(Service* service, http::Request request, std::shared_ptr<http::Exchange> exchange) {
-  Reply reply(std::move(exchange), service->ids.choose(request.header("x-request-id")), service->context.door);
+  std::string id = request.id.empty() ? service->ids.choose(request.header("x-request-id")) : std::move(request.id);
+  Reply reply(std::move(exchange), std::move(id), service->context.door);
   const Route route = match_route(request.method, request.path).route;
   if (needs_key(route)) {
     Status status = service->auth.check(request.header("authorization"));
@@ -77,13 +89,20 @@ void handle(Service* service, http::Request request, std::shared_ptr<http::Excha
     case Route::kDetokenize: return answer_detokenize(service, std::move(request), std::move(reply));
     case Route::kAdmission: return answer_admission(*service, request, std::move(reply));
     case Route::kReadLimits:
-    case Route::kPatchLimits: return answer_admin(service, route, std::move(request), std::move(reply));
+    case Route::kPatchLimits:
+    case Route::kAbort: return answer_admin(service, route, std::move(request), std::move(reply));
     default: return answer_control(*service, route, request, &reply);
   }
 }
 
 }  // namespace
 }  // namespace api
+
+int64_t api::Service::unix_ms() const {
+  if (context.unix_ms) return context.unix_ms();
+  const auto since = std::chrono::system_clock::now().time_since_epoch();
+  return std::chrono::duration_cast<std::chrono::milliseconds>(since).count();
+}
 
 Api::Api(ApiContext context) : service_(std::make_unique<api::Service>(std::move(context))) {}
 
@@ -94,6 +113,41 @@ Api::~Api() {
 
 void Api::handle(http::Request&& request, std::shared_ptr<http::Exchange> exchange) {
   api::handle(service_.get(), std::move(request), std::move(exchange));
+}
+
+http::Hooks Api::hooks() {
+  api::Service* const service = service_.get();
+  return {.choose_id = [service](std::string_view wanted) { return service->ids.choose(wanted); },
+          .watch_body = [service](const http::Request& head, int io) { return api::watch_body(service, head, io); },
+          .on_tick = [service](int io) {
+            service->live_requests[static_cast<size_t>(io)].tick(service->now_us());
+          }};
+}
+
+std::map<SlotIndex, std::string> Api::request_ids(Micros patience_us) {
+  struct Names {
+    std::mutex mutex;
+    std::condition_variable done;
+    size_t left;
+    std::map<SlotIndex, std::string> ids;
+  };
+  api::Service* const service = service_.get();
+  const auto names = std::make_shared<Names>();
+  names->left = service->live_requests.size();
+  for (size_t io = 0; io < service->live_requests.size(); ++io) {
+    http::Callback collect = [service, names, io] {
+      const std::lock_guard lock(names->mutex);
+      service->live_requests[io].name_slots(&names->ids);
+      if (--names->left == 0) names->done.notify_all();
+    };
+    if (!service->context.post_io || !service->context.post_io(static_cast<int>(io), std::move(collect))) {
+      const std::lock_guard lock(names->mutex);
+      --names->left;
+    }
+  }
+  std::unique_lock lock(names->mutex);
+  names->done.wait_for(lock, std::chrono::microseconds(patience_us), [&] { return names->left == 0; });
+  return names->ids;
 }
 
 void Api::drain(int io_index) {

@@ -12,6 +12,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -63,6 +64,11 @@ struct PressureNow {
   std::vector<std::pair<std::string, uint64_t>> entered;  // every stage's name, how often it was entered
 };
 
+// What the watchdog has found so far.
+struct WatchdogNow {
+  uint64_t stalls = 0, abandoned_steps = 0, culprits = 0;
+};
+
 // Everything outlives the Api.
 struct ApiContext {
   const Tokenizer* tokenizer = nullptr;
@@ -81,6 +87,8 @@ struct ApiContext {
   SamplingParams default_params;  // of generation_config.json
   std::vector<std::string> api_keys;
   int64_t queue_timeout_us = 0;  // 0: no limit
+  int64_t request_timeout_us = 0;   // from arrival to the last token; 0: no limit
+  int64_t queue_keepalive_us = 0;   // an SSE comment as often while a stream has produced nothing; 0: none
   bool guaranteed = false;       // --reservation guaranteed: requests that name max_tokens have it reserved
   std::string admin_key;         // of /admin/...; empty: closed
   std::function<std::string()> plan_json, plan_text;  // any thread; they change with the limits
@@ -95,6 +103,10 @@ struct ApiContext {
   std::function<bool()> engine_alive;
   std::function<OverloadNow()> overload_now;
   std::vector<PriorityClass> classes = default_classes();  // by class index
+  std::function<WatchdogNow()> watchdog_now;
+  // Runs it on that io thread: http::Server::post. RETURNS: false where that thread has ended.
+  std::function<bool(int io_index, http::Callback callback)> post_io;
+  std::function<int64_t()> unix_ms;  // the wall clock, for deadlines; empty: the system's
   int text_threads = 1;
 };
 
@@ -110,8 +122,14 @@ class Api {
   Api& operator=(const Api&) = delete;
 
   void handle(http::Request&& request, std::shared_ptr<http::Exchange> exchange);  // io thread
+  // For http::Server::create: ids of answers that http gives by itself, deadlines and aborts while a body is read, the tick.
+  http::Hooks hooks();
   void drain(int io_index);  // that io thread; posted by the gateway's waker once a step
   void stop_text_pool();     // any thread but its own; finishes what is queued
+
+  // The x-request-id of every slot whose sequence has not ended, as far as the io threads answer in time. For a thread
+  // that may wait; allocates.
+  std::map<SlotIndex, std::string> request_ids(Micros patience_us);
 
   int live_requests() const;  // generation requests between their body and their last byte; any thread
 

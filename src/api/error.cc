@@ -66,6 +66,11 @@ ApiError unsupported_param(std::string param, std::string message) {
 
 int http_status(const ApiError& error) { return error.http != 0 ? error.http : row_of(error.status).http; }
 
+const char* error_code(const ApiError& error) {
+  const char* code = error.code != nullptr ? error.code : row_of(error.status).code;
+  return code != nullptr ? code : "";
+}
+
 bool wants_retry_after(const ApiError& error) {
   const int status = http_status(error);
   return status == 429 || status == 503;
@@ -80,8 +85,7 @@ std::string error_body(const ApiError& error) {
   out.append(R"(,"param":)");
   append_nullable(error.param, &out);
   out.append(R"(,"code":)");
-  const char* code = error.code != nullptr ? error.code : row.code;
-  append_nullable(code != nullptr ? code : "", &out);
+  append_nullable(error_code(error), &out);
   if (!error.status.reason().empty()) {
     out.append(R"(,"reason":)");
     append_json_string(error.status.reason(), &out);

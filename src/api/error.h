@@ -26,6 +26,7 @@ ApiError unknown_model(std::string_view asked, std::string_view served);
 ApiError unsupported_param(std::string param, std::string message);
 
 int http_status(const ApiError& error);       // 400..599
+const char* error_code(const ApiError& error); // as the body says it; "" for null; static storage
 bool wants_retry_after(const ApiError& error); // 429 and 503
 // {"error":{"message":..,"type":..,"param":..,"code":..,"reason":..}}; reason only where a shed point named one.
 std::string error_body(const ApiError& error);

@@ -51,7 +51,9 @@ void FakeEngine::start_waiting() {
   const std::deque<SlotIndex> all = waiting_;
   for (const SlotIndex slot : all) {
     Running* r = &slots_[slot];
-    if (clock_->now_us() > r->spec->queue_deadline_us) {
+    if (is_late(*r)) {
+      finish(slot, r, FinishReason::kDeadline);
+    } else if (clock_->now_us() > r->spec->queue_deadline_us) {
       finish(slot, r, FinishReason::kQueueTimeout);
     } else if (!free_places_.empty() && !frozen) {
       r->place = free_places_.back();
@@ -66,8 +68,13 @@ void FakeEngine::start_waiting() {
   }
 }
 
+bool FakeEngine::is_late(const Running& r) const {
+  return r.spec->deadline_us != 0 && clock_->now_us() > r.spec->deadline_us;
+}
+
 void FakeEngine::produce(SlotIndex slot, Running* r) {
   Channel& channel = gateway_->channel(slot);
+  if (is_late(*r)) return finish(slot, r, FinishReason::kDeadline);
   if (const auto bad = fail_after.find(slot); bad != fail_after.end() && r->produced >= bad->second) {
     return finish(slot, r, FinishReason::kError);
   }
@@ -115,6 +122,11 @@ void FakeEngine::write_gauges() {
     if (r.place < 0) continue;
     ++running;
     if (r.spec != nullptr) prompt += static_cast<int64_t>(r.spec->prompt.size());
+  }
+  for (size_t i = 0; i < waiting_.size(); ++i) {
+    WaitView& wait = gateway_->channel(waiting_[i]).wait;
+    wait.ahead = static_cast<int32_t>(i);
+    wait.reason = WaitReason::kPlace;
   }
   load.running = running;
   load.waiting = static_cast<int>(waiting_.size());

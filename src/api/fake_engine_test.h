@@ -19,7 +19,8 @@ constexpr int32_t kEos = 256;
 constexpr int32_t kBos = 257;
 constexpr int32_t kVocab = 258;
 
-// Drives the Gateway as the engine thread does: places, one token per sequence and step, deadlines, gauges.
+// Drives the Gateway as the engine thread does: places, one token per sequence and step, deadlines, gauges,
+// what waits.
 class FakeEngine {
  public:
   // RETURNS: the k-th event of a sequence, or nothing to hold it back this step.
@@ -45,6 +46,7 @@ class FakeEngine {
   };
   void take_commands();
   void start_waiting();
+  bool is_late(const Running& r) const;
   void produce(SlotIndex slot, Running* r);
   void finish(SlotIndex slot, Running* r, FinishReason reason);
   void write_gauges();

@@ -96,8 +96,12 @@ std::vector<boost::json::value> FakeExchange::events() const {
   while (!rest.empty()) {
     const size_t end = rest.find("\n\n");
     EXPECT_NE(end, std::string_view::npos) << rest;
-    EXPECT_EQ(rest.substr(0, 6), "data: ");
     if (end == std::string_view::npos) break;
+    if (rest[0] == ':') {
+      rest.remove_prefix(end + 2);
+      continue;
+    }
+    EXPECT_EQ(rest.substr(0, 6), "data: ");
     const std::string_view data = rest.substr(6, end - 6);
     EXPECT_EQ(data.find('\n'), std::string_view::npos);
     out.push_back(data == "[DONE]" ? boost::json::value("[DONE]") : boost::json::parse({data.data(), data.size()}));

@@ -36,6 +36,7 @@ class FakeExchange final : public http::Exchange, public std::enable_shared_from
   void begin_stream(int status, std::string_view content_type, http::Headers headers) override;
   bool write(std::string_view bytes) override;
   void end_stream() override;
+  void cut() override { leave(http::Gone::kCut); }
   size_t unsent_bytes() const override { return 0; }
   http::Gone gone() const override { return gone_; }
   void on_gone(http::GoneCallback callback) override { on_gone_ = std::move(callback); }
@@ -57,7 +58,8 @@ class FakeExchange final : public http::Exchange, public std::enable_shared_from
   std::string header(std::string_view name) const;
   boost::json::value json() const { return boost::json::parse(body); }
   boost::json::object error() const { return json().at("error").as_object(); }
-  std::vector<boost::json::value> events() const;  // of a stream, [DONE] as the string "[DONE]"; checks the framing
+  // Of a stream, [DONE] as the string "[DONE]"; checks the framing and skips comments.
+  std::vector<boost::json::value> events() const;
 
  private:
   void finish();

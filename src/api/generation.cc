@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include "api/deadline.h"
 #include "api/service.h"
 
 namespace weir::api {
@@ -26,7 +27,7 @@ ApiError refusal(Code code, Refusal why, std::string message) {
 }  // namespace
 
 Generation::Generation(Service* service, GenerateRequest request, Reply reply, Charge held, Knock knock,
-                       Micros arrival_us)
+                       std::unique_ptr<LiveRequest> live)
     : service_(service),
       request_(std::move(request)),
       reply_(std::move(reply)),
@@ -36,7 +37,10 @@ Generation::Generation(Service* service, GenerateRequest request, Reply reply, C
       sse_charge_(held_.account(), HostKind::kSse),
       body_charge_(held_.account(), HostKind::kOutput),
       knock_(std::move(knock)),
-      arrival_us_(arrival_us) {
+      arrival_us_(live->arrival_us()),
+      deadline_us_(live->deadline_us()),
+      next_keepalive_us_(arrival_us_ + service->context.queue_keepalive_us),
+      live_(std::move(live)) {
   service_->live.fetch_add(1, std::memory_order_relaxed);
 }
 
@@ -45,13 +49,15 @@ Generation::~Generation() {
   service_->live.fetch_sub(1, std::memory_order_release);
 }
 
-// The callbacks hold no ownership: a request that was refused must not live on in its own exchange.
+// The callbacks hold no ownership: a request that was refused must not live on in its own exchange. What can be found from
+// outside lives there.
 void Generation::start() {
   const std::weak_ptr<Generation> weak = weak_from_this();
   reply_.exchange().on_gone([weak](http::Gone why) {
     if (const auto self = weak.lock()) self->on_gone(why);
   });
-  reply_.exchange().on_done([weak] {
+  live_->follow(weak);
+  reply_.exchange().on_done([weak, live = std::move(live_)] {
     if (const auto self = weak.lock()) self->on_done();
   });
   http::Callback job = [self = shared_from_this()] { self->make_prompts_on_pool(); };
@@ -60,7 +66,7 @@ void Generation::start() {
 }
 
 void Generation::make_prompts_on_pool() {
-  if (!gone_.load(std::memory_order_relaxed)) {
+  if (!unwanted_.load(std::memory_order_relaxed)) {
     prompts_ = make_prompts(service_->context, &request_, &prompts_charge_);
     const uint64_t kept = kFixedBytes + held_bytes(request_);
     if (kept < held_.bytes()) held_.shrink(held_.bytes() - kept);
@@ -72,6 +78,7 @@ void Generation::make_prompts_on_pool() {
 void Generation::after_text() {
   if (over() || reply_.exchange().gone() != http::Gone::kNo) return;
   if (const auto* error = std::get_if<ApiError>(&prompts_)) return fail(*error);
+  if (deadline_us_ != 0 && service_->now_us() >= deadline_us_) return fail(deadline_passed(kWhileText));
   admit(std::move(std::get<std::vector<PromptTokens>>(prompts_)));
 }
 
@@ -123,6 +130,7 @@ std::unique_ptr<RequestSpec> Generation::make_spec(uint64_t id, PromptTokens* pr
   spec->params.min_tokens = std::min(spec->params.min_tokens, prompt->max_tokens);
   if (!request_.seeded) spec->params.seed = service_->ids.next();
   spec->arrival_us = arrival_us_;
+  spec->deadline_us = deadline_us_;
   spec->queue_deadline_us = wait_us > 0 ? arrival_us_ + wait_us : std::numeric_limits<Micros>::max();
   return spec;
 }
@@ -205,45 +213,6 @@ void Generation::take_token(Seat* seat, const TokenEvent& event) {
   }
   cancel(seat);
   finish_choice(seat, "stop");
-}
-
-// What the engine's reason means to the client, where the client has not got its answer yet.
-void Generation::end_seat(Seat* seat, FinishReason finish) {
-  if (over() || seat->finish_reason != nullptr) return;
-  switch (finish) {
-    case FinishReason::kStop: return finish_choice(seat, "stop");
-    case FinishReason::kLength: return finish_choice(seat, "length");
-    case FinishReason::kQueueTimeout:
-      return fail(refusal(Code::kUnavailable, Refusal::kQueueTimeout,
-                          "the request waited longer than the server's --queue-timeout; try again later"));
-    case FinishReason::kShutdown:
-      return fail(refusal(Code::kUnavailable, Refusal::kDraining, "the server shut down before the answer was complete"));
-    case FinishReason::kMemoryPressure:
-      return fail(refusal(Code::kUnavailable, Refusal::kMemoryPressure,
-                          "the machine ran short of memory and this request was the newest; try again later"));
-    case FinishReason::kDeadline:
-      return fail(refusal(Code::kDeadlineExceeded, Refusal::kDeadline, "the request's deadline passed " + how_far(*seat)));
-    case FinishReason::kExpired:
-      return fail(refusal(Code::kUnavailable, Refusal::kExpired,
-                          "the queue has been standing and the request had waited too long in it; try again later"));
-    case FinishReason::kStuck:
-      return fail(refusal(Code::kInternal, Refusal::kStuck,
-                          "computing this request did not come to an end and it was stopped; others are not affected"));
-    case FinishReason::kError:
-      return fail({.status = internal_error("the model failed on this request; others are not affected")});
-    case FinishReason::kCancelled:
-    case FinishReason::kNone: break;
-  }
-  fail({.status = internal_error("the request was cancelled inside the server")});
-}
-
-// For the body of an error: what had been done by then.
-std::string Generation::how_far(const Seat& seat) const {
-  const Channel& channel = service_->context.gateway->channel(seat.place.slot());
-  const auto prompt = static_cast<int64_t>(channel.spec->prompt.size());
-  if (channel.started_us == 0) return fmt::format("while it waited in the queue; none of {} prompt tokens was computed", prompt);
-  if (seat.answer.tokens() > 0) return fmt::format("after {} tokens of the answer", seat.answer.tokens());
-  return fmt::format("after {} of {} prompt tokens", channel.prompt_tokens_done, prompt);
 }
 
 void Generation::finish_choice(Seat* seat, const char* reason) {
@@ -345,6 +314,7 @@ void Generation::drop_answers() {
 
 void Generation::fail(const ApiError& error) {
   answered_ = true;
+  unwanted_.store(true, std::memory_order_relaxed);
   knock_ = {};
   cancel_all();
   drop_answers();
@@ -366,7 +336,8 @@ void Generation::cancel_all() {
 }
 
 void Generation::on_gone(http::Gone why) {
-  gone_.store(true, std::memory_order_relaxed);
+  gone_ = true;
+  unwanted_.store(true, std::memory_order_relaxed);
   knock_ = {};
   drop_answers();
   if (!seats_.empty()) service_->metrics.gone[static_cast<size_t>(why)].fetch_add(1, std::memory_order_relaxed);

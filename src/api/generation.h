@@ -17,6 +17,7 @@
 
 #include "api/answer.h"
 #include "api/host_bytes.h"
+#include "api/live_requests.h"
 #include "api/prompts.h"
 #include "api/reply.h"
 #include "api/response.h"
@@ -32,12 +33,19 @@ class Generation : public std::enable_shared_from_this<Generation> {
   static constexpr uint64_t kFixedBytes = 4096;
 
   // held: kFixedBytes and the request's own bytes, on the account that everything else is charged to.
-  Generation(Service* service, GenerateRequest request, Reply reply, Charge held, Knock knock, Micros arrival_us);
+  // live: the request as it is found from outside.
+  Generation(Service* service, GenerateRequest request, Reply reply, Charge held, Knock knock,
+             std::unique_ptr<LiveRequest> live);
   ~Generation();
 
   void start();
   // From Api::drain. `seat` is what Channel::io_tag pointed to.
   static void on_notice(void* seat, FinishReason finish);
+
+  // For LiveRequests, on the exchange's io thread.
+  bool abort();
+  void tick(Micros now);
+  std::vector<SlotIndex> live_slots() const;  // of the sequences that the engine has not finished
 
  private:
   // One sequence. Its address is the slot's io_tag, so the vector of them never grows after admission.
@@ -74,6 +82,7 @@ class Generation : public std::enable_shared_from_this<Generation> {
   void note_start(Seat* seat, FinishReason finish);
   void note_end(const Seat& seat);
 
+  std::string waiting_comment() const;
   void open_stream();
   void write_news(Seat* seat);
   void complete_if_all_finished();
@@ -88,7 +97,9 @@ class Generation : public std::enable_shared_from_this<Generation> {
   void on_done();
   void release_finished();
 
-  bool over() const { return answered_ || gone_.load(std::memory_order_relaxed); }
+  bool over() const { return answered_ || gone_; }
+
+  static constexpr const char* kWhileText = "while its prompt was being turned into tokens";
 
   Service* const service_;
   GenerateRequest request_;
@@ -99,6 +110,9 @@ class Generation : public std::enable_shared_from_this<Generation> {
   Charge body_charge_;       // of a whole answer, until its last byte is out
   Knock knock_;              // until it is admitted, refused or its client is gone
   const Micros arrival_us_;
+  const Micros deadline_us_;                // 0: none
+  Micros next_keepalive_us_;
+  std::unique_ptr<LiveRequest> live_;       // until start(), which gives it to the exchange
   PromptsOrError prompts_;   // pool thread, then io thread
   std::unique_ptr<ResponseFormat> format_;
   std::optional<AnswerRules> rules_;
@@ -110,7 +124,8 @@ class Generation : public std::enable_shared_from_this<Generation> {
   bool answered_ = false;    // respond() or end_stream() was called
   bool done_ = false;        // the last byte left, or the connection is dead
   bool token_seen_ = false;
-  std::atomic<bool> gone_{false};  // written by the io thread, read by the pool to skip work
+  bool gone_ = false;    // the client left
+  std::atomic<bool> unwanted_{false};  // nobody waits for the answer; written by the io thread, read by the pool to skip work
 };
 
 }  // namespace weir::api

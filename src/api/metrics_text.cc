@@ -261,6 +261,13 @@ void write_own(const ApiMetrics& metrics, PromText* out) {
                  metrics.request);
 }
 
+void write_watchdog(const WatchdogNow& now, PromText* out) {
+  out->counter("weir_watchdog_stalls_total", "Steps that took longer than --watchdog-timeout, and stops of the loop between two.",
+               now.stalls);
+  out->counter("weir_watchdog_abandoned_steps_total", "Of these, steps that ended when they were told to.", now.abandoned_steps);
+  out->counter("weir_watchdog_culprits_total", "Sequences that did not come to an end alone and were ended.", now.culprits);
+}
+
 // The names that routers and gateways read from vLLM.
 void write_aliases(const ApiContext& context, PromText* out) {
   const LoadGauges& load = context.gateway->load();
@@ -288,6 +295,7 @@ std::string metrics_text(const ApiContext& context, const ApiMetrics& metrics) {
   write_predictions(context.gateway->load(), &out);
   write_classes(context, &out);
   if (context.overload_now) write_overload(context.overload_now(), &out);
+  write_watchdog(context.watchdog_now ? context.watchdog_now() : WatchdogNow{}, &out);
   write_sealed(&out);
   write_host(*context.ledger, &out);
   write_own(metrics, &out);

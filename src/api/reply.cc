@@ -24,9 +24,10 @@ void Reply::whole(int status, std::string_view content_type, std::string body, h
   exchange_->respond(status, content_type, std::move(body), {{kIdHeader, request_id_}}, charged_by);
 }
 
-// Refusals are what a client is told to change or to retry; bugs of ours are not refusals.
+// Refusals are what a client is told to change or to retry, and what has a named reason; bugs of ours are not.
 void Reply::count(const ApiError& error) {
-  if (const int status = http_status(error); status < 500 || status == 503) door_->count_refusal(error.status.reason());
+  const int status = http_status(error);
+  if (status < 500 || status == 503 || !error.status.reason().empty()) door_->count_refusal(error.status.reason());
 }
 
 void Reply::send_error(const ApiError& error, http::Headers headers) {

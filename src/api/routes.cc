@@ -29,6 +29,7 @@ constexpr Row kTable[] = {
     {"/plan", Route::kPlan, kRead},
     {"/admission", Route::kAdmission, kRead},
     {"/admin/limits", Route::kReadLimits, kAdmin},
+    {"/admin/abort", Route::kAbort, kSend},
 };
 
 RouteMatch with_method(const Row& row, std::string_view method) {
@@ -57,7 +58,9 @@ RouteMatch match_route(std::string_view method, std::string_view path) {
   return {};
 }
 
-bool is_admin(Route route) { return route == Route::kReadLimits || route == Route::kPatchLimits; }
+bool is_admin(Route route) {
+  return route == Route::kReadLimits || route == Route::kPatchLimits || route == Route::kAbort;
+}
 
 bool needs_key(Route route) {
   if (is_admin(route) || route == Route::kAdmission) return false;  // they look at keys themselves

@@ -23,6 +23,7 @@ enum class Route : uint8_t {
   kAdmission,    // GET /admission: who runs, who waits, why and until when
   kReadLimits,   // GET /admin/limits
   kPatchLimits,  // PATCH /admin/limits
+  kAbort,        // POST /admin/abort
   kUnknownPath,
   kWrongMethod,
 };

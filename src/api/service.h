@@ -9,6 +9,7 @@
 
 #include "api/api.h"
 #include "api/auth.h"
+#include "api/live_requests.h"
 #include "api/metrics.h"
 #include "api/params.h"
 #include "api/request_id.h"
@@ -26,11 +27,13 @@ class Service {
         auth(context.api_keys),
         admin_auth({context.admin_key}),
         roster(context.gateway->slots()),
+        live_requests(static_cast<size_t>(context.gateway->io_threads())),
         by_slot(static_cast<size_t>(context.gateway->slots())),
         text_pool(context.text_threads, static_cast<size_t>(context.gateway->slots())),
         admin_pool(1, 0) {}
 
   Micros now_us() const { return context.clock->now_us(); }
+  int64_t unix_ms() const;  // the wall clock
   ParamLimits limits() const {
     return {.vocab_size = context.vocab_size, .running_max = context.door->options().running_max};
   }
@@ -44,6 +47,7 @@ class Service {
   ApiMetrics metrics;            // any thread
   Roster roster;                 // any thread
   std::atomic<int> live{0};      // Generations; any thread
+  std::vector<LiveRequests> live_requests;  // one per io thread, which alone touches it
   // Keeps a Generation alive while it holds that slot. An entry is touched only by the io thread that holds the
   // slot's Place; the FrontDoor's mutex orders one holder after the other.
   std::vector<std::shared_ptr<Generation>> by_slot;

@@ -21,11 +21,12 @@ class Served {
     http_options.io_threads = 2;
     auto created = http::Server::create(http_options, [this](http::Request&& request, std::shared_ptr<http::Exchange> e) {
       world.api->handle(std::move(request), std::move(e));
-    }, make_byte_book(world.ledger));
+    }, make_byte_book(world.ledger), world.api->hooks());
     EXPECT_TRUE(created.ok()) << created.status().message();
     server = std::move(*created);
     world.engine.keep_specs = false;
     world.gateway.set_io_waker([this](int io) { server->post(io, [this, io] { world.api->drain(io); }); });
+    world.post_io = [this](int io, http::Callback callback) { return server->post(io, std::move(callback)); };
     server->start();
     engine = std::thread([this] {
       while (!stop) {

@@ -1,5 +1,6 @@
-// Two io threads, an engine thread and the text pool; clients that leave at every moment. Every exchange must be
-// answered exactly once or be gone, and every place must come back. Meant for TSan as much as for its checks.
+// Two io threads, an engine thread and the text pool; clients that leave at every moment, deadlines that pass, operators
+// who end requests of either thread. Every exchange must be answered exactly once or be gone, and every place must come
+// back. Meant for TSan as much as for its checks.
 #include <gtest/gtest.h>
 
 #include <chrono>
@@ -26,6 +27,8 @@ constexpr const char* kBodies[] = {
     R"({"prompt":)",
     R"({"tokens":[1,2,3],"prompt":"abc"})",
 };
+constexpr unsigned kIds = 24;  // so that several requests share one
+
 constexpr const char* kPaths[] = {"/v1/completions", "/v1/chat/completions", "/tokenize", "/detokenize", "/metrics"};
 
 const char* path_for(std::string_view body, std::mt19937* random) {
@@ -62,14 +65,17 @@ struct Client {
 // One io thread's event loop and all of its clients.
 class ClientThread {
  public:
-  ClientThread(World* world, Pace* pace, int io, int requests, unsigned seed)
-      : world_(world), pace_(pace), io_(io), left_(requests), random_(seed) {}
+  ClientThread(World* world, Pace* pace, std::atomic<int>* busy, int io, int requests, unsigned seed)
+      : world_(world), hooks_(world->api->hooks()), pace_(pace), busy_(busy), io_(io), left_(requests), random_(seed) {}
 
   void run() {
     const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(60);
-    while (left_ > 0 || !clients_.empty()) {
+    bool told = false;
+    while (*busy_ > 0) {  // an abort visits the loops of both
+      if (left_ == 0 && clients_.empty() && !std::exchange(told, true)) --*busy_;
       if (left_ > 0 && clients_.size() < 24 && random_() % 2 == 0) start_one();
       for (Client& client : clients_) act(&client);
+      hooks_.on_tick(io_);
       if (world_->loops[static_cast<size_t>(io_)]->run() == 0) std::this_thread::yield();
       pace_->client_turn();
       std::erase_if(clients_, [this](const Client& client) { return client.exchange->done && judge(client); });
@@ -86,10 +92,25 @@ class ClientThread {
     --left_;
     const char* body = kBodies[random_() % std::size(kBodies)];
     const bool holds = random_() % 4 == 0;
-    auto exchange = world_->send(make_request("POST", path_for(body, &random_), body), holds, io_);
+    auto exchange = world_->send(random_() % 12 == 0 ? abort() : ask(body), holds, io_);
     const int patience = random_() % 2 == 0 ? -1 : static_cast<int>(random_() % 60);
     if (patience == 0) exchange->leave();
     clients_.push_back({std::move(exchange), holds, patience});
+  }
+  std::string some_id() { return "id-" + std::to_string(random_() % kIds); }
+  http::Request ask(const char* body) {
+    http::Request request = make_request("POST", path_for(body, &random_), body);
+    request.headers.emplace_back("x-request-id", some_id());
+    if (random_() % 4 == 0) {
+      request.headers.emplace_back("x-request-deadline-ms", "1");
+      request.age_us = 500 + random_() % 450;
+    }
+    return request;
+  }
+  http::Request abort() {
+    http::Request request = make_request("POST", "/admin/abort", R"({"id":")" + some_id() + R"("})");
+    request.headers.emplace_back("authorization", "Bearer root");
+    return request;
   }
   void act(Client* client) {
     if (client->patience > 0 && --client->patience == 0) {
@@ -118,7 +139,9 @@ class ClientThread {
   }
 
   World* const world_;
+  const http::Hooks hooks_;
   Pace* const pace_;
+  std::atomic<int>* const busy_;
   const int io_;
   int left_;
   std::mt19937 random_;
@@ -144,6 +167,8 @@ TEST(Storm, EveryPlaceComesBackAndEveryExchangeEndsOnce) {
   options.queued_max = 10;
   options.io_threads = 2;
   options.queue_timeout_us = 70;  // ten steps
+  options.queue_keepalive_us = 20;
+  options.admin_key = "root";
   // The request of four sequences needs more than one request may have.
   options.ledger = {.total_bytes_max = 100'000, .request_bytes_max = 10'500};
   World world(options);
@@ -159,7 +184,8 @@ TEST(Storm, EveryPlaceComesBackAndEveryExchangeEndsOnce) {
       pace.engine_step();
     }
   });
-  ClientThread first(&world, &pace, 0, kRequests, 1), second(&world, &pace, 1, kRequests, 2);
+  std::atomic<int> busy{2};
+  ClientThread first(&world, &pace, &busy, 0, kRequests, 1), second(&world, &pace, &busy, 1, kRequests, 2);
   std::thread other([&] { second.run(); });
   first.run();
   other.join();
@@ -187,6 +213,8 @@ TEST(Storm, EveryPlaceComesBackAndEveryExchangeEndsOnce) {
   // How many of each there are depends on how the threads race; none of each would be no storm.
   EXPECT_GT(first.gone + second.gone, 20);
   EXPECT_GT(first.streamed + second.streamed, 5);
+  EXPECT_GT(world.door.refusals(Refusal::kAborted), 0u);
+  EXPECT_GT(world.door.refusals(Refusal::kDeadline), 0u);
   for (const FinishReason reason : {FinishReason::kStop, FinishReason::kLength, FinishReason::kCancelled,
                                     FinishReason::kQueueTimeout, FinishReason::kError}) {
     EXPECT_GT(world.gateway.load().finished_by_reason[static_cast<int>(reason)].load(), 0u) << finish_reason_name(reason);

@@ -84,6 +84,8 @@ World::World(WorldOptions options)
                      .default_params = options.defaults,
                      .api_keys = options.api_keys,
                      .queue_timeout_us = options.queue_timeout_us,
+                     .request_timeout_us = options.request_timeout_us,
+                     .queue_keepalive_us = options.queue_keepalive_us,
                      .admin_key = options.admin_key,
                      .plan_json = [] { return std::string(R"({"total_bytes":1})"); },
                      .plan_text = [] { return std::string("total 1 B\n"); },
@@ -107,7 +109,14 @@ World::World(WorldOptions options)
                            now.entered[1] = 5;
                            return now;
                          },
+                     .watchdog_now = [] { return WatchdogNow{.stalls = 3, .abandoned_steps = 2, .culprits = 1}; },
+                     .post_io = [this](int io, http::Callback callback) { return post_io(io, std::move(callback)); },
+                     .unix_ms = [this] { return unix_ms.load(); },
                      .text_threads = 1};
+  post_io = [this](int io, http::Callback callback) {
+    loops[static_cast<size_t>(io)]->post(std::move(callback));
+    return true;
+  };
   api = std::make_unique<Api>(std::move(context));
   gateway.set_io_waker([this](int io) { loops[static_cast<size_t>(io)]->post([this, io] { api->drain(io); }); });
   door.set_ready();
@@ -163,6 +172,10 @@ void World::run_until(const std::function<bool()>& condition) {
       return;
     }
   }
+}
+
+void World::tick() {
+  for (size_t io = 0; io < loops.size(); ++io) api->hooks().on_tick(static_cast<int>(io));
 }
 
 void World::settle(int turns) {

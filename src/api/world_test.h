@@ -31,6 +31,7 @@ struct WorldOptions {
   int io_threads = 1;
   std::vector<std::string> api_keys;
   int64_t queue_timeout_us = 0;
+  int64_t request_timeout_us = 0, queue_keepalive_us = 0;
   bool with_template = true;
   SamplingParams defaults;
   LedgerOptions ledger;
@@ -49,6 +50,7 @@ class World {
   std::shared_ptr<FakeExchange> get(std::string path, std::string query = "");
   // Turns loops and the engine until the condition holds; a test failure after ten seconds.
   void run_until(const std::function<bool()>& condition);
+  void tick();  // http's, on every io thread
   void settle(int turns = 50);  // without the engine: what is posted and tokenised
   void finish(const std::shared_ptr<FakeExchange>& exchange);  // run until it is done
   std::shared_ptr<FakeExchange> ask(std::string path, std::string body);  // post and finish
@@ -64,6 +66,8 @@ class World {
   FakeEngine engine;
   std::vector<std::unique_ptr<FakeLoop>> loops;
   std::atomic<bool> engine_alive{true};
+  std::atomic<int64_t> unix_ms{1'700'000'000'000};
+  std::function<bool(int, http::Callback)> post_io;  // to the loops; a test with a real server puts its own here
   std::unique_ptr<Api> api;
 
  private:

@@ -190,6 +190,16 @@ TEST_F(ConfigTest, MemoryFlagsRefuseWhatTheyCannotMean) {
   EXPECT_THAT(warnings_, Contains(HasSubstr("for tests alone")));
 }
 
+TEST_F(ConfigTest, AStallForTestsIsOffAndSaysWhatItIs) {
+  const Result<Settings> settings = parse({}, {{"WEIR_TEST_STALL", "17:deaf"}});
+  ASSERT_TRUE(settings.ok()) << settings.status().message();
+  EXPECT_EQ(settings->test_stall, "17:deaf");
+  EXPECT_THAT(warnings_, Contains(HasSubstr("will hang")));
+  for (const char* bad : {"x", "-1", "1:", "1:mute", "99999999999"}) {
+    EXPECT_FALSE(parse({}, {{"WEIR_TEST_STALL", bad}}).ok()) << bad;
+  }
+}
+
 TEST_F(ConfigTest, FileMayUseTheServeTableAndUnderscores) {
   const std::string toml = file("a.toml",
                                 "session_len = 100\n[serve]\ncache_max_entry_count = 0.5\n"

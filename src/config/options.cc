@@ -94,6 +94,18 @@ Status set_system_root(const Values& values, Settings* settings, Warnings* warni
   return ok_status();
 }
 
+Status set_test_stall(const Values& values, Settings* settings, Warnings* warnings) {
+  const std::string& value = values.back();
+  const std::string number = value.substr(0, value.find(':'));
+  const bool digits = !number.empty() && number.size() <= 9 && number.find_first_not_of("0123456789") == std::string::npos;
+  if (!value.empty() && (!digits || (value != number && value != number + ":deaf"))) {
+    return invalid_argument("write the tokens of the prompts to hang on, such as 5 or 5:deaf");
+  }
+  settings->test_stall = value;
+  if (!value.empty()) warnings->push_back("requests of " + number + " prompt tokens will hang, which is for tests alone");
+  return ok_status();
+}
+
 Status set_quant_policy(const Values& values, Settings* settings, Warnings*) {
   const std::string& value = values.back();
   if (value != "0" && value != "4" && value != "8") {
@@ -188,6 +200,7 @@ std::vector<SettingOption> make_options() {
       {{"log-level", "LEVEL", kDoor, "debug, info, warning, error or off", "info"}, set_log_level},
 
       {{"system-root", "DIR", "", "", "/"}, set_system_root},
+      {{"test-stall", "TOKENS", "", "", ""}, set_test_stall},
       {{"tp", "N", "", "", "1"}, only("1", "weir runs a model in one process on one device; leave it out")},
   };
 }

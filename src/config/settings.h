@@ -83,6 +83,8 @@ struct Settings {
 
   // For tests alone (WEIR_SYSTEM_ROOT): where /proc and /sys of the machine are read.
   std::string system_root = "/";
+  // For tests alone (WEIR_TEST_STALL): steps with a prompt of N tokens hang; "N" or "N:deaf". Empty: none.
+  std::string test_stall;
 
   bool operator==(const Settings&) const = default;
 };

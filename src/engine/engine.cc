@@ -1,6 +1,7 @@
 #include "engine/engine.h"
 
 #include <algorithm>
+#include <string>
 
 #include "base/alloc_guard.h"
 #include "base/counting_resource.h"
@@ -24,6 +25,7 @@ Engine::Engine(SchedulerOptions options, BlockPool* pool, PrefixCache* prefix, G
       histories_(static_cast<size_t>(options.places()) * static_cast<size_t>(options.session_tokens), memory),
       scheduler_(options, pool, prefix, gateway, histories_, memory),
       live_pool_(pool, &scheduler_, executor, gateway, memory),
+      runner_(executor, gateway, clock, options.step_tokens_max, options.running_max, memory),
       step_(memory),
       results_(memory),
       commands_(memory) {
@@ -39,7 +41,8 @@ uint64_t Engine::bytes(const SchedulerOptions& options, const BlockPoolOptions& 
   return arena_bytes(static_cast<uint64_t>(options.places()) * static_cast<uint64_t>(options.session_tokens) * sizeof(int32_t)) +
          arena_bytes(running * sizeof(StepResult)) +
          arena_bytes(Gateway::command_capacity(options.slots) * sizeof(Command)) +
-         Step::bytes(options.step_tokens_max, options.running_max) + LivePool::bytes(pool) + Scheduler::bytes(options, pool);
+         Step::bytes(options.step_tokens_max, options.running_max) + LivePool::bytes(pool) + Scheduler::bytes(options, pool) +
+         StepRunner::bytes(options.step_tokens_max, options.running_max);
 }
 
 Engine::~Engine() { stop(); }
@@ -51,6 +54,7 @@ void Engine::start() {
 
 void Engine::stop() {
   stopping_.store(true, std::memory_order_release);
+  runner_.abandon_everything();
   gateway_->poke();
   if (thread_.joinable()) thread_.join();
 }
@@ -113,19 +117,35 @@ void Engine::take_commands(Micros now) {
 void Engine::run_step() {
   const Micros begin = clock_->now_us();
   const auto results = std::span<StepResult>(results_).first(step_.sequences.size());
-  const Status status = executor_->run(step_, results);
-  if (!status.ok()) {
-    const AllowAllocations the_message_of_a_failed_step;
-    log_error("engine", "a step failed and its sequences end with an error: " + status.message());
-    for (StepResult& result : results) result.ok = false;
-  }
+  const StepRunner::Outcome outcome = runner_.run(&step_, results);
+  if (outcome == StepRunner::Outcome::kDropped) return;  // the loop ends, and everybody in it
   const Micros end = clock_->now_us();
-  scheduler_.commit(step_, results, end);
-  if (status.ok()) scheduler_.note_step(step_, end - begin);
+  if (outcome == StepRunner::Outcome::kIsolated) end_stuck(end);
+  scheduler_.commit(step_, std::span<StepResult>(results_).first(step_.sequences.size()), end);
+  if (outcome == StepRunner::Outcome::kDone) scheduler_.note_step(step_, end - begin);
   scheduler_.publish_load();
   LoadGauges& load = gateway_->load();
   load.steps.fetch_add(1, std::memory_order_relaxed);
   load.step_us_total.fetch_add(end - begin, std::memory_order_relaxed);
+}
+
+// Takes the culprits out of the step, so that what is left can be committed as it is.
+void Engine::end_stuck(Micros now) {
+  size_t kept = 0;
+  for (size_t i = 0; i < step_.sequences.size(); ++i) {
+    const StepSequence part = step_.sequences[i];
+    if (runner_.is_stuck(i)) {
+      const AllowAllocations the_message_of_a_stuck_sequence;
+      log_error("engine", "slot " + std::to_string(part.slot) + " computed " + std::to_string(part.token_count) +
+                              " tokens from position " + std::to_string(part.position_begin) +
+                              " alone and did not come to an end; it is stopped and the others go on");
+      scheduler_.end_sequence(part.slot, FinishReason::kStuck, now);
+      continue;
+    }
+    step_.sequences[kept] = part;
+    results_[kept++] = results_[i];
+  }
+  step_.sequences.resize(kept);
 }
 
 Micros Engine::sleep_us() const {

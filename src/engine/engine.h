@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "engine/executor.h"
 #include "engine/live_pool.h"
+#include "engine/step_runner.h"
 #include "memory/blocks/block_pool.h"
 #include "message/gateway.h"
 #include "schedule/scheduler.h"
@@ -28,11 +29,17 @@ class Engine {
   static uint64_t bytes(const SchedulerOptions& options, const BlockPoolOptions& pool);
 
   void start();  // starts the thread
-  // Ends what has not ended with kShutdown, publishes the notices and joins. Idempotent.
+  // Ends what has not ended with kShutdown, publishes the notices and joins. A step under way is abandoned: its sequences
+  // end anyway. Idempotent.
   void stop();
 
   // False when the loop has not turned for stuck_after_us: /health/live. Any thread.
   bool alive(Micros stuck_after_us) const;
+
+  // Any thread: the step under way, and how to end it (see StepRunner). What was abandoned is computed again, one
+  // sequence at a time; one that has to be abandoned alone ends with kStuck.
+  const StepRunner& steps() const { return runner_; }
+  void abandon_step(uint64_t number) { runner_.abandon(number); }
 
   // One turn of the loop, for tests and for the overhead benchmark: never sleeps. RETURNS whether a step ran.
   // REQUIRES: start() was not called.
@@ -44,6 +51,7 @@ class Engine {
   void take_commands(Micros now);
   void apply_controls(Micros now);
   void run_step();
+  void end_stuck(Micros now);
   Micros sleep_us() const;
 
   Gateway* const gateway_;
@@ -52,6 +60,7 @@ class Engine {
   std::pmr::vector<int32_t> histories_;
   Scheduler scheduler_;
   LivePool live_pool_;
+  StepRunner runner_;
   Step step_;
   std::pmr::vector<StepResult> results_;
   std::pmr::vector<Command> commands_;

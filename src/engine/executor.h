@@ -4,6 +4,7 @@
 #include <span>
 
 #include "base/status.h"
+#include "base/stop_word.h"
 #include "schedule/step.h"
 
 namespace weir {
@@ -14,12 +15,14 @@ class Executor {
   virtual ~Executor() = default;
   // Called once on the engine thread before the first run.
   virtual void bind_thread() {}
-  // Fills results[i] for step.sequences[i]; a sequence that fails alone has ok = false there.
-  // ERRORS: any status means that the whole step failed: the engine ends its sequences with kError and goes on.
-  // Makes step.copies before anything else.
+  // Fills results[i] for step.sequences[i]; a sequence that fails alone has ok = false there. step.copies are made
+  // already (copy_blocks).
+  // ERRORS: kCancelled where the stop word was said while it ran: nothing of the step counts, and its sequences may be
+  // run again, together or alone. Any other status means that the whole step failed: the engine ends its sequences with
+  // kError and goes on.
   virtual Status run(const Step& step, std::span<StepResult> results) = 0;
 
-  // Copies whole blocks, in order: what a shrinking pool moves. Between two runs.
+  // Copies whole blocks, in order: before the step that writes them, and what a shrinking pool moves. Between two runs.
   virtual void copy_blocks(std::span<const BlockCopy>) {}
   // Gives the KV memory another size: commits or returns pages at its end. Between two runs.
   // ERRORS: kResourceExhausted when the memory is not there; nothing has changed then.
@@ -29,6 +32,18 @@ class Executor {
   }
   // Bytes of a block, for bounding the work of one turn; 0: nothing to commit.
   virtual uint64_t block_bytes() const { return 0; }
+
+  // The engine's; null when it has gone. Set while nothing runs.
+  virtual void set_stop_word(const StopWord* stop) { stop_ = stop; }
+
+ protected:
+  // To be asked now and then during a run; where it is true, run() returns abandoned() soon.
+  bool must_stop() const { return stop_ != nullptr && stop_->said(); }
+  const StopWord* stop_word() const { return stop_; }
+  static Status abandoned() { return {Code::kCancelled, {}}; }  // no text: a sealed thread makes it
+
+ private:
+  const StopWord* stop_ = nullptr;
 };
 
 // Produces token (position + 1) x 7919 mod vocab at once, reading no KV: for tests and for measuring the step's own

@@ -30,7 +30,6 @@ Status ModelExecutor::resize_kv(int64_t blocks) {
 }
 
 Status ModelExecutor::run(const Step& step, std::span<StepResult> results) {
-  copy_blocks(step.copies);
   block_tables_.clear();
   sample_rows_.clear();
   for (const StepSequence& sequence : step.sequences) {
@@ -39,13 +38,15 @@ Status ModelExecutor::run(const Step& step, std::span<StepResult> results) {
   }
   WEIR_ASSIGN_OR_RETURN(const std::span<float> logits,
                         model_->forward({.tokens = step.tokens, .positions = step.positions, .rows = step.rows,
-                                         .block_tables = block_tables_, .sample_rows = sample_rows_}));
+                                         .block_tables = block_tables_, .sample_rows = sample_rows_,
+                                         .stop = stop_word()}));
   const auto vocab = static_cast<size_t>(model_->spec().vocab);
   size_t row = 0;
   for (size_t i = 0; i < step.sequences.size(); ++i) {
     const StepSequence& sequence = step.sequences[i];
     results[i].ok = true;
     if (!sequence.samples) continue;
+    if (must_stop()) return abandoned();
     results[i].ok = sample_row({.logits = logits.subspan(row++ * vocab, vocab), .params = sequence.params,
                                 .prompt = sequence.prompt, .output = sequence.output, .eos_ids = eos_ids_,
                                 .choice_index = sequence.choice_index},

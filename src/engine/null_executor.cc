@@ -1,9 +1,15 @@
+#include <algorithm>
 #include <chrono>
 #include <thread>
 
 #include "engine/executor.h"
 
 namespace weir {
+namespace {
+
+constexpr int64_t kSliceUs = 5'000;  // of its delay, between two looks at the stop word
+
+}  // namespace
 
 Status NullExecutor::run(const Step& step, std::span<StepResult> results) {
   for (size_t i = 0; i < step.sequences.size(); ++i) {
@@ -14,7 +20,10 @@ Status NullExecutor::run(const Step& step, std::span<StepResult> results) {
     results[i].token = {};
     results[i].token.token = static_cast<int32_t>(position * 7919 % vocab_);
   }
-  if (delay_us_ > 0) std::this_thread::sleep_for(std::chrono::microseconds(delay_us_));
+  for (int64_t left_us = delay_us_; left_us > 0; left_us -= kSliceUs) {
+    if (must_stop()) return abandoned();
+    std::this_thread::sleep_for(std::chrono::microseconds(std::min(left_us, kSliceUs)));
+  }
   return ok_status();
 }
 

@@ -54,7 +54,7 @@ void Connection::cut(Gone why) {
   if (state_ == State::kClosed) return;
   if (state_ == State::kLingering) loop_.end_linger();
   state_ = State::kClosed;
-  if (why == Gone::kSlowReader || why == Gone::kWriteTimeout || why == Gone::kHostBytes) {
+  if (why == Gone::kSlowReader || why == Gone::kWriteTimeout || why == Gone::kHostBytes || why == Gone::kCut) {
     const struct ::linger drop {
       .l_onoff = 1, .l_linger = 0
     };  // what the kernel still holds for this reader goes too
@@ -95,12 +95,15 @@ void Connection::tick(int64_t now_ms) {
       if (watch_by_state_ && client_left_by_state()) return cut(Gone::kClientClosed);
       if (doom_ == Gone::kNo && !exchange_->answered() && exchange_.use_count() == 1) {
         log_error("http", "a handler dropped a request without an answer");
+        Headers headers;
+        if (std::string id = loop_.shared().choose_id({}); !id.empty()) headers.emplace_back(kIdHeader, std::move(id));
         exchange_->respond(500, "application/json",
                            R"({"error":{"message":"the request was dropped","type":"server_error","code":)"
                            R"("internal_error","param":null}})",
-                           {}, ChargedBy::kHttp);
+                           std::move(headers), ChargedBy::kHttp);
       }
     }
+    if (state_ == State::kReading && parser_ && asked_to_end()) return;
     if (deadline_ms_ != 0 && now_ms >= deadline_ms_) expire();
   });
 }
@@ -181,13 +184,16 @@ void Connection::on_bytes(std::string_view bytes) {
   }
   const bool in_head = parser_->phase() == Phase::kHead;
   size_t used = parser_->feed(bytes);
+  if (in_head && parser_->phase() != Phase::kHead) head_us_ = loop_.now_us();
   if (in_head && parser_->phase() == Phase::kBody) {
-    if (used == bytes.size() && parser_->expects_continue()) {  // a body that is here needs no invitation
+    const bool is_here = used < bytes.size();  // a body that is here needs no invitation
+    deadline_ms_ = loop_.now_ms() + loop_.shared().options.body_timeout_ms;
+    used += parser_->feed(bytes.substr(used));
+    if (parser_->phase() == Phase::kBody && watch_body()) return;
+    if (!is_here && parser_->expects_continue()) {
       out_ += kContinue;
       mark_dirty();
     }
-    deadline_ms_ = loop_.now_ms() + loop_.shared().options.body_timeout_ms;
-    used += parser_->feed(bytes.substr(used));
   }
   if (const Granted granted = hold_unparsed(bytes.substr(used)); granted != Granted::kYes) {
     return refuse(no_memory(granted, in_charge_.account() ? in_charge_.account()->bytes_max() : 0));
@@ -220,6 +226,29 @@ void Connection::drop_unparsed() {
   in_charge_.release();
 }
 
+// For a body that does not come with its head. RETURNS: true when the request has been refused.
+bool Connection::watch_body() {
+  const Hooks& hooks = loop_.shared().hooks;
+  if (!hooks.watch_body) return false;
+  parser_->request().id = request_id();
+  parser_->request().watch = hooks.watch_body(parser_->request(), loop_.index());
+  return asked_to_end();
+}
+
+bool Connection::asked_to_end() {
+  BodyWatch* const watch = parser_->request().watch.get();
+  const std::optional<Fault> fault = watch != nullptr ? watch->verdict() : std::nullopt;
+  if (fault) answer_fault(*fault);  // its owner has counted it
+  return fault.has_value();
+}
+
+// Of the request that is being read; a new one where there is none, or none that says so.
+std::string Connection::request_id() {
+  if (!parser_) return loop_.shared().choose_id({});
+  const Request& request = parser_->request();
+  return request.id.empty() ? loop_.shared().choose_id(request.header("x-request-id")) : request.id;
+}
+
 void Connection::act_on_parsed() {
   switch (parser_->phase()) {
     case RequestParser::Phase::kHead:
@@ -236,7 +265,10 @@ void Connection::hand_over() {
   head_only_ = parser_->head_only();
   http10_ = parser_->http10();
   keep_alive_ = parser_->keep_alive() && !loop_.draining();
+  std::string id = request_id();
   Request request = parser_->take();
+  request.id = std::move(id);
+  request.age_us = loop_.now_us() - head_us_;
   account_ = request.charge.account();
   parser_.reset();
   request.peer = peer_;
@@ -252,11 +284,16 @@ void Connection::hand_over() {
 
 void Connection::refuse(const Fault& fault) {
   if (fault.status != 503 && fault.status != 429 && fault.status != 408) Counters::add(&loop_.mutable_counters().bad_requests);
+  answer_fault(fault);
+}
+
+void Connection::answer_fault(const Fault& fault) {
   const bool head_only = parser_ && parser_->head_only();
+  const std::string id = request_id();
   parser_.reset();
   drop_unparsed();
   state_ = State::kRefusing;
-  out_ += format_fault(fault, head_only, loop_.date());
+  out_ += format_fault(fault, head_only, loop_.date(), id);
   deadline_ms_ = loop_.now_ms() + std::min(kLingerMs, loop_.shared().options.write_timeout_ms);
   mark_dirty();
 }

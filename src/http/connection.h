@@ -71,10 +71,13 @@ class Connection : public std::enable_shared_from_this<Connection> {
   size_t bytes_to_read() const;
   Granted hold_unparsed(std::string_view rest);
   void drop_unparsed();
-  void on_head();
+  bool watch_body();
+  bool asked_to_end();
+  std::string request_id();
   void act_on_parsed();
   void hand_over();
-  void refuse(const Fault& fault);
+  void refuse(const Fault& fault);  // counted as a bad request where it is one
+  void answer_fault(const Fault& fault);
   void expire();
   Sent send_some();
   bool room_in_out(size_t more_bytes);
@@ -104,6 +107,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   size_t out_sent_ = 0, body_sent_ = 0;
   size_t sent_since_deadline_bytes_ = 0;  // since the write deadline was set
   int64_t deadline_ms_ = 0;               // 0: none
+  int64_t head_us_ = 0;                   // when the head of the request being read was complete
   const std::string peer_;
   State state_ = State::kReading;
   Gone doom_ = Gone::kNo;

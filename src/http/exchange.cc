@@ -21,6 +21,8 @@ const char* gone_name(Gone gone) {
       return "write_timeout";
     case Gone::kHostBytes:
       return "host_bytes_full";
+    case Gone::kCut:
+      return "aborted";
     case Gone::kShutdown:
       return "shutdown";
   }
@@ -73,6 +75,10 @@ void ExchangeImpl::end_stream() {
   WEIR_CHECK(answer_ == Answer::kStream);
   answer_ = Answer::kEnded;
   act([&] { connection_->end_answer(); });
+}
+
+void ExchangeImpl::cut() {
+  if (may_act()) connection_->doom(Gone::kCut);
 }
 
 size_t ExchangeImpl::unsent_bytes() const { return connection_ != nullptr ? connection_->unsent_bytes() : 0; }

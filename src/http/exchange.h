@@ -22,6 +22,7 @@ class ExchangeImpl final : public Exchange, public std::enable_shared_from_this<
   void begin_stream(int status, std::string_view content_type, Headers headers) override;
   bool write(std::string_view bytes) override;
   void end_stream() override;
+  void cut() override;
   size_t unsent_bytes() const override;
   Gone gone() const override;
   void on_gone(GoneCallback callback) override;

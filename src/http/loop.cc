@@ -31,7 +31,7 @@ thread_local const Loop* current_loop = nullptr;
 int64_t choose_tick_ms(const Options& options) {
   const int64_t shortest = std::min(
       {options.head_timeout_ms, options.body_timeout_ms, options.idle_timeout_ms, options.write_timeout_ms});
-  return std::clamp<int64_t>(shortest / 4, 5, 200);
+  return std::clamp<int64_t>(std::min(shortest / 4, options.tick_ms_max), 5, 200);
 }
 
 std::string peer_name(const sockaddr_storage& address) {
@@ -70,10 +70,7 @@ Loop::~Loop() = default;
 
 bool Loop::on_thread() const { return current_loop == this; }
 
-int64_t Loop::now_ms() const {
-  return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now().time_since_epoch())
-      .count();
-}
+int64_t Loop::now_ms() const { return now_us() / 1000; }
 
 std::string_view Loop::date() {
   const int64_t now = unix_seconds();
@@ -174,12 +171,12 @@ bool Loop::begin_linger() {
 }
 
 void Loop::accept_connections() {
-  if (!stopping_ && !draining_) wait_for_connections();
+  if (!stopping_ && listening_) wait_for_connections();
 }
 
 void Loop::wait_for_connections() {
   listener_.async_wait(Descriptor::wait_read, [this](const ErrorCode& error) {
-    if (error || draining_ || stopping_) return;
+    if (error || !listening_ || stopping_) return;
     accept_some();
   });
 }
@@ -249,6 +246,7 @@ void Loop::tick() {
     const std::shared_ptr<Connection> connection = *next++;  // it may remove itself
     connection->tick(now);
   }
+  if (shared_->hooks.on_tick) shared_->hooks.on_tick(index_);
   flush_dirty();
   if (accept_paused_until_ms_ != 0 && now >= accept_paused_until_ms_) {
     accept_paused_until_ms_ = 0;
@@ -258,9 +256,14 @@ void Loop::tick() {
 }
 
 void Loop::stop_accepting() {
-  draining_ = true;
+  listening_ = false;
   ErrorCode ignored;
   listener_.close(ignored);
+  drain();
+}
+
+void Loop::drain() {
+  draining_ = true;
   for (auto next = connections_.begin(); next != connections_.end();) {
     const std::shared_ptr<Connection> connection = *next++;
     connection->drain();

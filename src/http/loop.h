@@ -14,6 +14,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/clock.h"
 #include "http/asio.h"
 #include "http/parser.h"
 #include "http/server.h"
@@ -27,17 +28,20 @@ inline constexpr size_t kLingerMax = 128;  // sockets per loop that wait for the
 
 // What all loops of a server share.
 struct Shared {
-  Shared(Options server_options, Handler request_handler, std::shared_ptr<ByteBook> byte_book)
+  Shared(Options server_options, Handler request_handler, std::shared_ptr<ByteBook> byte_book, Hooks server_hooks)
       : options(std::move(server_options)),
         limits{options.head_bytes_max, options.body_bytes_max},
         handler(std::move(request_handler)),
         book(std::move(byte_book)),
+        hooks(std::move(server_hooks)),
         budget(std::make_shared<BodyBudget>(options.body_bytes_total_max)) {}
+  std::string choose_id(std::string_view wanted) { return hooks.choose_id ? hooks.choose_id(wanted) : std::string(); }
   std::shared_ptr<ByteAccount> open_account() { return book ? book->open() : nullptr; }
   const Options options;
   const ParseLimits limits;
   const Handler handler;
   const std::shared_ptr<ByteBook> book;  // may be null
+  const Hooks hooks;
   const std::shared_ptr<BodyBudget> budget;
   std::atomic<size_t> connections{0};  // slots taken
 };
@@ -101,7 +105,8 @@ class Loop : public std::enable_shared_from_this<Loop> {
   bool on_thread() const;                                 // any thread
 
   void accept_connections();  // begins
-  void stop_accepting();
+  void drain();           // no further request on any connection; new connections may still come
+  void stop_accepting();  // and none of those
   void stop();
 
   // For its connections.
@@ -111,6 +116,7 @@ class Loop : public std::enable_shared_from_this<Loop> {
   char* scratch() { return scratch_.get(); }  // kScratchBytes, valid until the next read
   bool draining() const { return draining_; }
   int64_t now_ms() const;  // steady
+  int64_t now_us() const { return clock_.now_us(); }  // the same clock
   std::string_view date();
   void add_dirty(std::shared_ptr<Connection> connection) noexcept;  // flush() it after this turn
   void remove(Connections::iterator place);
@@ -139,8 +145,9 @@ class Loop : public std::enable_shared_from_this<Loop> {
   Connections connections_;
   size_t lingering_ = 0;
   std::vector<std::shared_ptr<Connection>> dirty_, flushing_;  // reserved to connections_max
-  bool flush_scheduled_ = false, in_batch_ = false, draining_ = false, stopping_ = false, ticking_ = false;
+  bool flush_scheduled_ = false, in_batch_ = false, draining_ = false, listening_ = true, stopping_ = false, ticking_ = false;
   int64_t accept_paused_until_ms_ = 0, accept_logged_ms_ = 0;
+  const SteadyClock clock_;
   Counters counters_;
   int64_t date_second_ = -1;
   std::string date_;

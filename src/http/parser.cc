@@ -166,6 +166,8 @@ bool RequestParser::expects_continue() const {
   return !impl_->head.http10 && !impl_->head.request.header("expect").empty();  // checked to be 100-continue
 }
 
+Request& RequestParser::request() { return impl_->head.request; }
+
 Request RequestParser::take() {
   WEIR_CHECK(impl_->phase == Phase::kDone);
   Request request = std::move(impl_->head.request);

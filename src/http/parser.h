@@ -26,14 +26,6 @@ struct ParseLimits {
   size_t body_bytes_max;
 };
 
-// An answer of the http layer itself. `reason` names a refusal for metrics and retries; static storage all.
-struct Fault {
-  int status = 0;  // 0: none
-  const char* code = "";
-  const char* reason = "";
-  std::string message;
-};
-
 class RequestParser {
  public:
   enum class Phase { kHead, kBody, kDone, kFailed };
@@ -56,6 +48,8 @@ class RequestParser {
   bool head_only() const;
   bool http10() const;
   bool expects_continue() const;
+  // The request as far as it is known; before the head is complete, nothing or a part of it. Until take().
+  Request& request();
 
   // REQUIRES: kDone; once, and nothing else is asked of the parser afterwards.
   Request take();

@@ -128,7 +128,7 @@ std::string format_head(const ResponseHead& head, const Headers& headers) {
   return out;
 }
 
-std::string format_fault(const Fault& fault, bool head_only, std::string_view date) {
+std::string format_fault(const Fault& fault, bool head_only, std::string_view date, std::string_view id) {
   const bool ours = fault.status >= 500;
   std::string body =
       fmt::format(R"({{"error":{{"message":"{}","type":"{}","code":"{}","param":null)", json_escape(fault.message),
@@ -136,6 +136,7 @@ std::string format_fault(const Fault& fault, bool head_only, std::string_view da
   if (*fault.reason != '\0') body += fmt::format(R"(,"reason":"{}")", fault.reason);
   body += "}}";
   Headers headers;
+  if (!id.empty()) headers.emplace_back(kIdHeader, id);
   if (fault.status == 503 || fault.status == 429) headers.emplace_back("Retry-After", "1");
   ResponseHead head{.status = fault.status,
                     .content_type = "application/json",

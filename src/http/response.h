@@ -27,8 +27,10 @@ struct ResponseHead {
 std::string format_head(const ResponseHead& head, const Headers& headers);
 bool asks_to_close(const Headers& headers);  // a "Connection: close" among them
 
-// A whole response with a JSON body in OpenAI's error shape; 429 and 503 carry Retry-After: 1.
-std::string format_fault(const Fault& fault, bool head_only, std::string_view date);
+inline constexpr const char* kIdHeader = "x-request-id";
+
+// A whole response with a JSON body in OpenAI's error shape; 429 and 503 carry Retry-After: 1. id: of the request; "": none.
+std::string format_fault(const Fault& fault, bool head_only, std::string_view date, std::string_view id = {});
 
 // MODIFIES: out; appends one chunk of the chunked coding. REQUIRES: bytes not empty (an empty chunk ends the body).
 void append_chunk(std::string* out, std::string_view bytes);

@@ -27,6 +27,7 @@ Status check_options(const Options& options) {
   if (options.body_bytes_max > options.body_bytes_total_max / 2)  // a growing body is there twice for a moment
     return invalid_argument(
         "body_bytes_total_max must be at least twice body_bytes_max: raise it or lower the other");
+  if (options.tick_ms_max < 1 || options.tick_ms_max > 200) return invalid_argument("tick_ms_max must be 1..200 ms");
   if (options.out_bytes_max < 4096) return invalid_argument("out_bytes_max must be at least 4 KiB");
   for (int64_t ms :
        {options.head_timeout_ms, options.body_timeout_ms, options.idle_timeout_ms, options.write_timeout_ms}) {
@@ -62,6 +63,7 @@ class ServerImpl final : public Server {
   uint16_t port() const override { return port_; }
   int io_threads() const override { return static_cast<int>(loops_.size()); }
   bool post(int io_index, Callback callback) override;
+  void drain() override;
   void stop_accepting() override;
   void stop() override;
   Stats stats() const override;
@@ -95,6 +97,10 @@ void ServerImpl::start() {
 bool ServerImpl::post(int io_index, Callback callback) {
   WEIR_CHECK(io_index >= 0 && io_index < io_threads());
   return loops_[static_cast<size_t>(io_index)]->post(std::move(callback));
+}
+
+void ServerImpl::drain() {
+  for (const auto& loop : loops_) loop->post([loop = loop.get()] { loop->drain(); });
 }
 
 void ServerImpl::stop_accepting() {
@@ -141,7 +147,8 @@ uint64_t planned_request_bytes(const Options& options, uint64_t streams_max) {
   return options.body_bytes_total_max + streams_max * 2 * options.out_bytes_max;
 }
 
-Result<std::unique_ptr<Server>> Server::create(Options options, Handler handler, std::shared_ptr<ByteBook> book) {
+Result<std::unique_ptr<Server>> Server::create(Options options, Handler handler, std::shared_ptr<ByteBook> book,
+                                               Hooks hooks) {
   WEIR_CHECK(handler != nullptr);
   WEIR_RETURN_IF_ERROR(check_options(options));
   WEIR_RETURN_IF_ERROR(clamp_connections(&options));
@@ -149,7 +156,7 @@ Result<std::unique_ptr<Server>> Server::create(Options options, Handler handler,
   WEIR_ASSIGN_OR_RETURN(Listeners listeners, Listeners::open(options.address, options.port, options.io_threads,
                                                              options.write_timeout_ms));
   try {
-    auto shared = std::make_shared<Shared>(std::move(options), std::move(handler), std::move(book));
+    auto shared = std::make_shared<Shared>(std::move(options), std::move(handler), std::move(book), std::move(hooks));
     auto server = std::make_unique<ServerImpl>(std::move(shared), std::move(listeners));
     WEIR_RETURN_IF_ERROR(server->start_threads());
     return std::unique_ptr<Server>(std::move(server));

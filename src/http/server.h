@@ -19,6 +19,7 @@
 #include "base/status.h"
 #include "http/byte_charge.h"
 #include "http/callback.h"
+#include "http/hooks.h"
 
 namespace weir::http {
 
@@ -39,6 +40,7 @@ struct Options {
   int64_t idle_timeout_ms = 75'000;   // between two requests of a connection
   int64_t write_timeout_ms = 30'000;  // for every 64 KiB of an answer, or its rest
   size_t out_bytes_max = 256 * 1024;  // unsent bytes of a stream beyond the kernel's; a slower reader is cut off
+  int64_t tick_ms_max = 200;          // between two looks at deadlines, body watches and Hooks::on_tick; 1..200 ms
 };
 
 // The most user memory that this room takes by itself, for the memory plan. What requests cause beyond it (bodies, half
@@ -59,15 +61,18 @@ struct Request {
   std::vector<std::pair<std::string, std::string>> headers;  // names in lower case, at most 100
   std::string body;
   std::string peer;  // numeric address without the port
+  std::string id;    // what Hooks::choose_id said; "" without that hook
+  int64_t age_us = 0;  // at the hand-over: since its head had been read
   ByteCharge charge;
+  std::unique_ptr<BodyWatch> watch;  // where its body came later than its head and somebody looked after it
 
   // RETURNS: the first value of that name, or "".
   std::string_view header(std::string_view lower_name) const;
 };
 
-// Why an exchange ended early. kHostBytes: it did not read what the ByteBook could not take. kShutdown also stands for
+// Why an exchange ended early. kCut: Exchange::cut(). kHostBytes: it did not read what the ByteBook could not take. kShutdown also stands for
 // "this server had no memory left for it".
-enum class Gone { kNo, kClientClosed, kSlowReader, kWriteTimeout, kHostBytes, kShutdown };
+enum class Gone { kNo, kClientClosed, kSlowReader, kWriteTimeout, kHostBytes, kCut, kShutdown };
 inline constexpr size_t kGoneKinds = static_cast<size_t>(Gone::kShutdown) + 1;
 const char* gone_name(Gone gone);  // "client_closed"; static storage
 
@@ -104,6 +109,8 @@ class Exchange {
   // is true, as it is for a client that is gone.
   virtual bool write(std::string_view bytes) = 0;
   virtual void end_stream() = 0;
+  // Drops the client with kCut, from the event loop: what is not sent never will be. Before, during or after the answer.
+  virtual void cut() = 0;
 
   virtual size_t unsent_bytes() const = 0;
   virtual Gone gone() const = 0;
@@ -131,7 +138,7 @@ class Server {
   // address cannot be bound; both name the address and what to do.
   // book: where requests' bytes are charged; null: Options alone bound them.
   static Result<std::unique_ptr<Server>> create(Options options, Handler handler,
-                                                std::shared_ptr<ByteBook> book = nullptr);
+                                                std::shared_ptr<ByteBook> book = nullptr, Hooks hooks = {});
   virtual ~Server() = default;  // stops first
 
   virtual void start() = 0;  // once
@@ -142,7 +149,10 @@ class Server {
   // RETURNS: false after stop(); the callback was not run and never will be.
   virtual bool post(int io_index, Callback callback) = 0;
 
-  // Drain, any thread: closes the listeners and idle connections; the rest end with "Connection: close".
+  // Drain, any thread: idle connections close, every answer ends with "Connection: close". The listeners stay open, so
+  // that health still answers and late requests get their refusal.
+  virtual void drain() = 0;
+  // drain(), and the listeners close. Any thread.
   virtual void stop_accepting() = 0;
   // Cuts every connection with kShutdown, runs what was posted, joins. Idempotent. Not from an io thread.
   virtual void stop() = 0;

@@ -60,11 +60,11 @@ struct Tally {
 
 class Rig {
  public:
-  explicit Rig(Options options = {}, std::shared_ptr<ByteBook> book = nullptr) {
+  explicit Rig(Options options = {}, std::shared_ptr<ByteBook> book = nullptr, Hooks hooks = {}) {
     auto created =
         Server::create(std::move(options), [this](Request&& request, std::shared_ptr<Exchange> exchange) {
           handle(std::move(request), std::move(exchange));
-        }, std::move(book));
+        }, std::move(book), std::move(hooks));
     EXPECT_TRUE(created.ok()) << created.status().message();
     server = std::move(created).value();
     server->start();

@@ -66,7 +66,13 @@ Result<std::span<float>> Transformer::forward(const ForwardBatch& batch) {
                                   .table = {.packed = &weights_.embedding, .rows = {}, .dtype = DType::kF32,
                                             .vocab = spec_.vocab, .hidden = spec_.hidden},
                                   .out = work_.x.row_part(0, tokens)});
-  for (int64_t i = 0; i < spec_.layers; ++i) layer(i, tokens);
+  for (int64_t i = 0; i < spec_.layers; ++i) {
+    if (batch.stop != nullptr && batch.stop->said()) {
+      WEIR_RETURN_IF_ERROR(backend_.device().synchronize(*stream_));  // nothing of it may write after the return
+      return Status(Code::kCancelled, {});
+    }
+    layer(i, tokens);
+  }
   return read_logits(tokens, static_cast<int64_t>(batch.sample_rows.size()));
 }
 

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "base/status.h"
+#include "base/stop_word.h"
 #include "checkpoint/model_spec.h"
 #include "checkpoint/safetensors.h"
 #include "kernels/backend.h"
@@ -37,6 +38,7 @@ struct ForwardBatch {
   std::span<const int32_t> rows;         // [tokens] index of its sequence
   std::span<const std::span<const int32_t>> block_tables;  // [sequences] block ids by position / block_tokens
   std::span<const int32_t> sample_rows;  // token indices whose logits are wanted
+  const StopWord* stop = nullptr;        // looked at between two layers; may be null
 };
 
 class Transformer {
@@ -58,6 +60,7 @@ class Transformer {
 
   // Computes KV for every token and logits for sample_rows. RETURNS: [sample_rows, vocab] f32 in host memory, valid
   // and writable until the next call; never allocates.
+  // ERRORS: kCancelled when batch.stop was said: some layers of the KV are written, and writing them again gives the same bits.
   Result<std::span<float>> forward(const ForwardBatch& batch);
 
   const ModelSpec& spec() const { return spec_; }

@@ -100,6 +100,8 @@ class Scheduler {
   bool resize_pool(int32_t blocks, BlockCopies* copies);
   // While squeezed, the pool is smaller than it should be and will grow again: what does not fit waits.
   void set_squeezed(bool squeezed) { squeezed_ = squeezed; }
+  // Ends one running sequence. Also between plan_step() and the commit() of a step that does no longer hold it.
+  void end_sequence(SlotIndex slot, FinishReason reason, Micros now) { finish(slot, reason, now); }
   // Ends the newest running sequence of the lowest class with kMemoryPressure. RETURNS: false when none runs.
   bool cancel_newest(Micros now);
 

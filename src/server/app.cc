@@ -5,9 +5,7 @@
 
 #include <algorithm>
 #include <atomic>
-#include <chrono>
 #include <filesystem>
-#include <thread>
 
 #include "admission/front_door.h"
 #include "api/api.h"
@@ -25,18 +23,23 @@
 #include "memory/monitor/huge_pages.h"
 #include "model/transformer.h"
 #include "server/blueprint.h"
+#include "server/drain.h"
 #include "server/host_watch.h"
 #include "server/live_limits.h"
 #include "server/memory_actions.h"
 #include "server/overload_control.h"
+#include "server/stalling_executor.h"
+#include "server/watchdog.h"
 #include "text/chat_template.h"
 
 namespace weir {
 namespace {
 
-// The step loop may be busy for this long in one step before /health/live turns red: a prefill step of a large model
-// on few cores takes seconds, a stuck one for ever.
+// Without a watchdog the step loop may be busy for this long in one step before /health/live turns red: a prefill step of
+// a large model on few cores takes seconds, a stuck one for ever.
 constexpr Micros kStuckAfterUs = 120'000'000;
+// How long the watchdog waits for the io threads to name the requests of a stalled step.
+constexpr Micros kNamesPatienceUs = 500'000;
 // After the engine has ended everything, answers get this long to reach their sockets.
 constexpr int kFlushMs = 1000;
 constexpr uint64_t kTemplateBytesMax = 1 * kMiB;
@@ -66,54 +69,6 @@ void settle_allocator() {
   mallopt(M_TRIM_THRESHOLD, 128 * 1024);
 }
 
-AdaptiveMode adaptive_mode(const std::string& word) {
-  return word == "on" ? AdaptiveMode::kOn : word == "shadow" ? AdaptiveMode::kShadow : AdaptiveMode::kOff;
-}
-
-// Of requests that name none: --default-class, else the first standard one, else the first.
-int default_class(const Blueprint& blueprint) {
-  const std::vector<PriorityClass> classes = blueprint.classes();
-  if (const int named = find_class(classes, blueprint.settings.default_class); named >= 0) return named;
-  const auto standard = std::find_if(classes.begin(), classes.end(), [](const PriorityClass& one) {
-    return one.kind == ClassKind::kStandard;
-  });
-  return standard == classes.end() ? 0 : static_cast<int>(standard - classes.begin());
-}
-
-OverloadOptions overload_options(const Blueprint& blueprint) {
-  const Settings& settings = blueprint.settings;
-  return {.adaptive = adaptive_mode(settings.adaptive),
-          .brown_out = settings.brown_out == "on",
-          .tpot_slo_us = settings.tpot_slo_ms * 1000,
-          .ttft_slo_us = settings.ttft_slo_ms * 1000,
-          .queue_timeout_us = settings.queue_timeout_ms * 1000,
-          .places = blueprint.running_max,
-          .step_tokens_max = settings.max_prefill_token_num,
-          .standard_class = default_class(blueprint)};
-}
-
-// What the governor asks of the engine, as words left in Controls. The squeeze begins with dropping caches and ends
-// with the last stage.
-EngineRelief engine_relief(Gateway* gateway) {
-  Controls& controls = gateway->controls();
-  const auto tell = [gateway, &controls](auto change) {
-    return [gateway, &controls, change](auto... on) {
-      change(controls, on...);
-      gateway->poke();
-    };
-  };
-  return {.stop_growing = tell([](Controls& c, bool on) {
-            c.hold_growth.store(on, std::memory_order_relaxed);
-            if (!on) c.squeeze.store(false, std::memory_order_relaxed);
-          }),
-          .drop_caches = tell([](Controls& c) {
-            c.drop_caches.fetch_add(1, std::memory_order_relaxed);
-            c.squeeze.store(true, std::memory_order_relaxed);
-          }),
-          .shrink_work = tell([](Controls& c, bool on) { c.halve_work.store(on, std::memory_order_relaxed); }),
-          .cancel_newest = tell([](Controls& c) { c.cancel_newest.fetch_add(1, std::memory_order_relaxed); })};
-}
-
 }  // namespace
 
 Result<MemoryPlan> plan_for(const Settings& settings) {
@@ -139,6 +94,7 @@ struct App::Impl {
   std::unique_ptr<Gateway> gateway;
   std::unique_ptr<FrontDoor> door;
   std::unique_ptr<ModelExecutor> executor;
+  std::unique_ptr<Executor> stalling;  // before it, in tests alone
   std::unique_ptr<Engine> engine;
   std::unique_ptr<LiveLimitsControl> limits;
   std::unique_ptr<Api> api;
@@ -146,6 +102,7 @@ struct App::Impl {
   std::unique_ptr<OverloadControl> overload;
   std::unique_ptr<MemoryActions> relief;
   std::unique_ptr<MonitorThread> monitor;
+  std::unique_ptr<Watchdog> watchdog;  // null: --watchdog-timeout 0
   std::unique_ptr<std::atomic<bool>[]> drain_posted;  // per io thread: a drain waits in its mailbox
   uint64_t huge_page_bytes = 0;
   bool stopped = false;
@@ -158,7 +115,8 @@ struct App::Impl {
   PressureNow pressure_now() const;
   void wake_io(int io);
   void seal();
-  bool wait_until_idle(int64_t timeout_ms) const;
+  void build_watchdog();
+  bool loop_moves() const;
   Status stop(int64_t drain_ms);
 };
 
@@ -217,10 +175,15 @@ Status App::Impl::build_engine() {
                                                       .session_tokens = blueprint.model.session_tokens,
                                                       .pool_tokens = blueprint.plan.kv_tokens,
                                                       .ttft_slo_us = blueprint.settings.ttft_slo_ms * 1000,
-                                                      .default_class = default_class(blueprint)},
+                                                      .default_class = blueprint.default_class()},
                                      gateway.get());
   executor = std::make_unique<ModelExecutor>(model.get(), blueprint.backend.get(), &kv, options.eos_ids);
-  engine = std::make_unique<Engine>(options, pool.get(), prefix.get(), gateway.get(), executor.get(), &clock,
+  Executor* runs = executor.get();
+  if (const std::string& stall = blueprint.settings.test_stall; !stall.empty()) {
+    stalling = std::make_unique<StallingExecutor>(runs, stall);
+    runs = stalling.get();
+  }
+  engine = std::make_unique<Engine>(options, pool.get(), prefix.get(), gateway.get(), runs, &clock,
                                     &arena->part("sequences", engine_bytes));
   gateway->controls().running_limit.store(running, std::memory_order_relaxed);
   ledger = std::make_shared<Ledger>(blueprint.ledger_options());
@@ -272,6 +235,8 @@ Status App::Impl::build_door(ApiContext context) {
   context.default_params = default_params(blueprint.spec.sampling);
   context.api_keys = settings.api_keys;
   context.queue_timeout_us = settings.queue_timeout_ms * 1000;
+  context.request_timeout_us = settings.request_timeout_ms * 1000;
+  context.queue_keepalive_us = settings.queue_keepalive_ms * 1000;
   context.guaranteed = settings.reservation == "guaranteed";
   context.admin_key = settings.admin_key;
   context.plan_json = [this] { return plan_json(limits->plan()); };
@@ -279,7 +244,13 @@ Status App::Impl::build_door(ApiContext context) {
   context.patch_limits = [this](const LimitsPatch& patch) { return limits->apply(patch); };
   context.live_limits = [this] { return limits->now(); };
   context.http_stats = [this] { return server ? server->stats() : http::Server::Stats{}; };
-  context.engine_alive = [this] { return engine->alive(kStuckAfterUs); };
+  context.engine_alive = [this] { return loop_moves(); };
+  context.watchdog_now = [this] {
+    return WatchdogNow{.stalls = watchdog ? watchdog->stalls() : 0,
+                       .abandoned_steps = engine->steps().abandoned_steps(),
+                       .culprits = engine->steps().culprits()};
+  };
+  context.post_io = [this](int io, http::Callback callback) { return server->post(io, std::move(callback)); };
   context.ledger = ledger;
   context.memory_now = [this] {
     MemoryNow now = host_watch->now();
@@ -294,7 +265,7 @@ Status App::Impl::build_door(ApiContext context) {
                                                      [this](http::Request&& request, std::shared_ptr<http::Exchange> exchange) {
                                                        api->handle(std::move(request), std::move(exchange));
                                                      },
-                                                     api::make_byte_book(ledger)));
+                                                     api::make_byte_book(ledger), api->hooks()));
   drain_posted = std::make_unique<std::atomic<bool>[]>(static_cast<size_t>(settings.io_threads));
   gateway->set_io_waker([this](int io) { wake_io(io); });
   return ok_status();
@@ -316,6 +287,20 @@ Status App::Impl::build_monitor() {
   monitor->add_observer([this](Micros now, const HostFacts&) { overload->turn(now); });
   return ok_status();
 }
+
+void App::Impl::build_watchdog() {
+  const Micros timeout_us = blueprint.settings.watchdog_timeout_ms * 1000;
+  if (timeout_us == 0) return;
+  watchdog = std::make_unique<Watchdog>(
+      WatchdogOptions{.timeout_us = timeout_us},
+      WatchdogSights{.clock = &clock,
+                     .load = &gateway->load(),
+                     .board = &engine->steps().board(),
+                     .abandon = [this](uint64_t step) { engine->abandon_step(step); },
+                     .request_ids = [this] { return api->request_ids(kNamesPatienceUs); }});
+}
+
+bool App::Impl::loop_moves() const { return watchdog ? watchdog->loop_moves() : engine->alive(kStuckAfterUs); }
 
 PressureNow App::Impl::pressure_now() const {
   const MonitorStatus status = monitor->status();
@@ -339,6 +324,7 @@ Result<std::unique_ptr<App>> App::create(const Settings& settings, const Progres
   WEIR_RETURN_IF_ERROR(impl->build_engine());
   WEIR_RETURN_IF_ERROR(impl->build_monitor());
   WEIR_RETURN_IF_ERROR(impl->build_door(std::move(context)));
+  impl->build_watchdog();
   malloc_trim(0);  // what parsing the tokeniser and the headers took
   impl->seal();
   log_info("server", fmt::format("{}: {}", impl->name, impl->blueprint.backend->description()));
@@ -354,6 +340,7 @@ void App::start() {
   impl_->server->start();
   impl_->monitor->turn();  // so that the first answer of /health/ready and /metrics already knows
   impl_->monitor->start();
+  if (impl_->watchdog) impl_->watchdog->start();
   impl_->door->set_ready();
 }
 
@@ -368,33 +355,28 @@ std::string App::url() const {
   return fmt::format("http://{}:{}", any ? "127.0.0.1" : v6 ? "[" + host + "]" : host, port());
 }
 
-bool App::Impl::wait_until_idle(int64_t timeout_ms) const {
-  const Micros end = clock.now_us() + timeout_ms * 1000;
-  while (api->live_requests() > 0 || door->admitted() > 0) {
-    if (clock.now_us() >= end) return false;
-    std::this_thread::sleep_for(std::chrono::milliseconds(5));
-  }
-  return true;
-}
-
-// The order that api/api.h asks for: nothing new, let it end or end it, then text, sockets, and the last notices.
+// The order that api/api.h asks for: nothing new, let it end or end it, then text, sockets, and the last notices. The
+// listeners stay open until the drain is over: whoever probes must see that readiness is red, not that nobody is there.
 Status App::Impl::stop(int64_t drain_ms) {
   if (stopped) return ok_status();
   stopped = true;
   door->start_draining();
+  server->drain();
+  const Drain drain(api.get(), door.get(), gateway.get(), &clock);
+  const bool finished = drain.wait(drain_ms);
+  const std::string left = drain.text();
   server->stop_accepting();
-  const bool finished = wait_until_idle(drain_ms);
   limits->stop();
   monitor->stop();
   engine->stop();
-  if (!finished) wait_until_idle(kFlushMs);
+  if (watchdog) watchdog->stop();
+  if (!finished) drain.wait_quietly(kFlushMs);
   api->stop_text_pool();
   server->stop();
   for (int io = 0; io < blueprint.settings.io_threads; ++io) api->drain(io);
   if (finished) return ok_status();
-  return Status(Code::kDeadlineExceeded, fmt::format("--drain-timeout of {} ms ran out", drain_ms));
+  return Status(Code::kDeadlineExceeded, fmt::format("--drain-timeout of {} ms ran out: {}", drain_ms, left));
 }
-
 
 Status App::drain_and_stop() { return impl_->stop(impl_->blueprint.settings.drain_timeout_ms); }
 

@@ -42,8 +42,8 @@ class App {
   const std::string& model_name() const;
   const MemoryPlan& plan() const;
 
-  // Stops admission, waits up to --drain-timeout for running work, then ends what is left with kShutdown.
-  // RETURNS: ok when everything had finished by itself.
+  // Stops admission, waits up to --drain-timeout for running and queued work, then ends what is left with kShutdown.
+  // Health answers until then. RETURNS: ok when everything had finished by itself, else what was left.
   Status drain_and_stop();
 
  private:

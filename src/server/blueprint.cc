@@ -284,6 +284,8 @@ std::vector<PriorityClass> Blueprint::classes() const {
   return classes;
 }
 
+int Blueprint::default_class() const { return std::max(0, find_class(classes(), settings.default_class)); }
+
 // Work can be parked only where some class may ask for it and some must give way: as much of it as there are places.
 SchedulerOptions Blueprint::scheduler_options(const ModelOptions& sizes) const {
   SchedulerOptions options{.slots = static_cast<int>(sizes.sequences_max) + queued_max,
@@ -349,6 +351,7 @@ http::Options http_options(const Settings& settings) {
   options.io_threads = settings.io_threads;
   options.connections_max = static_cast<size_t>(settings.max_connections);
   options.body_bytes_max = settings.max_body_bytes;
+  if (settings.queue_keepalive_ms > 0) options.tick_ms_max = std::clamp<int64_t>(settings.queue_keepalive_ms / 4, 5, options.tick_ms_max);
   options.body_bytes_total_max = 4 * settings.max_body_bytes;  // two largest at once, growing
   if (settings.host_request_bytes > 0) {  // uploads need no key: they leave half to what runs, where one body allows it
     options.body_bytes_total_max =

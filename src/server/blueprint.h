@@ -41,6 +41,7 @@ struct Blueprint {
   SchedulerOptions scheduler_options(const ModelOptions& options) const;
   SchedulerOptions scheduler_options() const { return scheduler_options(model); }
   std::vector<PriorityClass> classes() const;
+  int default_class() const;  // of requests that name none; by index
   BlockPoolOptions pool_options() const;
   PrefixCacheOptions prefix_options() const;
   // Blocks that the pool can be grown to while serving: tables and address space are there for them.

@@ -52,4 +52,24 @@ void MemoryActions::cancel_newest() {
   if (engine_.cancel_newest) engine_.cancel_newest();
 }
 
+EngineRelief engine_relief(Gateway* gateway) {
+  Controls& controls = gateway->controls();
+  const auto tell = [gateway, &controls](auto change) {
+    return [gateway, &controls, change](auto... on) {
+      change(controls, on...);
+      gateway->poke();
+    };
+  };
+  return {.stop_growing = tell([](Controls& c, bool on) {
+            c.hold_growth.store(on, std::memory_order_relaxed);
+            if (!on) c.squeeze.store(false, std::memory_order_relaxed);
+          }),
+          .drop_caches = tell([](Controls& c) {
+            c.drop_caches.fetch_add(1, std::memory_order_relaxed);
+            c.squeeze.store(true, std::memory_order_relaxed);
+          }),
+          .shrink_work = tell([](Controls& c, bool on) { c.halve_work.store(on, std::memory_order_relaxed); }),
+          .cancel_newest = tell([](Controls& c) { c.cancel_newest.fetch_add(1, std::memory_order_relaxed); })};
+}
+
 }  // namespace weir

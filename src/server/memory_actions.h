@@ -22,6 +22,9 @@ struct EngineRelief {
   std::function<void()> cancel_newest;        // ends the newest sequence with a reason of its own
 };
 
+// As words left in Controls. The squeeze begins with dropping caches and ends with the last stage.
+EngineRelief engine_relief(Gateway* gateway);
+
 class MemoryActions final : public GovernorActions {
  public:
   // door outlives it. model_dir: its *.safetensors are not needed again once they are loaded.

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "base/log.h"
+#include "server/blueprint.h"
 
 namespace weir {
 namespace {
@@ -24,7 +25,24 @@ const char* mode_name(AdaptiveMode mode) {
   return "unknown";
 }
 
+
+AdaptiveMode adaptive_mode(const std::string& word) {
+  return word == "on" ? AdaptiveMode::kOn : word == "shadow" ? AdaptiveMode::kShadow : AdaptiveMode::kOff;
+}
+
 }  // namespace
+
+OverloadOptions overload_options(const Blueprint& blueprint) {
+  const Settings& settings = blueprint.settings;
+  return {.adaptive = adaptive_mode(settings.adaptive),
+          .brown_out = settings.brown_out == "on",
+          .tpot_slo_us = settings.tpot_slo_ms * 1000,
+          .ttft_slo_us = settings.ttft_slo_ms * 1000,
+          .queue_timeout_us = settings.queue_timeout_ms * 1000,
+          .places = blueprint.running_max,
+          .step_tokens_max = settings.max_prefill_token_num,
+          .standard_class = blueprint.default_class()};
+}
 
 void RecentLeast::add(double value, Micros now) {
   if (now_ == 0) {

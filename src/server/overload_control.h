@@ -32,6 +32,9 @@ struct OverloadOptions {
   int standard_class = 0;   // whose predicted start counts
 };
 
+struct Blueprint;
+OverloadOptions overload_options(const Blueprint& blueprint);
+
 // The least of the last so many values: of two halves of a window, so that an old one is forgotten in time.
 class RecentLeast {
  public:

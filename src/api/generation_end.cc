@@ -1,0 +1,103 @@
+// Generation: what ends an answer early or keeps its client waiting: the engine's reasons, the clock, an operator.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <limits>
+
+#include "api/deadline.h"
+#include "api/generation.h"
+#include "api/service.h"
+
+namespace weir::api {
+namespace {
+
+ApiError refusal(Code code, Refusal why, std::string message) {
+  return {.status = {code, std::move(message), refusal_name(why)}};
+}
+
+}  // namespace
+
+// What the engine's reason means to the client, where the client has not got its answer yet.
+void Generation::end_seat(Seat* seat, FinishReason finish) {
+  if (over() || seat->finish_reason != nullptr) return;
+  switch (finish) {
+    case FinishReason::kStop: return finish_choice(seat, "stop");
+    case FinishReason::kLength: return finish_choice(seat, "length");
+    case FinishReason::kQueueTimeout:
+      return fail(refusal(Code::kUnavailable, Refusal::kQueueTimeout,
+                          "the request waited longer than the server's --queue-timeout; try again later"));
+    case FinishReason::kShutdown:
+      return fail(refusal(Code::kUnavailable, Refusal::kDraining, "the server shut down before the answer was complete"));
+    case FinishReason::kMemoryPressure:
+      return fail(refusal(Code::kUnavailable, Refusal::kMemoryPressure,
+                          "the machine ran short of memory and this request was the newest; try again later"));
+    case FinishReason::kDeadline:
+      return fail(deadline_passed(how_far(*seat)));
+    case FinishReason::kExpired:
+      return fail(refusal(Code::kUnavailable, Refusal::kExpired,
+                          "the queue has been standing and the request had waited too long in it; try again later"));
+    case FinishReason::kStuck:
+      return fail(refusal(Code::kInternal, Refusal::kStuck,
+                          "computing this request did not come to an end and it was stopped; others are not affected"));
+    case FinishReason::kError:
+      return fail({.status = internal_error("the model failed on this request; others are not affected")});
+    case FinishReason::kCancelled:
+    case FinishReason::kNone: break;
+  }
+  fail({.status = internal_error("the request was cancelled inside the server")});
+}
+
+// For the body of an error: what had been done by then.
+std::string Generation::how_far(const Seat& seat) const {
+  const Channel& channel = service_->context.gateway->channel(seat.place.slot());
+  const auto prompt = static_cast<int64_t>(channel.spec->prompt.size());
+  if (channel.started_us == 0) return fmt::format("while it waited in the queue; none of {} prompt tokens was computed", prompt);
+  if (seat.answer.tokens() > 0) return fmt::format("after {} tokens of the answer", seat.answer.tokens());
+  return fmt::format("after {} of {} prompt tokens", channel.prompt_tokens_done, prompt);
+}
+
+// RETURNS: false where nobody is left to be told.
+bool Generation::abort() {
+  if (gone_) return false;
+  if (answered_) {
+    reply_.exchange().cut();  // it is complete, and its last bytes are on their way
+  } else {
+    fail(aborted_by_operator());
+  }
+  return true;
+}
+
+// The engine looks after the deadlines of what it knows.
+void Generation::tick(Micros now) {
+  if (over()) return;
+  if (seats_.empty() && deadline_us_ != 0 && now >= deadline_us_) return fail(deadline_passed(kWhileText));
+  const bool waits = request_.stream && !seats_.empty() && !token_seen_;
+  if (!waits || service_->context.queue_keepalive_us == 0 || now < next_keepalive_us_) return;
+  next_keepalive_us_ = now + service_->context.queue_keepalive_us;
+  open_stream();
+  if (!reply_.exchange().write(waiting_comment())) fail_host(why_unsent(), HostMoment::kMidway);
+}
+
+// For the choice that starts first; a comment of SSE, which every reader skips.
+std::string Generation::waiting_comment() const {
+  constexpr int32_t kUnknown = std::numeric_limits<int32_t>::max();
+  int32_t ahead = kUnknown;
+  for (const Seat& seat : seats_) {
+    const WaitView& wait = service_->context.gateway->channel(seat.place.slot()).wait;
+    const WaitReason reason = wait.reason.load(std::memory_order_relaxed);
+    if (reason == WaitReason::kNew) continue;
+    if (reason == WaitReason::kNone) return ": computing the prompt\n\n";
+    ahead = std::min(ahead, wait.ahead.load(std::memory_order_relaxed));
+  }
+  return ahead == kUnknown ? ": waiting\n\n" : fmt::format(": waiting, {} ahead\n\n", ahead);
+}
+
+std::vector<SlotIndex> Generation::live_slots() const {
+  std::vector<SlotIndex> slots;
+  for (const Seat& seat : seats_) {
+    if (!seat.engine_finished) slots.push_back(seat.place.slot());
+  }
+  return slots;
+}
+
+}  // namespace weir::api
