@@ -19,10 +19,12 @@
 #include <vector>
 
 #include "admission/front_door.h"
+#include "admission/tenants.h"
 #include "base/clock.h"
 #include "http/server.h"
-#include "message/gateway.h"
 #include "memory/ledger/ledger.h"
+#include "message/classes.h"
+#include "message/gateway.h"
 #include "message/sampling_params.h"
 
 namespace weir {
@@ -53,6 +55,11 @@ struct LiveLimits {
   int64_t max_queued_tokens = 0, max_queued_tokens_ceiling = 0;
 };
 
+// What a reload of the key file brought.
+struct TenantsLoaded {
+  size_t tenants = 0, keys = 0;
+};
+
 // What the memory monitor found last.
 struct PressureNow {
   double level = 0;                    // [0, 1]
@@ -78,7 +85,8 @@ struct ApiContext {
   int32_t vocab_size = 0;      // the tokeniser's and the model's, whichever is smaller
   std::vector<int32_t> eos_ids;
   SamplingParams default_params;  // of generation_config.json
-  std::vector<std::string> api_keys;
+  const Tenants* tenants = nullptr;  // who may come in, as what
+  std::vector<PriorityClass> classes = default_classes();
   int64_t queue_timeout_us = 0;  // 0: no limit
   bool guaranteed = false;       // --reservation guaranteed: requests that name max_tokens have it reserved
   std::string admin_key;         // of /admin/...; empty: closed
@@ -88,6 +96,9 @@ struct ApiContext {
   // kResourceExhausted; nothing has changed then.
   std::function<Result<LiveLimits>(const LimitsPatch&)> patch_limits;
   std::function<LiveLimits()> live_limits;
+  // Reads the key file again; null: there is none. Any thread, on the admin pool's. ERRORS: what is wrong with the file;
+  // nothing has changed then.
+  std::function<Result<TenantsLoaded>()> reload_tenants;
   std::function<http::Server::Stats()> http_stats;
   std::function<MemoryNow()> memory_now;
   std::function<PressureNow()> pressure_now;

@@ -16,7 +16,7 @@ constexpr std::string_view kIndexText =
     "POST /tokenize              POST /detokenize\n"
     "GET  /health/live           GET  /health/ready     GET /health\n"
     "GET  /metrics               GET  /plan?format=text\n"
-    "GET  /admin/limits          PATCH /admin/limits    (with the admin key)\n";
+    "GET  /admin/limits          PATCH /admin/limits    POST /admin/reload   (with the admin key)\n";
 
 std::string model_object(const ApiContext& context) {
   std::string out = R"({"id":)";
@@ -88,7 +88,8 @@ void answer_control(const Service& service, Route route, const http::Request& re
     case Route::kTokenize:
     case Route::kDetokenize:
     case Route::kReadLimits:
-    case Route::kPatchLimits: break;
+    case Route::kPatchLimits:
+    case Route::kReload: break;
   }
   WEIR_CHECK(is_control(route));
 }

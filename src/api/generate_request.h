@@ -24,6 +24,8 @@ struct Prompt {
 
 struct GenerateRequest {
   Endpoint endpoint = Endpoint::kChat;
+  int32_t tenant = 0;       // who asks
+  int32_t class_index = 0;  // of its priority
   int n = 1;  // sequences per prompt, [1, 128]
   bool stream = false;
   bool include_usage = false;

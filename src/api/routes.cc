@@ -28,6 +28,7 @@ constexpr Row kTable[] = {
     {"/metrics", Route::kMetrics, kRead},
     {"/plan", Route::kPlan, kRead},
     {"/admin/limits", Route::kReadLimits, kAdmin},
+    {"/admin/reload", Route::kReload, kSend},
 };
 
 RouteMatch with_method(const Row& row, std::string_view method) {
@@ -56,7 +57,7 @@ RouteMatch match_route(std::string_view method, std::string_view path) {
   return {};
 }
 
-bool is_admin(Route route) { return route == Route::kReadLimits || route == Route::kPatchLimits; }
+bool is_admin(Route route) { return route == Route::kReadLimits || route == Route::kPatchLimits || route == Route::kReload; }
 
 bool needs_key(Route route) {
   if (is_admin(route)) return false;  // they have a key of their own

@@ -22,8 +22,7 @@ class Service {
  public:
   explicit Service(ApiContext ctx)
       : context(with_ledger(std::move(ctx))),
-        auth(context.api_keys),
-        admin_auth({context.admin_key}),
+        admin_auth(context.admin_key),
         by_slot(static_cast<size_t>(context.gateway->slots())),
         text_pool(context.text_threads, static_cast<size_t>(context.gateway->slots())),
         admin_pool(1, 0) {}
@@ -36,7 +35,6 @@ class Service {
   Ledger& ledger() { return *context.ledger; }
 
   const ApiContext context;
-  const Auth auth;
   const Auth admin_auth;  // asked only where there is an admin key
   RequestIds ids;                // any thread
   ApiMetrics metrics;            // any thread

@@ -46,15 +46,20 @@ void read_detokenize(const ApiContext& context, Fields* f, TextJob* job) {
 // Sets the job's error where bytes were refused. RETURNS: true where they were granted.
 bool granted(Grant grant, TextJob* job) {
   if (grant == Grant::kYes) return true;
-  job->error = host_refusal(grant, HostMoment::kBeforeWork, job->ids_charge.account()->ledger());
+  job->error = host_refusal(grant, HostMoment::kBeforeWork, *job->ids_charge.account());
   return false;
 }
 
 // The body's charge stays until what was made from it is counted.
 // RETURNS: null after it has answered with the error.
 template <class Read>
-std::shared_ptr<TextJob> read_job(Service* service, http::Request* request, Reply reply, Read read) {
-  auto job = std::make_shared<TextJob>(std::move(reply), account_of(*request, &service->ledger()));
+std::shared_ptr<TextJob> read_job(Service* service, int32_t tenant, http::Request* request, Reply reply, Read read) {
+  const std::shared_ptr<Account> account = account_of(*request, &service->ledger());
+  auto job = std::make_shared<TextJob>(std::move(reply), account);
+  if (const Grant grant = join_tenant(account.get(), tenant); grant != Grant::kYes) {
+    job->reply.error(host_refusal(grant, HostMoment::kBeforeWork, service->ledger(), tenant));
+    return nullptr;
+  }
   auto json = JsonBody::parse(request->body);
   if (!json.ok()) {
     job->reply.error({.status = json.status()});
@@ -156,14 +161,14 @@ void run_on_pool(Service* service, std::shared_ptr<TextJob> job, Work work) {
 
 }  // namespace
 
-void answer_tokenize(Service* service, http::Request request, Reply reply) {
+void answer_tokenize(Service* service, int32_t tenant, http::Request request, Reply reply) {
   const auto read = [&](Fields* f, TextJob* job) { read_tokenize(service->context, f, job); };
-  if (auto job = read_job(service, &request, std::move(reply), read)) run_on_pool(service, std::move(job), tokenized_body);
+  if (auto job = read_job(service, tenant, &request, std::move(reply), read)) run_on_pool(service, std::move(job), tokenized_body);
 }
 
-void answer_detokenize(Service* service, http::Request request, Reply reply) {
+void answer_detokenize(Service* service, int32_t tenant, http::Request request, Reply reply) {
   const auto read = [&](Fields* f, TextJob* job) { read_detokenize(service->context, f, job); };
-  if (auto job = read_job(service, &request, std::move(reply), read)) run_on_pool(service, std::move(job), detokenized_body);
+  if (auto job = read_job(service, tenant, &request, std::move(reply), read)) run_on_pool(service, std::move(job), detokenized_body);
 }
 
 }  // namespace weir::api

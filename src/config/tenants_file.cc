@@ -67,13 +67,7 @@ Status check_class(const std::string& name, const Classes& classes) {
 
 Status read_name(const toml::node& node, const Classes&, TenantSetting* tenant) {
   WEIR_ASSIGN_OR_RETURN(tenant->name, as_text(node));
-  const auto allowed = [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_' || c == '.';
-  };
-  if (!tenant->name.empty() && tenant->name.size() <= kNameBytesMax &&
-      std::all_of(tenant->name.begin(), tenant->name.end(), allowed)) {
-    return ok_status();
-  }
+  if (is_tenant_name(tenant->name)) return ok_status();
   return invalid_argument(shown(tenant->name) + " is no tenant's name; use a-z, 0-9, -, _ and ., up to 64 of them");
 }
 
@@ -209,6 +203,13 @@ class Seen {
 };
 
 }  // namespace
+
+bool is_tenant_name(std::string_view name) {
+  const auto allowed = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_' || c == '.';
+  };
+  return !name.empty() && name.size() <= kNameBytesMax && std::all_of(name.begin(), name.end(), allowed);
+}
 
 Result<std::vector<TenantSetting>> parse_tenants_toml(std::string_view text, const std::string& where,
                                                       const Classes& classes) {

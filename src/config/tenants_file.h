@@ -20,6 +20,9 @@ namespace weir {
 Result<std::vector<TenantSetting>> parse_tenants_toml(std::string_view text, const std::string& where,
                                                       const std::vector<std::string>& classes);
 
+// [a-z0-9_.-], 1 to 64 bytes.
+bool is_tenant_name(std::string_view name);
+
 // ERRORS: those above, and those of read_small_file().
 Result<std::vector<TenantSetting>> read_tenants_file(const std::string& path, const std::vector<std::string>& classes);
 
