@@ -193,6 +193,8 @@ TEST_F(TenantDoor, TheViewIsWhatHeadersSay) {
   EXPECT_EQ(view.sequences->most, 5);
   EXPECT_EQ(view.sequences->left, 3);
   EXPECT_EQ(view.sequences->reset_us, 4 * kSecond) << "two sequences, two seconds each";
+  gateway_.load().finish_interval_us = 0;
+  EXPECT_EQ(door_.tenant_view({1, now_}).sequences->reset_us, kSecond) << "not known";
   EXPECT_EQ(view.tokens->most, 600);
   EXPECT_EQ(view.tokens->left, 420);
   EXPECT_EQ(view.tokens->reset_us, 18 * kSecond);

@@ -4,6 +4,12 @@
 
 namespace weir {
 
+namespace {
+
+constexpr Micros kResetLeast = 1'000'000;  // where the time between ends is not known, or says less
+
+}  // namespace
+
 TenantGate::TenantGate() : tenants_(kTenantsMax) {}
 
 void TenantGate::set_room(int running_max, int queued_max, int64_t queued_tokens_max) {
@@ -55,7 +61,7 @@ TenantView TenantGate::view(int tenant, uint64_t produced, Micros now, Micros fi
   if (const int64_t most = sequences_max(tenant); at(tenant).limits.queued) {
     view.sequences = {.most = most,
                       .left = std::max<int64_t>(most - held(tenant), 0),
-                      .reset_us = held(tenant) * finish_interval_us};
+                      .reset_us = held(tenant) > 0 ? std::max(held(tenant) * finish_interval_us, kResetLeast) : 0};
   }
   if (const TokenBucket& tokens = bucket(tenant, produced, now); tokens.limited()) {
     view.tokens = {.most = tokens.tokens_per_minute(),

@@ -28,7 +28,7 @@ struct TenantLimits {
 struct TenantView {
   struct Limit {
     int64_t most = 0, left = 0;
-    Micros reset_us = 0;  // until all of it is there again
+    Micros reset_us = 0;  // until all of it is there again; of sequences an estimate, at least a second
   };
   std::optional<Limit> sequences, tokens;
 };

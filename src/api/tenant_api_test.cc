@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "api/rate_limit.h"
+#include "api/text_quota.h"
 #include "api/world_test.h"
 
 namespace weir::api {
@@ -309,6 +310,23 @@ TEST(AdminReload, TellsWhatItBroughtOrWhatIsWrong) {
   EXPECT_THAT(refused->body, HasSubstr("keys.toml: does not exist"));
   World without({.admin_key = "open"});
   EXPECT_THAT(send(&without, "POST", "open")->body, HasSubstr("--api-keys FILE.toml"));
+}
+
+TEST(TextQuotaTest, AStormOfOneTenantLeavesRoomForAnother) {
+  TextQuota quota(4);
+  std::vector<TextQuota::Ticket> held;
+  for (int i = 0; i < 2; ++i) held.push_back(quota.try_enter(1, false));
+  EXPECT_TRUE(held[1]);
+  EXPECT_FALSE(quota.try_enter(1, false)) << "half is its own";
+  for (int i = 0; i < 2; ++i) held.push_back(quota.try_enter(2, false));
+  EXPECT_TRUE(held[3]);
+  EXPECT_FALSE(quota.try_enter(3, false)) << "full";
+  held[0] = {};
+  EXPECT_TRUE(quota.try_enter(3, false)) << "what was refused holds nothing";
+  held.clear();
+  for (int i = 0; i < 4; ++i) held.push_back(quota.try_enter(0, true));
+  EXPECT_TRUE(held[3]) << "alone it has all";
+  EXPECT_FALSE(quota.try_enter(0, true));
 }
 
 TEST(RateLimit, DurationsAreWrittenAsOpenAiDoes) {

@@ -104,7 +104,7 @@ Result<TenantsLoaded> KeyFile::reload() {
   Result<TenantsLoaded> loaded = read_and_take();
   tenants_->count_reload(loaded.ok());
   if (loaded.ok()) {
-    log_info("tenants", fmt::format("{} was read again: {} tenants with {} keys are in force", settings_->tenants_file,
+    log_info("tenants", fmt::format("{} was read again; now in force: tenants {}, keys {}", settings_->tenants_file,
                                     loaded->tenants, loaded->keys));
   } else {
     log_warning("tenants", fmt::format("the key file was not taken, what was in force stays: {}", loaded.status().message()));

@@ -64,8 +64,8 @@ TEST_F(TenantsServerTest, ASignalReadsTheFileAgainAndDropsNothing) {
   EXPECT_EQ(send(server.port(), "POST", "/v1/completions", completion_body("Once", 2, false), "").status, 401);
   Crowd crowd(server.port());
   crowd.connect(1);
-  crowd.send(with_key(post_text("/v1/completions", completion_body("Once upon a time", 400, true)), "a"));
-  ASSERT_TRUE(server.wait_for_metric("weir_requests_running", 1, 20'000)) << server.log();
+  crowd.send(with_key(post_text("/v1/completions", completion_body("Once upon a time", 900, true)), "a"));
+  ASSERT_TRUE(server.wait_for_metric("weir_tenant_admitted_total{tenant=\"acme\"}", 2, 20'000)) << server.log();
 
   write("[[tenant]]\nname = \"acme\"\nweight = -1\n");
   server.signal(SIGHUP);
