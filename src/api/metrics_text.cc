@@ -85,7 +85,13 @@ void write_engine(const LoadGauges& load, PromText* out) {
   out->sample(static_cast<double>(read(load.step_us_total)) * 1e-6);
   out->counter("weir_prompt_tokens_total", "Prompt tokens computed.", read(load.prompt_tokens));
   out->counter("weir_output_tokens_total", "Tokens produced.", read(load.output_tokens));
-  out->counter("weir_preemptions_total", "Sequences put back for want of blocks.", read(load.preemptions));
+  out->counter("weir_preemptions_total", "Sequences put back for want of blocks or of a place.", read(load.preemptions));
+  out->counter("weir_place_preemptions_total", "Of these, background sequences that gave their place to urgent ones.",
+               read(load.place_preemptions));
+  out->counter("weir_passes_total", "Sequences that started before one that was first and did not fit the pool.",
+               read(load.passes));
+  out->counter("weir_lifts_total", "Sequences that waited so long that they count as of the next higher class.",
+               read(load.lifts));
   out->counter("weir_recomputed_tokens_total", "Tokens computed again after a preemption.", read(load.recomputed_tokens));
   const uint64_t produced = read(load.prompt_tokens) + read(load.output_tokens);
   out->gauge("weir_recompute_ratio", "Tokens computed again per token of prompt or answer.",

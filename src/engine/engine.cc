@@ -21,7 +21,7 @@ Engine::Engine(SchedulerOptions options, BlockPool* pool, PrefixCache* prefix, G
     : gateway_(gateway),
       executor_(executor),
       clock_(clock),
-      histories_(static_cast<size_t>(options.running_max) * static_cast<size_t>(options.session_tokens), memory),
+      histories_(static_cast<size_t>(options.places()) * static_cast<size_t>(options.session_tokens), memory),
       scheduler_(options, pool, prefix, gateway, histories_, memory),
       live_pool_(pool, &scheduler_, executor, gateway, memory),
       step_(memory),
@@ -36,7 +36,7 @@ Engine::Engine(SchedulerOptions options, BlockPool* pool, PrefixCache* prefix, G
 
 uint64_t Engine::bytes(const SchedulerOptions& options, const BlockPoolOptions& pool) {
   const auto running = static_cast<uint64_t>(options.running_max);
-  return arena_bytes(running * static_cast<uint64_t>(options.session_tokens) * sizeof(int32_t)) +
+  return arena_bytes(static_cast<uint64_t>(options.places()) * static_cast<uint64_t>(options.session_tokens) * sizeof(int32_t)) +
          arena_bytes(running * sizeof(StepResult)) +
          arena_bytes(Gateway::command_capacity(options.slots) * sizeof(Command)) +
          Step::bytes(options.step_tokens_max, options.running_max) + LivePool::bytes(pool) + Scheduler::bytes(options, pool);
@@ -78,7 +78,7 @@ bool Engine::turn() {
   take_commands(now);
   apply_controls(now);
   const bool pool_moves = live_pool_.apply();
-  scheduler_.expire_waiting(now);
+  scheduler_.expire(now);
   scheduler_.plan_step(now, &step_);
   scheduler_.publish_load();
   if (!step_.empty()) run_step();
@@ -90,9 +90,13 @@ void Engine::apply_controls(Micros now) {
   const Controls& controls = gateway_->controls();
   const int divisor = controls.halve_work.load(std::memory_order_relaxed) ? 2 : 1;
   const int32_t places = controls.running_limit.load(std::memory_order_relaxed);
+  const int32_t adaptive = controls.adaptive_limit.load(std::memory_order_relaxed);
   const int32_t tokens = controls.step_tokens_limit.load(std::memory_order_relaxed);
   const SchedulerOptions& built = scheduler_.options();
-  scheduler_.set_running_limit(std::max(1, (places > 0 ? places : built.running_max) / divisor));
+  const int32_t ordered = places > 0 ? places : built.running_max;
+  scheduler_.set_running_limit(std::max(1, (adaptive > 0 ? std::min(adaptive, ordered) : ordered) / divisor));
+  scheduler_.set_prefill_tokens_limit(controls.prefill_tokens_limit.load(std::memory_order_relaxed));
+  scheduler_.set_background_tokens_max(controls.background_tokens_max.load(std::memory_order_relaxed));
   scheduler_.set_step_tokens_limit((tokens > 0 ? tokens : built.step_tokens_max) / divisor);
   const uint32_t cancels = controls.cancel_newest.load(std::memory_order_relaxed);
   if (cancels != cancels_seen_) scheduler_.cancel_newest(now);
@@ -116,6 +120,7 @@ void Engine::run_step() {
   }
   const Micros end = clock_->now_us();
   scheduler_.commit(step_, results, end);
+  if (status.ok()) scheduler_.note_step(step_, end - begin);
   scheduler_.publish_load();
   LoadGauges& load = gateway_->load();
   load.steps.fetch_add(1, std::memory_order_relaxed);

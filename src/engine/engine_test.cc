@@ -31,19 +31,20 @@ struct Rig {
   Rig(Executor* executor, SchedulerOptions o, int32_t blocks, int32_t block_tokens = 16, bool share = false,
       int32_t blocks_max = 0)
       : options(o),
-        gateway(o.slots, o.running_max, 1, Gateway::kRingEvents),
+        gateway(o.slots, o.places(), 1, Gateway::kRingEvents),
         prefix(share ? std::make_unique<PrefixCache>(PrefixCacheOptions{.blocks_max = std::max(blocks, blocks_max),
                                                                         .block_tokens = block_tokens})
                      : nullptr),
         pool({.blocks = blocks, .blocks_max = std::max(blocks, blocks_max), .block_tokens = block_tokens,
-              .sequences_max = o.running_max,
+              .sequences_max = o.places(),
               .blocks_per_sequence_max =
                   std::min(blocks, static_cast<int32_t>((o.session_tokens + block_tokens - 1) / block_tokens))},
              prefix.get()),
         engine(o, &pool, prefix.get(), &gateway, executor, &clock) {}
 
-  void submit(SlotIndex slot, std::vector<int32_t> prompt, SamplingParams params) {
+  void submit(SlotIndex slot, std::vector<int32_t> prompt, SamplingParams params, int class_index = 0) {
     specs[slot] = {.id = static_cast<uint64_t>(slot), .prompt = std::move(prompt), .params = std::move(params)};
+    specs[slot].class_index = class_index;
     submit_choice(slot, slot, 0);
   }
   // A further choice of the request in `owner`.
@@ -185,7 +186,8 @@ struct ModelRig {
   std::unique_ptr<ModelExecutor> executor;
   std::unique_ptr<Rig> rig;
 
-  explicit ModelRig(int32_t blocks, int step_tokens, int running = 6, bool share = false, int32_t blocks_max = 0) {
+  // parked > 0: two classes, of which the first may park the second.
+  explicit ModelRig(int32_t blocks, int step_tokens, int running = 6, bool share = false, int32_t blocks_max = 0, int parked = 0) {
     const std::string dir = "tests/golden/models/qwen2";
     backend = std::move(make_backend("cpu", {.threads = 1, .isa = "", .pin = false})).value();
     const ModelSpec spec = load_spec(dir).value();
@@ -198,10 +200,10 @@ struct ModelRig {
                                              static_cast<uint64_t>(std::max(blocks, blocks_max)) * block)).value();
     model->attach_kv(kv.span(), blocks);
     executor = std::make_unique<ModelExecutor>(model.get(), backend.get(), &kv, std::vector<int32_t>{});
-    rig = std::make_unique<Rig>(executor.get(),
-                                SchedulerOptions{.slots = 12, .running_max = running, .step_tokens_max = step_tokens,
-                                                 .session_tokens = 128},
-                                blocks, 16, share, blocks_max);
+    SchedulerOptions o{.slots = 12, .running_max = running, .step_tokens_max = step_tokens, .session_tokens = 128};
+    if (parked > 0) o.classes = {ClassKind::kUrgent, ClassKind::kBackground};
+    o.parked_max = parked;
+    rig = std::make_unique<Rig>(executor.get(), o, blocks, 16, share, blocks_max);
   }
 };
 
@@ -266,6 +268,28 @@ TEST(Promise, TheSameAnswerWithPrefixesAndAPoolThatChangesItsSize) {
   EXPECT_GT(crowd.rig->gateway.load().prefix_hit_tokens, 200u);
   EXPECT_GT(crowd.rig->gateway.load().preemptions, 0u);
   EXPECT_GT(crowd.rig->gateway.load().pool_resizes, 4u);
+}
+
+// Urgent work comes and goes and takes the places of background work, which has to go on where it was.
+TEST(Promise, TheSameAnswerForWhatWasParked) {
+  const auto params = [](int slot) { return tokens(30, slot % 2 ? 0.9f : 0.0f, 40 + static_cast<uint64_t>(slot)); };
+  std::map<SlotIndex, std::vector<int32_t>> alone;
+  for (SlotIndex slot = 0; slot < 6; ++slot) {
+    ModelRig quiet(64, 128);
+    quiet.rig->submit(slot, prompt_of(slot), params(slot));
+    quiet.rig->run_until_ended(1);
+    alone[slot] = quiet.rig->outputs[slot];
+  }
+  ModelRig crowd(64, 24, 2, true, 0, 2);
+  Rig& rig = *crowd.rig;
+  for (SlotIndex slot = 0; slot < 3; ++slot) rig.submit(slot, prompt_of(slot), params(slot), 1);
+  for (SlotIndex slot = 3; slot < 6; ++slot) {
+    for (int i = 0; i < 9; ++i) rig.engine.turn(), rig.collect();
+    rig.submit(slot, prompt_of(slot), params(slot), 0);
+  }
+  rig.run_until_ended(6);
+  EXPECT_GT(rig.gateway.load().place_preemptions, 1u);
+  for (SlotIndex slot = 0; slot < 6; ++slot) EXPECT_EQ(rig.outputs[slot], alone[slot]) << "slot " << slot;
 }
 
 TEST(Promise, ChoicesOfOneRequestAreWhatTheyWouldBeAlone) {

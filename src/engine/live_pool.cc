@@ -45,7 +45,7 @@ int32_t LivePool::wanted() const {
   if (!squeezed_) return ordered_;
   const int32_t now = pool_->total_blocks();
   const BlockPoolOptions& options = pool_->options();
-  const int32_t least = std::max(pool_->live_blocks() + options.sequences_max, options.blocks_per_sequence_max);
+  const int32_t least = std::max(pool_->live_blocks() + scheduler_->options().running_max, options.blocks_per_sequence_max);
   // It only ever shrinks, and by steps that are worth the moving.
   const int32_t squeezed = now - least >= std::max(1, now / 8) ? least : now;
   return std::min(ordered_, squeezed);

@@ -28,7 +28,7 @@ bool Scheduler::resize_pool(int32_t blocks, BlockCopies* copies) {
     WEIR_CHECK(newest != running_.rend());
     const SlotIndex slot = *newest;
     table(at(slot)).release();
-    preempt(slot);
+    preempt(slot, now_);
   }
   const size_t moves_before = copies->size();
   pool_->resize(blocks, copies);

@@ -6,12 +6,17 @@
 
 namespace weir {
 void Scheduler::plan_step(Micros now, Step* step) {
+  now_ = now;
   step->clear();
+  const int lifted = waiting_.lift(now, options_.ageing_us);
+  if (lifted > 0) gateway_->load().lifts.fetch_add(static_cast<uint64_t>(lifted), std::memory_order_relaxed);
+  foresee(now);
   scratch_.begin();
   giving_way_.clear();
   starts_.clear();
+  vacate_places();
   plan_decodes();
-  plan_starts();
+  plan_starts(now);
   plan_chunks();
   commit_plan(now, step);
 }
@@ -45,6 +50,7 @@ bool Scheduler::plan_room(size_t index) {
   for (;;) {
     const bool copies = cell < scratch_.length(table_row) && scratch_.is_shared(table_row, cell);
     const int64_t more = std::max<int64_t>(0, want - scratch_.length(table_row)) + copies;
+    if (more > 0 && !make_room_in_share(index, more)) return false;
     if (more <= scratch_.obtainable_blocks()) {
       WEIR_CHECK(scratch_.grow(table_row, sequence.total()) == Grow::kOk);
       WEIR_CHECK(!copies || scratch_.make_writable(table_row, cell));
@@ -64,170 +70,38 @@ bool Scheduler::plan_room(size_t index) {
   }
 }
 
-void Scheduler::give_way(SlotIndex slot, FinishReason reason) {
+// Where its tenant has all of the pool that it may, the tenant's newest gives way.
+// RETURNS: false when that is the sequence itself.
+bool Scheduler::make_room_in_share(size_t index, int64_t more) {
+  const Sequence& sequence = at(running_[index]);
+  const int64_t share = share_blocks(sequence);
+  if (share >= pool_->total_blocks()) return true;
+  while (held_by_tenant(sequence) + more > share) {
+    int others = 0;
+    size_t newest = index;
+    for (size_t i = 0; i < running_.size(); ++i) {
+      const Sequence& other = at(running_[i]);
+      if (i == index || other.tenant != sequence.tenant || other.gives_way) continue;
+      ++others;
+      if (i > newest && !other.spec->guaranteed) newest = i;
+    }
+    give_way(running_[newest], newest == index && others == 0 ? FinishReason::kLength : FinishReason::kNone);
+    if (newest == index) return false;
+  }
+  return true;
+}
+
+void Scheduler::give_way(SlotIndex slot, FinishReason reason, bool for_place) {
   Sequence& sequence = at(slot);
   sequence.gives_way = true;
   scratch_.release(row(sequence.place));
-  giving_way_.push_back({slot, reason});
-}
-
-void Scheduler::plan_starts() {
-  head_blocked_ = false;
-  if (!giving_way_.empty()) {
-    head_blocked_ = true;
-    return;
-  }
-  int looked_at = 0;
-  size_t places_used = 0;
-  const auto placed = options_.running_max - static_cast<int>(free_places_.size());
-  for (SlotIndex slot = waiting_.front(); slot != WaitingList::kNone; slot = waiting_.after(slot)) {
-    const Sequence& sequence = at(slot);
-    if (++looked_at > kLookAhead) return;
-    const bool no_place = places_used == free_places_.size() || placed + static_cast<int>(places_used) >= running_limit_;
-    if (sequence.fresh() && no_place) return;
-    const int32_t place = sequence.fresh() ? free_places_[free_places_.size() - 1 - places_used] : sequence.place;
-    switch (consider(slot, place)) {
-      case Verdict::kStarts:
-        places_used += sequence.fresh();
-        break;
-      case Verdict::kWaitsForPrefix: break;
-      case Verdict::kBlocked:
-        head_blocked_ = true;
-        return;
-      case Verdict::kNever:  // the pool was made smaller than what it has become
-        giving_way_.push_back({slot, sequence.output_tokens > 0 ? FinishReason::kLength : FinishReason::kMemoryPressure});
-        break;
-    }
-  }
-}
-
-Scheduler::Verdict Scheduler::consider(SlotIndex slot, int32_t place) {
-  Sequence& sequence = at(slot);
-  const int64_t needs_alone = pool_->blocks_for(std::max(int64_t{sequence.total()} + 1, reserve_tokens(sequence)));
-  if (!squeezed_ && needs_alone > pool_->total_blocks()) return Verdict::kNever;
-  const Sharing sharing = find_shared(slot);
-  if (sharing.wait) {
-    if (!sequence.waited_for_prefix) gateway_->load().prefix_waits.fetch_add(1, std::memory_order_relaxed);
-    sequence.waited_for_prefix = true;
-    return Verdict::kWaitsForPrefix;
-  }
-  const int64_t to_tokens = reserve_tokens(sequence);
-  if (!fits(sequence, sharing, to_tokens)) return Verdict::kBlocked;
-  const auto shared = std::span<const int32_t>(match_).first(static_cast<size_t>(sharing.blocks));
-  if (!scratch_.adopt(row(place), shared)) return Verdict::kBlocked;
-  WEIR_CHECK(scratch_.grow(row(place), to_tokens) == Grow::kOk);
-  const bool partial = sharing.tokens % pool_->options().block_tokens != 0;
-  if (partial) WEIR_CHECK(scratch_.make_writable(row(place), sharing.blocks - 1));
-  starts_.push_back({slot, place, sharing.blocks, sharing.tokens});
-  return Verdict::kStarts;
-}
-
-// All blocks of the known text at once, so that two half-prefilled prompts cannot starve each other; with a
-// guarantee, of the answer too.
-int64_t Scheduler::reserve_tokens(const Sequence& sequence) const {
-  if (!sequence.spec->guaranteed) return sequence.total();
-  return std::min(options_.session_tokens, int64_t{sequence.prompt_tokens} + sequence.spec->params.max_tokens);
-}
-
-Scheduler::Sharing Scheduler::find_shared(SlotIndex slot) {
-  const Sequence& sequence = at(slot);
-  Sharing sharing;
-  if (sibling_of(slot, &sharing) || prefix_ == nullptr) return sharing;
-  // The last token is always computed: its logits are wanted.
-  const auto text = text_of(sequence).first(static_cast<size_t>(sequence.total() - 1));
-  sharing.blocks = prefix_->match(text, match_);
-  sharing.tokens = sharing.blocks * pool_->options().block_tokens;
-  sharing.wait = another_computes(sequence, sharing.blocks);
-  return sharing;
-}
-
-// Another choice of the same request that runs: its prompt is ours, down to the last token, which we compute again
-// for its logits. A guaranteed one keeps its partial block to itself: it must never need another.
-// RETURNS: false when there is none.
-bool Scheduler::sibling_of(SlotIndex slot, Sharing* sharing) {
-  const Sequence& sequence = at(slot);
-  if (sequence.output_tokens > 0) return false;
-  for (const SlotIndex other_slot : running_) {
-    const Sequence& other = at(other_slot);
-    if (other.spec != sequence.spec || other.gives_way) continue;
-    const int32_t wanted = sequence.prompt_tokens - 1;
-    const int32_t size = pool_->options().block_tokens;
-    if (other.kv_tokens < sequence.prompt_tokens) {
-      sharing->wait = true;
-      return true;
-    }
-    sharing->blocks = other.spec->guaranteed ? wanted / size : (wanted + size - 1) / size;
-    sharing->tokens = std::min(sharing->blocks * size, wanted);
-    const auto blocks = pool_->row_blocks(row(other.place)).first(static_cast<size_t>(sharing->blocks));
-    std::copy(blocks.begin(), blocks.end(), match_.begin());
-    return true;
-  }
-  for (const Start& start : starts_) {
-    if (at(start.slot).spec != sequence.spec) continue;
-    sharing->wait = true;
-    return true;
-  }
-  return false;
-}
-
-// Whether a sequence that runs, or starts in this plan, is about to compute whole blocks of this text beyond those
-// that are known. It is worth waiting for.
-bool Scheduler::another_computes(const Sequence& sequence, int32_t known_blocks) const {
-  const auto size = static_cast<size_t>(pool_->options().block_tokens);
-  const auto text = text_of(sequence);
-  const size_t wanted = (static_cast<size_t>(known_blocks) + 1) * size;
-  if (wanted > text.size() - 1) return false;
-  const auto computes = [&](const Sequence& other, size_t done_tokens) {
-    const auto theirs = text_of(other);
-    if (theirs.size() < wanted || done_tokens >= wanted || !other.can_publish) return false;
-    // From the back: texts that differ mostly differ in their last block.
-    return std::equal(text.rend() - static_cast<ptrdiff_t>(wanted), text.rend(),
-                      theirs.rend() - static_cast<ptrdiff_t>(wanted));
-  };
-  for (const SlotIndex slot : running_) {
-    const Sequence& other = at(slot);
-    if (!other.gives_way && other.pending() > 1 && computes(other, static_cast<size_t>(other.kv_tokens))) return true;
-  }
-  return std::any_of(starts_.begin(), starts_.end(), [&](const Start& start) {
-    return computes(at(start.slot), static_cast<size_t>(start.shared_tokens));
-  });
-}
-
-int64_t Scheduler::remaining_tokens(const Sequence& sequence) {
-  if (sequence.spec->guaranteed) return 0;  // it holds all that it will need
-  const int64_t most = std::min(int64_t{sequence.spec->params.max_tokens} - sequence.output_tokens,
-                                options_.session_tokens - sequence.total());
-  return std::clamp<int64_t>(lengths_.remaining(sequence.output_tokens), 0, std::max<int64_t>(most, 0));
-}
-
-// Room now, with a block for each that runs so that this start does not preempt at once; and room for what all are
-// forecast to need at their fullest moment.
-bool Scheduler::fits(const Sequence& sequence, const Sharing& sharing, int64_t to_tokens) {
-  const int32_t size = pool_->options().block_tokens;
-  const bool partial = sharing.tokens % size != 0;
-  const auto shared = std::span<const int32_t>(match_).first(static_cast<size_t>(sharing.blocks));
-  const int64_t takes = pool_->blocks_for(to_tokens) - sharing.blocks + partial + scratch_.idle_among(shared);
-  const size_t others = running_.size() + starts_.size();
-  if (takes + static_cast<int64_t>(others) + (others > 0) > scratch_.obtainable_blocks()) return false;
-  if (others == 0) return true;
-  forecast_.clear();
-  int64_t own_blocks = 0;
-  const auto add = [&](const Sequence& one, int64_t blocks, int64_t shared_blocks) {
-    own_blocks += blocks - shared_blocks;
-    const int64_t tokens = one.spec->guaranteed ? blocks * size : one.total();
-    forecast_.push_back({std::max<int64_t>(0, tokens - shared_blocks * size), remaining_tokens(one)});
-  };
-  for (const SlotIndex slot : running_) add(at(slot), scratch_.length(row(at(slot).place)), at(slot).shared_blocks);
-  for (const Start& start : starts_) add(at(start.slot), scratch_.length(row(start.place)), start.shared_blocks);
-  const int64_t shared_now = scratch_.live_blocks() - own_blocks;
-  add(sequence, pool_->blocks_for(to_tokens), sharing.blocks);
-  const int64_t shared_tokens = (shared_now + scratch_.idle_among(shared)) * size;
-  return shared_tokens + forecast_peak_tokens(forecast_, size) <= int64_t{pool_->total_blocks()} * size;
+  giving_way_.push_back({slot, reason, for_place});
 }
 
 void Scheduler::plan_chunks() {
   int32_t budget = step_tokens_limit_;
   for (const SlotIndex slot : running_) budget -= at(slot).planned_tokens;
+  budget = static_cast<int32_t>(prefill_budget(budget));
   for (const SlotIndex slot : running_) {
     Sequence& sequence = at(slot);
     if (sequence.gives_way || sequence.pending() <= 1) continue;
@@ -238,7 +112,9 @@ void Scheduler::plan_chunks() {
   }
   for (const Start& start : starts_) {
     Sequence& sequence = at(start.slot);
-    sequence.planned_tokens = std::min(sequence.total() - start.shared_tokens, budget);
+    // One that was preempted while its reader was slow may come back to a ring that is still full.
+    const bool blocked = !sequence.fresh() && gateway_->channel(start.slot).ring->room() == 0;
+    sequence.planned_tokens = blocked ? 0 : std::min(sequence.total() - start.shared_tokens, budget);
     budget -= sequence.planned_tokens;
   }
 }
@@ -247,11 +123,15 @@ void Scheduler::commit_plan(Micros now, Step* step) {
   scratch_.commit(&step->copies);
   gateway_->load().block_copies.fetch_add(step->copies.size(), std::memory_order_relaxed);
   for (const GivingWay& one : giving_way_) {
-    const bool overcommitted = at(one.slot).stage == SequenceStage::kRunning;
+    const bool ran = at(one.slot).stage == SequenceStage::kRunning;
     at(one.slot).gives_way = false;
-    if (overcommitted) gateway_->load().overflows.fetch_add(1, std::memory_order_relaxed);
+    at(one.slot).planned_tokens = 0;
+    if (ran) {
+      auto& counter = one.for_place ? gateway_->load().place_preemptions : gateway_->load().overflows;
+      counter.fetch_add(1, std::memory_order_relaxed);
+    }
     if (one.reason == FinishReason::kNone) {
-      preempt(one.slot);
+      preempt(one.slot, now);
     } else {
       finish(one.slot, one.reason, now);
     }
@@ -262,11 +142,14 @@ void Scheduler::commit_plan(Micros now, Step* step) {
   }
 }
 
+// The queue has let go of it already, in the class that it had by then.
 void Scheduler::start(const Start& start, Micros now) {
   Sequence& sequence = at(start.slot);
   LoadGauges& load = gateway_->load();
-  waiting_.remove(start.slot);
-  waiting_tokens_ -= sequence.prompt_tokens;
+  leave_queue(sequence);
+  sequence.class_now = waiting_.item(start.slot).class_index;
+  sequence.waited_us = now - waiting_.item(start.slot).since;
+  say(start.slot, WaitReason::kNone);
   const auto known = static_cast<uint64_t>(sequence.total());
   if (sequence.fresh()) {
     WEIR_CHECK(free_places_.back() == start.place);
@@ -279,6 +162,8 @@ void Scheduler::start(const Start& start, Micros now) {
     channel.ring->reset();
     channel.cached_tokens = start.shared_tokens;
     channel.started_us = now;
+    deadlines_.set(start.slot, time_up(sequence));
+    start_forecast_.started(sequence.told, now);
     load.started_sequences.fetch_add(1, std::memory_order_relaxed);
     load.prefix_lookup_tokens.fetch_add(known, std::memory_order_relaxed);
     load.prefix_hit_tokens.fetch_add(static_cast<uint64_t>(start.shared_tokens), std::memory_order_relaxed);
@@ -294,7 +179,11 @@ void Scheduler::start(const Start& start, Micros now) {
   const bool all_known = std::all_of(shared.begin(), shared.end(), [this](int32_t block) { return pool_->is_kept(block); });
   sequence.can_publish = all_known;
   if (prefix_ != nullptr && all_known) prefix_->count_use(shared);
-  running_.push_back(start.slot);
+  running_.insert(std::upper_bound(running_.begin(), running_.end(), start.slot,
+                                   [this](SlotIndex a, SlotIndex b) { return at(a).class_now < at(b).class_now; }),
+                  start.slot);
+  ++tenant_running_[static_cast<size_t>(sequence.tenant)];
+  gauges(sequence).running.fetch_add(1, std::memory_order_relaxed);
 }
 
 void Scheduler::add_to_step(SlotIndex slot, Step* step) {

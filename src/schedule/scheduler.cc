@@ -6,7 +6,6 @@
 #include "base/counting_resource.h"
 
 namespace weir {
-
 void Step::reserve(int tokens_max, int sequences_max) {
   tokens.reserve(static_cast<size_t>(tokens_max));
   positions.reserve(static_cast<size_t>(tokens_max));
@@ -37,11 +36,16 @@ Scheduler::Scheduler(SchedulerOptions options, BlockPool* pool, PrefixCache* pre
       gateway_(gateway),
       histories_(histories),
       sequences_(static_cast<size_t>(options_.slots), memory),
-      waiting_(options_.slots, memory),
+      waiting_(options_.slots, static_cast<int>(options_.classes.size()), options_.tenants, memory),
+      deadlines_(options_.slots, memory),
       running_(memory),
+      tenant_running_(static_cast<size_t>(options_.tenants), 0, memory),
       free_places_(memory),
       tables_(memory),
       lengths_(options_.overcommit_quantile, pool->options().block_tokens),
+      usual_lengths_(0.5, pool->options().block_tokens),
+      start_forecast_(options_.running_max, &step_time_, memory),
+      codel_(options_.codel_target_us),
       running_limit_(options_.running_max),
       step_tokens_limit_(options_.step_tokens_max),
       scratch_(pool, memory),
@@ -50,16 +54,16 @@ Scheduler::Scheduler(SchedulerOptions options, BlockPool* pool, PrefixCache* pre
       match_(static_cast<size_t>(pool->options().blocks_per_sequence_max), memory),
       forecast_(memory) {
   WEIR_CHECK(options_.step_tokens_max >= options_.running_max);
-  WEIR_CHECK(histories.size() >= static_cast<size_t>(options_.running_max) * static_cast<size_t>(options_.session_tokens));
-  const auto places = static_cast<size_t>(options_.running_max);
+  const auto places = static_cast<size_t>(options_.places());
+  WEIR_CHECK(histories.size() >= places * static_cast<size_t>(options_.session_tokens));
   running_.reserve(places);
   free_places_.reserve(places);
   tables_.reserve(places);
   giving_way_.reserve(places + kLookAhead);  // what is looked at in one step may end without ever having run
   starts_.reserve(places);
   forecast_.reserve(places + 1);
-  for (int place = options_.running_max; place-- > 0;) free_places_.push_back(place);
-  for (int place = 0; place < options_.running_max; ++place) {
+  for (int place = options_.places(); place-- > 0;) free_places_.push_back(place);
+  for (int place = 0; place < options_.places(); ++place) {
     auto opened = pool_->open_table();
     WEIR_CHECK(opened.has_value());
     tables_.push_back(std::move(*opened));
@@ -67,8 +71,10 @@ Scheduler::Scheduler(SchedulerOptions options, BlockPool* pool, PrefixCache* pre
 }
 
 uint64_t Scheduler::bytes(const SchedulerOptions& options, const BlockPoolOptions& pool) {
-  const auto places = static_cast<uint64_t>(options.running_max), slots = static_cast<uint64_t>(options.slots);
-  return arena_bytes(slots * sizeof(Sequence)) + 2 * arena_bytes(slots * sizeof(SlotIndex)) +
+  const auto places = static_cast<uint64_t>(options.places()), slots = static_cast<uint64_t>(options.slots);
+  return arena_bytes(slots * sizeof(Sequence)) +
+         FairQueue::bytes(options.slots, static_cast<int>(options.classes.size()), options.tenants) +
+         DeadlineHeap::bytes(options.slots) + StartForecast::bytes(options.running_max) + arena_bytes(static_cast<uint64_t>(options.tenants) * sizeof(int32_t)) +
          2 * arena_bytes(places * sizeof(SlotIndex)) + arena_bytes(places * sizeof(BlockTable)) +
          arena_bytes((places + kLookAhead) * sizeof(GivingWay)) + arena_bytes(places * sizeof(Start)) +
          arena_bytes((places + 1) * sizeof(ForecastEntry)) +
@@ -76,9 +82,10 @@ uint64_t Scheduler::bytes(const SchedulerOptions& options, const BlockPoolOption
 }
 
 void Scheduler::on_command(Command command, Micros now) {
+  now_ = now;
   Sequence& sequence = at(command.slot);
   switch (command.kind) {
-    case Command::Kind::kSubmit: return submit(command.slot);
+    case Command::Kind::kSubmit: return submit(command.slot, now);
     case Command::Kind::kRelease: return release(command.slot);
     case Command::Kind::kCancel:
       if (sequence.stage == SequenceStage::kWaiting || sequence.stage == SequenceStage::kRunning) {
@@ -88,17 +95,24 @@ void Scheduler::on_command(Command command, Micros now) {
   }
 }
 
-void Scheduler::submit(SlotIndex slot) {
+void Scheduler::submit(SlotIndex slot, Micros now) {
   Sequence& sequence = at(slot);
   const Channel& channel = gateway_->channel(slot);
   WEIR_CHECK(sequence.stage == SequenceStage::kFree);
   sequence = {.stage = SequenceStage::kWaiting,
               .spec = channel.spec,
               .choice_index = channel.choice_index,
+              .tenant = channel.spec->tenant,
+              .class_now = channel.spec->class_index,
+              .age = ++ages_,
+              .submitted_us = now,
+              .since_us = now,
               .prompt_tokens = static_cast<int32_t>(channel.spec->prompt.size())};
   WEIR_CHECK(sequence.prompt_tokens >= 1 && sequence.prompt_tokens < options_.session_tokens);
-  waiting_.push_back(slot);
-  waiting_tokens_ += sequence.prompt_tokens;
+  WEIR_CHECK(sequence.tenant >= 0 && sequence.tenant < options_.tenants);
+  WEIR_CHECK(sequence.class_now >= 0 && static_cast<size_t>(sequence.class_now) < options_.classes.size());
+  deadlines_.set(slot, time_up(sequence));
+  join_queue(slot, WaitReason::kNew);
 }
 
 void Scheduler::release(SlotIndex slot) {
@@ -111,27 +125,55 @@ void Scheduler::release(SlotIndex slot) {
   sequence = {};
 }
 
-// The queue is in arrival order, so deadlines are too, except for preempted sequences at its head: they have started
-// and are past their deadline's meaning.
-void Scheduler::expire_waiting(Micros now) {
-  SlotIndex slot = waiting_.front();
-  while (slot != WaitingList::kNone) {
-    const Sequence& sequence = at(slot);
-    const SlotIndex next = waiting_.after(slot);
-    if (sequence.fresh()) {
-      const Micros deadline = sequence.spec->queue_deadline_us;
-      if (deadline == 0 || deadline > now) return;
-      finish(slot, FinishReason::kQueueTimeout, now);
-    }
-    slot = next;
+void Scheduler::join_queue(SlotIndex slot, WaitReason reason) {
+  const Sequence& sequence = at(slot);
+  waiting_.push(slot, {sequence.class_now, sequence.tenant, sequence.age, sequence.since_us});
+  waiting_tokens_ += sequence.prompt_tokens;
+  parked_ += sequence.place >= 0;
+  gauges(sequence).waiting.fetch_add(1, std::memory_order_relaxed);
+  WaitView& view = gateway_->channel(slot).wait;
+  view.ahead.store(0, std::memory_order_relaxed);
+  for (auto* time : {&view.start_p50_us, &view.start_p90_us, &view.first_token_p50_us, &view.first_token_p90_us}) {
+    time->store(0, std::memory_order_relaxed);
+  }
+  say(slot, reason);
+}
+
+// The queue itself has let go of it already.
+void Scheduler::leave_queue(const Sequence& sequence) {
+  waiting_tokens_ -= sequence.prompt_tokens;
+  parked_ -= sequence.place >= 0;
+  gauges(sequence).waiting.fetch_sub(1, std::memory_order_relaxed);
+}
+
+void Scheduler::leave_running(SlotIndex slot) {
+  const Sequence& sequence = at(slot);
+  running_.erase(std::find(running_.begin(), running_.end(), slot));
+  --tenant_running_[static_cast<size_t>(sequence.tenant)];
+  gauges(sequence).running.fetch_sub(1, std::memory_order_relaxed);
+}
+
+// When something is to happen to it although it does nothing.
+Micros Scheduler::time_up(const Sequence& sequence) const {
+  const Micros total = sequence.spec->deadline_us == 0 ? DeadlineHeap::kNever : sequence.spec->deadline_us;
+  if (!sequence.fresh() || sequence.spec->queue_deadline_us == 0) return total;
+  return std::min(total, sequence.spec->queue_deadline_us);
+}
+
+void Scheduler::expire(Micros now) {
+  now_ = now;
+  while (!deadlines_.empty() && deadlines_.first_at() <= now) {
+    const SlotIndex slot = deadlines_.first();
+    const RequestSpec& spec = *at(slot).spec;
+    const bool total = spec.deadline_us != 0 && deadlines_.first_at() == spec.deadline_us;
+    finish(slot, total ? FinishReason::kDeadline : FinishReason::kQueueTimeout, now);
   }
 }
 
-Micros Scheduler::next_deadline() const {
-  for (SlotIndex slot = waiting_.front(); slot != WaitingList::kNone; slot = waiting_.after(slot)) {
-    if (at(slot).fresh()) return at(slot).spec->queue_deadline_us;
-  }
-  return 0;
+// What a tenant is charged for so many tokens.
+double Scheduler::cost(const Sequence& sequence, int64_t tokens) const {
+  const int32_t weight = knobs(sequence).weight_milli.load(std::memory_order_relaxed);
+  return static_cast<double>(tokens) * 1000.0 / std::max(1, weight);
 }
 
 std::span<const int32_t> Scheduler::text_of(const Sequence& sequence) const {
@@ -139,22 +181,23 @@ std::span<const int32_t> Scheduler::text_of(const Sequence& sequence) const {
   return std::span<const int32_t>(history(sequence.place)).first(static_cast<size_t>(sequence.total()));
 }
 
-// Back to the head of the queue. Its blocks were released by the plan or are by the caller.
-void Scheduler::preempt(SlotIndex slot) {
+// Back into the queue, with the age it has. Its blocks were released by the plan or are by the caller.
+void Scheduler::preempt(SlotIndex slot, Micros now) {
   Sequence& sequence = at(slot);
   WEIR_CHECK(table(sequence).blocks().empty());
-  running_.erase(std::find(running_.begin(), running_.end(), slot));
+  leave_running(slot);
   gateway_->load().preemptions.fetch_add(1, std::memory_order_relaxed);
   sequence.lost_tokens = sequence.kv_tokens;
   sequence.kv_tokens = sequence.shared_blocks = sequence.published_blocks = 0;
   sequence.planned_tokens = 0;
   sequence.stage = SequenceStage::kWaiting;
-  waiting_.push_front(slot);
-  waiting_tokens_ += sequence.prompt_tokens;
+  sequence.since_us = now - sequence.waited_us;
+  join_queue(slot, WaitReason::kPreempted);
 }
 
 void Scheduler::commit(const Step& step, std::span<const StepResult> results, Micros now) {
   WEIR_CHECK(results.size() == step.sequences.size());
+  now_ = now;
   for (size_t i = 0; i < results.size(); ++i) {
     const StepSequence& part = step.sequences[i];
     Sequence& sequence = at(part.slot);
@@ -167,8 +210,9 @@ void Scheduler::commit(const Step& step, std::span<const StepResult> results, Mi
     const int32_t prompt_before = std::min(sequence.kv_tokens, sequence.prompt_tokens);
     sequence.kv_tokens += part.token_count;
     const int32_t prompt_after = std::min(sequence.kv_tokens, sequence.prompt_tokens);
-    gateway_->load().prompt_tokens.fetch_add(static_cast<uint64_t>(prompt_after - prompt_before),
-                                             std::memory_order_relaxed);
+    const auto computed = static_cast<uint64_t>(prompt_after - prompt_before);
+    gateway_->load().prompt_tokens.fetch_add(computed, std::memory_order_relaxed);
+    gauges(sequence).prompt_tokens.fetch_add(computed, std::memory_order_relaxed);
     publish_blocks(&sequence);
     if (part.samples) take_token(part.slot, results[i].token, now);
   }
@@ -204,6 +248,8 @@ void Scheduler::take_token(SlotIndex slot, const TokenEvent& token, Micros now) 
   history(sequence.place)[static_cast<size_t>(sequence.total())] = token.token;
   ++sequence.output_tokens;
   gateway_->load().output_tokens.fetch_add(1, std::memory_order_relaxed);
+  gauges(sequence).output_tokens.fetch_add(1, std::memory_order_relaxed);
+  waiting_.charge(sequence.class_now, sequence.tenant, cost(sequence, kOutputCost));
   const FinishReason reason = reason_to_end(sequence, token.token);
   WEIR_CHECK(gateway_->channel(slot).ring->try_push(token));
   gateway_->publish_tokens(slot);
@@ -220,6 +266,10 @@ FinishReason Scheduler::reason_to_end(const Sequence& sequence, int32_t token) c
     if (among(params.stop_token_ids)) return FinishReason::kStop;
   }
   if (sequence.output_tokens >= params.max_tokens) return FinishReason::kLength;
+  const bool background = options_.classes[static_cast<size_t>(sequence.spec->class_index)] == ClassKind::kBackground;
+  if (background && background_tokens_max_ > 0 && sequence.output_tokens >= background_tokens_max_) {
+    return FinishReason::kLength;
+  }
   // The history is full; the next token would have no position.
   if (sequence.total() >= options_.session_tokens) return FinishReason::kLength;
   return FinishReason::kNone;
@@ -230,13 +280,19 @@ void Scheduler::finish(SlotIndex slot, FinishReason reason, Micros now) {
   Channel& channel = gateway_->channel(slot);
   if (sequence.stage == SequenceStage::kWaiting) {
     waiting_.remove(slot);
-    waiting_tokens_ -= sequence.prompt_tokens;
+    leave_queue(sequence);
+    if (sequence.fresh()) start_forecast_.gave_up(sequence.told, now);
   } else {
     WEIR_CHECK(sequence.stage == SequenceStage::kRunning);
     table(sequence).release();
-    running_.erase(std::find(running_.begin(), running_.end(), slot));
+    leave_running(slot);
   }
-  if (reason == FinishReason::kStop || reason == FinishReason::kLength) lengths_.add(sequence.output_tokens);
+  deadlines_.set(slot, DeadlineHeap::kNever);
+  say(slot, WaitReason::kNone);
+  if (reason == FinishReason::kStop || reason == FinishReason::kLength) {
+    lengths_.add(sequence.output_tokens);
+    usual_lengths_.add(sequence.output_tokens);
+  }
   channel.prompt_tokens_done = std::min(sequence.kv_tokens, sequence.prompt_tokens);
   sequence.stage = SequenceStage::kEnded;
   sequence.spec = nullptr;
@@ -258,16 +314,18 @@ void Scheduler::note_finish(Micros now) {
 }
 
 void Scheduler::finish_all(FinishReason reason, Micros now) {
-  while (!waiting_.empty()) finish(waiting_.front(), reason, now);
+  while (!waiting_.empty()) finish(waiting_.any(), reason, now);
   while (!running_.empty()) finish(running_.back(), reason, now);
 }
 
 void Scheduler::publish_load() const {
   LoadGauges& load = gateway_->load();
-  const auto places = static_cast<int32_t>(static_cast<size_t>(options_.running_max) - free_places_.size());
   load.head_blocked.store(head_blocked_, std::memory_order_relaxed);
-  load.running.store(places, std::memory_order_relaxed);
+  load.running.store(active_count(), std::memory_order_relaxed);
   load.waiting.store(waiting_.count(), std::memory_order_relaxed);
+  for (size_t c = 0; c < options_.classes.size(); ++c) {
+    load.waiting_by_class[c].store(waiting_.count_of(static_cast<int>(c)), std::memory_order_relaxed);
+  }
   load.waiting_tokens.store(waiting_tokens_, std::memory_order_relaxed);
   load.running_prompt_tokens.store(placed_prompt_tokens_, std::memory_order_relaxed);
   load.blocks_free.store(pool_->free_blocks(), std::memory_order_relaxed);
@@ -278,21 +336,25 @@ void Scheduler::publish_load() const {
 }
 
 void Scheduler::check_invariants() const {
-  int waiting = 0, running = 0, placed = 0;
+  int waiting = 0, running = 0, placed = 0, parked = 0;
   int64_t waiting_tokens = 0;
   for (const Sequence& sequence : sequences_) {
     waiting += sequence.stage == SequenceStage::kWaiting;
     waiting_tokens += sequence.stage == SequenceStage::kWaiting ? sequence.prompt_tokens : 0;
     running += sequence.stage == SequenceStage::kRunning;
     placed += sequence.place >= 0;
+    parked += sequence.stage == SequenceStage::kWaiting && sequence.place >= 0;
     if (sequence.place < 0) continue;
     const BlockTable& held = tables_[static_cast<size_t>(sequence.place)];
     WEIR_CHECK(sequence.stage == SequenceStage::kRunning || held.blocks().empty());
     WEIR_CHECK(sequence.kv_tokens <= held.capacity_tokens() || sequence.stage == SequenceStage::kEnded);
   }
-  WEIR_CHECK(waiting == waiting_.count() && waiting_tokens == waiting_tokens_);
-  WEIR_CHECK(running == running_count());
-  WEIR_CHECK(placed + static_cast<int>(free_places_.size()) == options_.running_max);
+  WEIR_CHECK(waiting == waiting_.count() && waiting_tokens == waiting_tokens_ && parked == parked_);
+  WEIR_CHECK(running == running_count() && running <= options_.running_max);
+  WEIR_CHECK(placed + static_cast<int>(free_places_.size()) == options_.places());
+  WEIR_CHECK(std::is_sorted(running_.begin(), running_.end(),
+                            [this](SlotIndex a, SlotIndex b) { return at(a).class_now < at(b).class_now; }));
+  waiting_.check_everything();
   pool_->check_everything();
   if (prefix_ != nullptr) prefix_->check_everything();
 }

@@ -4,20 +4,27 @@
 // an argument, tokens come in through commit(). After construction it never allocates.
 //
 // plan_step() decides on a scratch copy of the pool and then commits the plan in one go. Its rules, in order:
-//   1. Running sequences come first, oldest place first; a decode needs one token of the budget, a prefill as many
-//      as are left. A prompt longer than the budget is cut into chunks, so a long prompt never blocks a decode.
-//   2. A sequence that needs a block when none can be had preempts the newest running one that has no guarantee: its
-//      blocks go back (what the prefix cache knows of them stays while there is room), it keeps its place and its age
-//      and goes to the head of the queue. The oldest one always moves on, so preemption cannot loop. A sequence
-//      alone in the pool that outgrows it ends with kLength.
-//   3. The head of the queue starts when a place is free, the pool holds its whole known text plus one block for each
-//      sequence that runs, and the forecast peak of all fits. First come first served: nobody passes the head,
-//      except while the head waits for a prefix that a running sequence is just computing.
-//   4. A sequence that starts shares the whole blocks that the prefix cache knows; a sibling of a running sequence
+//   1. Running sequences come first: higher classes before lower ones, of a class the one that started first. A decode
+//      needs one token of the budget, a prefill as many as are left. A prompt longer than the budget is cut into
+//      chunks, so a long prompt never blocks a decode.
+//   2. A sequence that needs a block when none can be had preempts the last in that order that has no guarantee, so the
+//      newest of the lowest class: its blocks go back (what the prefix cache knows of them stays while there is room);
+//      it is parked: it keeps what it has produced, its class and its age, and waits to go on. The first in the order
+//      always moves on, so preemption cannot loop. A sequence alone in the pool that outgrows it ends with kLength. A
+//      tenant that has its share of the pool takes from its own newest sequence instead.
+//   3. The first of the queue (schedule/fair_queue.h) starts when fewer than the limit run, the pool holds its whole
+//      known text plus one block for each sequence that runs, and the forecast peak of all fits. Where the limit alone
+//      is in the way, urgent work parks the newest running sequence of a background class.
+//   4. A first one that the pool cannot hold yet lets others pass that fit, until it has waited for `ageing`; one that
+//      was parked is never passed. One whose prefix is just being computed, or whose tenant runs as many as it may,
+//      lets others pass always.
+//   5. A sequence that starts shares the whole blocks that the prefix cache knows; a sibling of a running sequence
 //      (another choice of the same request) shares the partial last block too, and whoever writes to it copies it.
+// Deadlines hold at every moment: in the queue, in prefill, in decode.
 // Every submitted slot gets exactly one finish (promise 2).
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <functional>
 #include <span>
@@ -28,11 +35,15 @@
 #include "memory/blocks/block_scratch.h"
 #include "memory/prefix/prefix_cache.h"
 #include "message/gateway.h"
+#include "schedule/codel.h"
+#include "schedule/deadline_heap.h"
+#include "schedule/fair_queue.h"
 #include "schedule/forecast.h"
 #include "schedule/length_history.h"
 #include "schedule/sequence.h"
+#include "schedule/start_forecast.h"
 #include "schedule/step.h"
-#include "schedule/waiting_list.h"
+#include "schedule/step_time.h"
 
 namespace weir {
 
@@ -46,53 +57,71 @@ struct SchedulerOptions {
   std::vector<ClassKind> classes = {ClassKind::kStandard};  // by class index, highest first; at most kClassesMax
   // Further places for sequences that gave theirs to urgent work and wait to go on; 0: nobody is asked to.
   int parked_max = 0;
+  int tenants = kTenantsMax;
   Micros ageing_us = 30'000'000;  // after so long in a class, a waiting sequence counts as of the next higher one
+
+  Micros codel_target_us = 0;     // urgent work expires while the queue stands longer; 0: never
+  Micros tpot_slo_us = 0;         // prefill leaves a step with decodes within it; 0: off
+
+  int places() const { return running_max + parked_max; }  // rings, histories and tables
 };
 
 class Scheduler {
  public:
   // pool, prefix (may be null: no sharing between requests) and gateway outlive it; prefix is the pool's keeper.
-  // histories: [running_max][session_tokens] int32, written here alone.
+  // histories: [places][session_tokens] int32, written here alone.
   Scheduler(SchedulerOptions options, BlockPool* pool, PrefixCache* prefix, Gateway* gateway,
             std::span<int32_t> histories, std::pmr::memory_resource* memory = std::pmr::get_default_resource());
   // What the constructor takes from an arena, for the plan.
   static uint64_t bytes(const SchedulerOptions& options, const BlockPoolOptions& pool);
 
   void on_command(Command command, Micros now);
-  void expire_waiting(Micros now);
+  // Ends what waited longer than its queue deadline, and whatever its total deadline has passed.
+  void expire(Micros now);
 
   // Fills `step` with the next step's work; leaves it empty when there is none.
   void plan_step(Micros now, Step* step);
   // Takes the results of exactly that step.
   void commit(const Step& step, std::span<const StepResult> results, Micros now);
+  // How long exactly that step took: what forecasts are learnt from. Not for a step that was abandoned.
+  void note_step(const Step& step, Micros took);
   // Ends everything that has not ended yet (shutdown, executor failure).
   void finish_all(FinishReason reason, Micros now);
 
   // ---- Live limits; between commit() and plan_step() ----
   void set_running_limit(int places);      // [1, running_max]; what runs goes on
   void set_step_tokens_limit(int tokens);  // clamped to [running_max, step_tokens_max]
+  void set_prefill_tokens_limit(int tokens) { prefill_tokens_limit_ = tokens; }    // of a step; 0: no limit of its own
+  void set_background_tokens_max(int tokens) { background_tokens_max_ = tokens; }  // of an answer; 0: no limit
   // Gives the pool another size: evicts, preempts the newest, moves. The copies are to be made before the memory is
   // given back. RETURNS: false, with nothing changed, when guaranteed sequences hold more.
   bool resize_pool(int32_t blocks, BlockCopies* copies);
   // While squeezed, the pool is smaller than it should be and will grow again: what does not fit waits.
   void set_squeezed(bool squeezed) { squeezed_ = squeezed; }
-  // Ends the newest running sequence with kMemoryPressure. RETURNS: false when none runs.
+  // Ends the newest running sequence of the lowest class with kMemoryPressure. RETURNS: false when none runs.
   bool cancel_newest(Micros now);
 
   const SchedulerOptions& options() const { return options_; }
+  StepTimeModel& step_time() { return step_time_; }  // for a prior, before the first step
+  const StepTimeModel& step_time() const { return step_time_; }
+  const StartForecast& start_forecast() const { return start_forecast_; }
   int running_count() const { return static_cast<int>(running_.size()); }
   int waiting_count() const { return waiting_.count(); }
   // Writes the gauges that admission and /metrics read.
   void publish_load() const;
-  // Earliest time at which expire_waiting() has something to do; 0 when never.
-  Micros next_deadline() const;
+  // Earliest time at which expire() has something to do; 0 when never.
+  Micros next_deadline() const { return deadlines_.empty() ? 0 : std::max<Micros>(1, deadlines_.first_at()); }
   // Invariants over everything it owns; CHECKs. O(slots + blocks).
   void check_invariants() const;
 
  private:
+  static constexpr int64_t kOutputCost = 2;  // of a produced token, against 1 of a prompt's (VTC, section 4)
   // How many of the waiting are looked at in one step while those before them wait for a prefix.
   static constexpr int kLookAhead = 32;
-  enum class Verdict : uint8_t { kStarts, kWaitsForPrefix, kBlocked, kNever };
+  // Starts are forecast again after so long, and after kForeseePerWaitingUs for each that waits, whichever is longer:
+  // one pass takes about 0.1 us a sequence, so this is a quarter of a percent of the time at most.
+  static constexpr Micros kForeseeEveryUs = 20'000, kForeseePerWaitingUs = 40;
+  enum class Verdict : uint8_t { kStarts, kWaitsForPrefix, kBlocked, kOverShare, kNever };
   struct Start {
     SlotIndex slot;
     int32_t place;
@@ -114,20 +143,59 @@ class Scheduler {
   BlockTable& table(const Sequence& sequence) { return tables_[static_cast<size_t>(sequence.place)]; }
 
   // scheduler.cc: the life of a sequence.
-  void submit(SlotIndex slot);
+  void submit(SlotIndex slot, Micros now);
   void release(SlotIndex slot);
+  void join_queue(SlotIndex slot, WaitReason reason);
+  void leave_queue(const Sequence& sequence);
+  void leave_running(SlotIndex slot);
+  Micros time_up(const Sequence& sequence) const;
+  double cost(const Sequence& sequence, int64_t tokens) const;
   void take_token(SlotIndex slot, const TokenEvent& token, Micros now);
   void publish_blocks(Sequence* sequence);
   FinishReason reason_to_end(const Sequence& sequence, int32_t token) const;
   void finish(SlotIndex slot, FinishReason reason, Micros now);
   void note_finish(Micros now);
-  void preempt(SlotIndex slot);
+  void preempt(SlotIndex slot, Micros now);
+  TenantGauges& gauges(const Sequence& sequence) {
+    return gateway_->tenants().gauges[static_cast<size_t>(sequence.tenant)];
+  }
+  const TenantKnobs& knobs(const Sequence& sequence) const {
+    return gateway_->tenants().knobs[static_cast<size_t>(sequence.tenant)];
+  }
+  ClassKind kind_of(const Sequence& sequence) const { return options_.classes[static_cast<size_t>(sequence.class_now)]; }
+  // Those that hold a place and are not parked: running, or ended with their last byte unwritten.
+  int active_count() const { return options_.places() - static_cast<int>(free_places_.size()) - parked_; }
 
   // plan_step.cc: deciding, on scratch_ and planned_* alone; then doing.
   void plan_decodes();
   bool plan_room(size_t index);
-  void give_way(SlotIndex slot, FinishReason reason);
-  void plan_starts();
+  bool make_room_in_share(size_t index, int64_t more);
+  void give_way(SlotIndex slot, FinishReason reason, bool for_place = false);
+  void plan_chunks();
+  void commit_plan(Micros now, Step* step);
+  void start(const Start& start, Micros now);
+  void add_to_step(SlotIndex slot, Step* step);
+
+  // foresee.cc: when who will start.
+  void foresee(Micros now);
+  void foresee_nothing();
+  int64_t expected_tokens(const Sequence& sequence);
+  void tell(SlotIndex slot, int32_t ahead, const StartTimes& times, Micros now);
+  void publish_forecast();
+  StepShape shape_of_decodes() const;
+  int64_t prefill_budget(int64_t budget) const;
+  FinishReason too_late(SlotIndex slot, Micros now);
+
+  // plan_starts.cc: who of the waiting begins.
+  void plan_starts(Micros now);
+  bool plan_start(SlotIndex slot, Micros now);
+  void vacate_places();
+  bool park_one_for(const Sequence& sequence);
+  bool has_place(const Sequence& sequence) const;
+  bool tenant_runs_all(const Sequence& sequence) const;
+  int64_t share_blocks(const Sequence& sequence) const;
+  int64_t held_by_tenant(const Sequence& sequence) const;
+  void say(SlotIndex slot, WaitReason reason);
   Verdict consider(SlotIndex slot, int32_t place);
   Sharing find_shared(SlotIndex slot);
   bool sibling_of(SlotIndex slot, Sharing* sharing);
@@ -135,10 +203,6 @@ class Scheduler {
   bool fits(const Sequence& sequence, const Sharing& sharing, int64_t to_tokens);
   int64_t reserve_tokens(const Sequence& sequence) const;
   int64_t remaining_tokens(const Sequence& sequence);
-  void plan_chunks();
-  void commit_plan(Micros now, Step* step);
-  void start(const Start& start, Micros now);
-  void add_to_step(SlotIndex slot, Step* step);
 
   const SchedulerOptions options_;
   BlockPool* const pool_;
@@ -146,13 +210,25 @@ class Scheduler {
   Gateway* const gateway_;
   std::span<int32_t> histories_;
   std::pmr::vector<Sequence> sequences_;
-  WaitingList waiting_;
-  std::pmr::vector<SlotIndex> running_;     // in the order in which they started, oldest first
+  FairQueue waiting_;
+  DeadlineHeap deadlines_;                  // of all that wait or run and have one
+  std::pmr::vector<SlotIndex> running_;     // by class_now, then in the order in which they started
+  std::pmr::vector<int32_t> tenant_running_;  // [tenants]
   std::pmr::vector<int32_t> free_places_;
-  std::pmr::vector<BlockTable> tables_;     // [running_max] one per place, open for good
-  LengthHistory lengths_;
+  std::pmr::vector<BlockTable> tables_;     // [places] open for good
+  LengthHistory lengths_;                   // for the forecast of memory: a high quantile
+  LengthHistory usual_lengths_;             // for the forecast of starts: the median
+  StepTimeModel step_time_;
+  StartForecast start_forecast_;
+  Codel codel_;
+  Micros foreseen_us_ = 0;                  // when the starts were forecast last
   int running_limit_;
   int step_tokens_limit_;
+  int prefill_tokens_limit_ = 0;
+  int background_tokens_max_ = 0;
+  int parked_ = 0;                          // of the waiting, those that keep a place
+  uint64_t ages_ = 0;                       // submitted so far
+  Micros now_ = 0;                          // of the last call that said
   int64_t waiting_tokens_ = 0;
   int64_t placed_prompt_tokens_ = 0;
   bool head_blocked_ = false;
@@ -161,9 +237,11 @@ class Scheduler {
 
   // The plan under way.
   BlockScratch scratch_;
-  struct GivingWay { SlotIndex slot; FinishReason reason; };  // kNone: preempted
+  struct GivingWay { SlotIndex slot; FinishReason reason; bool for_place; };  // kNone: preempted
   std::pmr::vector<GivingWay> giving_way_;
   std::pmr::vector<Start> starts_;
+  int fresh_starts_ = 0, places_vacated_ = 0;
+  bool head_passed_ = false;
   std::pmr::vector<int32_t> match_;            // [blocks_per_sequence_max]
   std::pmr::vector<ForecastEntry> forecast_;
 };

@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "message/gateway.h"
+#include "schedule/start_forecast.h"
 
 namespace weir {
 
@@ -13,6 +14,13 @@ struct Sequence {
   SequenceStage stage = SequenceStage::kFree;
   const RequestSpec* spec = nullptr;
   int32_t choice_index = 0;
+  int32_t tenant = 0;
+  int32_t class_now = 0;         // its class, or a higher one that it has aged into
+  uint64_t age = 0;              // smaller is older; kept when it is preempted
+  Micros submitted_us = 0;
+  Micros since_us = 0;           // waiting: when it joined class_now, less the time it ran in between
+  Micros waited_us = 0;          // running: for how long it had waited in class_now
+  StartTold told;                // what it was told of its start
   int32_t place = -1;            // kept while preempted and after the end, until release
   int32_t prompt_tokens = 0;
   int32_t output_tokens = 0;

@@ -27,12 +27,17 @@ struct Shape {
   int step_tokens = 8;
   bool prefix = false;
   int64_t blocks_max = 0;  // 0: blocks
+  int parked = 0;
+  std::vector<ClassKind> classes = {ClassKind::kStandard};
+  Micros ageing_us = 30'000'000;
+  Micros codel_target_us = 0, tpot_slo_us = 0;
+  int places() const { return running + parked; }
 };
 
 inline BlockPoolOptions pool_options(const Shape& s) {
   const int64_t most = std::max(s.blocks, s.blocks_max);
   const int64_t row = std::min<int64_t>((s.session + s.block_tokens - 1) / s.block_tokens, most);
-  return {.blocks = static_cast<int32_t>(s.blocks), .blocks_max = static_cast<int32_t>(most), .block_tokens = s.block_tokens, .sequences_max = s.running,
+  return {.blocks = static_cast<int32_t>(s.blocks), .blocks_max = static_cast<int32_t>(most), .block_tokens = s.block_tokens, .sequences_max = s.places(),
           .blocks_per_sequence_max = static_cast<int32_t>(row)};
 }
 
@@ -46,12 +51,13 @@ struct World {
   std::vector<int32_t> histories;
   Scheduler scheduler;
   Step step;
-  Micros now = 1;
+  Micros now = 1, took = 1000;  // took: the last turn
   std::map<SlotIndex, RequestSpec> specs;
   std::map<SlotIndex, std::vector<int32_t>> outputs;
   std::map<SlotIndex, FinishReason> ended;
   std::function<int32_t(const StepSequence&)> next_token = [](const StepSequence&) { return 7; };
   std::function<bool(const StepSequence&)> fails = [](const StepSequence&) { return false; };
+  std::function<Micros(const Step&)> step_us = [](const Step&) { return Micros{1000}; };
   bool read_rings = true;
   std::vector<std::vector<uint64_t>> kv;  // [block][position in it]
   int64_t computed_tokens = 0;
@@ -59,15 +65,17 @@ struct World {
   explicit World(Shape s)
       : shape(s),
         slots(s.running + s.queued),
-        gateway(slots, s.running, 1, 8),
+        gateway(slots, s.places(), 1, 8),
         prefix(s.prefix ? std::make_unique<PrefixCache>(PrefixCacheOptions{
                               .blocks_max = static_cast<int32_t>(std::max(s.blocks, s.blocks_max)),
                               .block_tokens = s.block_tokens})
                         : nullptr),
         pool(pool_options(s), prefix.get()),
-        histories(static_cast<size_t>(s.running * s.session)),
+        histories(static_cast<size_t>(s.places() * s.session)),
         scheduler({.slots = slots, .running_max = s.running, .step_tokens_max = s.step_tokens,
-                   .session_tokens = s.session, .eos_ids = {kEos}},
+                   .session_tokens = s.session, .eos_ids = {kEos}, .classes = s.classes,
+                   .parked_max = s.parked, .tenants = 64, .ageing_us = s.ageing_us,
+                   .codel_target_us = s.codel_target_us, .tpot_slo_us = s.tpot_slo_us},
                   &pool, prefix.get(), &gateway, histories) {
     step.reserve(s.step_tokens, s.running);
     kv.resize(static_cast<size_t>(pool.options().blocks_max), std::vector<uint64_t>(static_cast<size_t>(s.block_tokens)));
@@ -97,8 +105,8 @@ struct World {
 
   // RETURNS: tokens in the step; 0 when there was nothing to do.
   int turn() {
-    now += 1000;
-    scheduler.expire_waiting(now);
+    now += took;
+    scheduler.expire(now);
     scheduler.plan_step(now, &step);
     scheduler.check_invariants();
     EXPECT_LE(step.tokens.size(), static_cast<size_t>(shape.step_tokens));
@@ -108,7 +116,9 @@ struct World {
       results[i].ok = !fails(step.sequences[i]);
       results[i].token.token = next_token(step.sequences[i]);
     }
-    scheduler.commit(step, results, now);
+    took = step.empty() ? 1000 : step_us(step);
+    scheduler.commit(step, results, now + took);
+    if (!step.empty()) scheduler.note_step(step, took);
     scheduler.check_invariants();
     scheduler.publish_load();
     collect();

@@ -168,7 +168,7 @@ Status App::Impl::load_model(const Progress& progress) {
 Status App::Impl::build_engine() {
   const SchedulerOptions options = blueprint.scheduler_options();
   const BlockPoolOptions blocks = blueprint.pool_options();
-  const uint64_t gateway_bytes = Gateway::bytes(blueprint.slots, blueprint.running_max, blueprint.settings.io_threads,
+  const uint64_t gateway_bytes = Gateway::bytes(options.slots, options.places(), blueprint.settings.io_threads,
                                                 Gateway::kRingEvents);
   const uint64_t engine_bytes = Engine::bytes(options, blocks), table_bytes = BlockPool::storage_bytes(blocks);
   const bool sharing = blueprint.settings.enable_prefix_caching;
@@ -182,7 +182,7 @@ Status App::Impl::build_engine() {
     prefix = std::make_unique<PrefixCache>(blueprint.prefix_options(), &arena->part("prefix index", prefix_bytes));
   }
   pool = std::make_unique<BlockPool>(blocks, prefix.get(), &arena->part("block tables", table_bytes));
-  gateway = std::make_unique<Gateway>(blueprint.slots, blueprint.running_max, blueprint.settings.io_threads,
+  gateway = std::make_unique<Gateway>(options.slots, options.places(), blueprint.settings.io_threads,
                                       Gateway::kRingEvents, &arena->part("slots and rings", gateway_bytes));
   const int running = blueprint.settings.max_concurrent_requests;
   door = std::make_unique<FrontDoor>(FrontDoorOptions{.running_max = running,

@@ -273,11 +273,35 @@ Result<Blueprint> draw_blueprint(const Settings& settings) {
   return b;
 }
 
-SchedulerOptions Blueprint::scheduler_options() const {
-  SchedulerOptions options{.slots = slots, .running_max = running_max,
-                           .step_tokens_max = static_cast<int>(model.step_tokens_max),
-                           .session_tokens = model.session_tokens, .eos_ids = {}};
+std::vector<PriorityClass> Blueprint::classes() const {
+  std::vector<PriorityClass> classes;
+  for (const ClassSetting& one : settings.classes) {
+    const ClassKind kind = one.kind == "urgent"       ? ClassKind::kUrgent
+                           : one.kind == "background" ? ClassKind::kBackground
+                                                      : ClassKind::kStandard;
+    classes.push_back({one.name, kind});
+  }
+  return classes;
+}
+
+// Work can be parked only where some class may ask for it and some must give way: as much of it as there are places.
+SchedulerOptions Blueprint::scheduler_options(const ModelOptions& sizes) const {
+  SchedulerOptions options{.slots = static_cast<int>(sizes.sequences_max) + queued_max,
+                           .running_max = static_cast<int>(sizes.sequences_max),
+                           .step_tokens_max = static_cast<int>(sizes.step_tokens_max),
+                           .session_tokens = sizes.session_tokens, .eos_ids = {}};
   options.overcommit_quantile = settings.overcommit_quantile;
+  options.ageing_us = settings.ageing_ms * 1000;
+  options.codel_target_us = settings.queue_delay_target_ms * 1000;
+  options.tpot_slo_us = settings.tpot_slo_ms * 1000;
+  options.classes.clear();
+  bool urgent = false, background = false;
+  for (const PriorityClass& one : classes()) {
+    options.classes.push_back(one.kind);
+    urgent |= one.kind == ClassKind::kUrgent;
+    background |= one.kind == ClassKind::kBackground;
+  }
+  if (urgent && background) options.parked_max = options.running_max;
   for (const int64_t id : spec.eos) options.eos_ids.push_back(static_cast<int32_t>(id));
   return options;
 }
@@ -286,7 +310,7 @@ BlockPoolOptions Blueprint::pool_options() const {
   const auto blocks = static_cast<int64_t>(plan.kv_blocks);
   const int64_t most = pool_blocks_max(model);
   return {.blocks = static_cast<int32_t>(blocks), .blocks_max = static_cast<int32_t>(most),
-          .block_tokens = static_cast<int32_t>(model.block_tokens), .sequences_max = running_max,
+          .block_tokens = static_cast<int32_t>(model.block_tokens), .sequences_max = scheduler_options().places(),
           .blocks_per_sequence_max = static_cast<int32_t>(std::min(model.blocks_per_sequence(), most))};
 }
 

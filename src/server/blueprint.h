@@ -37,7 +37,10 @@ struct Blueprint {
   MemoryPlan plan;
   uint64_t reserve_bytes = 0;     // room that is to stay free beside the plan; the governor's measure
 
-  SchedulerOptions scheduler_options() const;
+  // With other sizes of the forward, as the planner tries them; slots too follow from these.
+  SchedulerOptions scheduler_options(const ModelOptions& options) const;
+  SchedulerOptions scheduler_options() const { return scheduler_options(model); }
+  std::vector<PriorityClass> classes() const;
   BlockPoolOptions pool_options() const;
   PrefixCacheOptions prefix_options() const;
   // Blocks that the pool can be grown to while serving: tables and address space are there for them.

@@ -58,21 +58,16 @@ uint64_t request_bytes(const Blueprint& b, const ModelOptions& options, const Se
 std::vector<PlanLine> plan_lines(const Blueprint& b, const ModelOptions& options, const Settings& s) {
   const ModelNeeds needs = Transformer::needs(b.spec, options, b.backend->ops());
   const auto running = static_cast<uint64_t>(options.sequences_max);
-  const auto slots = static_cast<uint64_t>(options.sequences_max) + static_cast<uint64_t>(b.queued_max);
   const auto session = static_cast<uint64_t>(options.session_tokens);
   const auto io = static_cast<uint64_t>(s.io_threads);
   // A longer text is refused before it is tokenised (api/prompts.cc).
   const uint64_t text = std::min<uint64_t>(s.max_body_bytes, session * b.token_bytes_max);
 
-  SchedulerOptions scheduler;
-  scheduler.slots = static_cast<int>(slots);
-  scheduler.running_max = static_cast<int>(options.sequences_max);
-  scheduler.step_tokens_max = static_cast<int>(options.step_tokens_max);
-  scheduler.session_tokens = options.session_tokens;
+  const SchedulerOptions scheduler = b.scheduler_options(options);
   BlockPoolOptions pool;
   pool.blocks = static_cast<int32_t>(b.pool_blocks_max(options));
   pool.block_tokens = static_cast<int32_t>(options.block_tokens);
-  pool.sequences_max = static_cast<int32_t>(running);
+  pool.sequences_max = scheduler.places();
   pool.blocks_per_sequence_max = static_cast<int32_t>(std::min<int64_t>(options.blocks_per_sequence(), pool.blocks));
   const uint64_t tables = BlockPool::storage_bytes(pool);
   PrefixCacheOptions prefix;
@@ -91,15 +86,15 @@ std::vector<PlanLine> plan_lines(const Blueprint& b, const ModelOptions& options
   add_resident("workspace", needs.workspace, fmt::format("activations of {} tokens in a step", options.step_tokens_max));
   add_resident("logits", needs.logits, fmt::format("{} rows x {} x 4 bytes", running, format_count(static_cast<uint64_t>(b.spec.vocab))));
   add_resident("sampler", ModelExecutor::bytes(b.spec, options), "scratch of one row of the vocabulary");
-  add_resident("block tables", tables, fmt::format("{} places x {} blocks, {} blocks at most", running,
+  add_resident("block tables", tables, fmt::format("{} places x {} blocks, {} blocks at most", scheduler.places(),
                                                    options.blocks_per_sequence(), pool.blocks));
   if (s.enable_prefix_caching) {
     add_resident("prefix index", PrefixCache::storage_bytes(prefix),
                  fmt::format("{} blocks x {} tokens, links and hashes", pool.blocks, pool.block_tokens));
   }
-  add_resident("sequences", Engine::bytes(scheduler, pool), fmt::format("{} histories x {} tokens x 4 bytes, step buffers", running, format_count(session)));
-  add_resident("slots and rings", Gateway::bytes(static_cast<int>(slots), static_cast<int>(running), s.io_threads, Gateway::kRingEvents),
-               fmt::format("{} slots, {} rings x {} events", slots, running, Gateway::kRingEvents));
+  add_resident("sequences", Engine::bytes(scheduler, pool), fmt::format("{} histories x {} tokens x 4 bytes, step buffers, queue", scheduler.places(), format_count(session)));
+  add_resident("slots and rings", Gateway::bytes(scheduler.slots, scheduler.places(), s.io_threads, Gateway::kRingEvents),
+               fmt::format("{} slots, {} rings x {} events", scheduler.slots, scheduler.places(), Gateway::kRingEvents));
   add("requests", request_bytes(b, options, s), requests_formula(b, options, s));
   add("connections", http::planned_bytes(http), fmt::format("{} slots, {} io threads", format_count(http.connections_max), io));
   const uint64_t json = api::json_bytes_max(s.max_body_bytes);
