@@ -47,12 +47,16 @@ const char* refusal_name(Refusal refusal) {
 }
 
 Place::~Place() {
-  if (door_) door_->give_back(slot_, tokens_);
+  if (door_) door_->give_back(*this);
 }
 
-FrontDoor::FrontDoor(const FrontDoorOptions& options, Gateway* gateway) : options_(options), gateway_(gateway) {
+FrontDoor::FrontDoor(const FrontDoorOptions& options, Gateway* gateway)
+    : options_(options), gateway_(gateway), counters_(std::make_unique<TenantCounters[]>(kTenantsMax)) {
   WEIR_CHECK(gateway->slots() >= options.running_max + options.queued_max);
   for (SlotIndex slot = gateway->slots(); slot-- > 0;) free_slots_.push_back(slot);
+  tenants_.set_room(options.running_max, options.queued_max, options.queued_tokens_max);
+  set_tenant({}, {}, 1000);
+  deal_shares();
 }
 
 FrontDoorOptions FrontDoor::options() const {
@@ -64,6 +68,45 @@ void FrontDoor::set_options(const FrontDoorOptions& options) {
   WEIR_CHECK(options.running_max >= 1 && gateway_->slots() >= options.running_max + options.queued_max);
   std::lock_guard lock(mutex_);
   options_ = options;
+  tenants_.set_room(options.running_max, options.queued_max, options.queued_tokens_max);
+}
+
+void FrontDoor::set_tenant(const Visitor& tenant, const TenantLimits& limits, int64_t weight_milli) {
+  std::lock_guard lock(mutex_);
+  const uint64_t produced = tenant_counters(tenant.tenant).output_tokens.load(std::memory_order_relaxed);
+  tenants_.set(tenant.tenant, limits, weight_milli, produced, tenant.now_us);
+}
+
+void FrontDoor::close_tenant(int32_t tenant) {
+  std::lock_guard lock(mutex_);
+  tenants_.close(tenant);
+}
+
+void FrontDoor::deal_shares() {
+  std::lock_guard lock(mutex_);
+  tenants_.recount();
+}
+
+TokenBucket& FrontDoor::bucket(const Visitor& visitor) const {
+  const uint64_t produced = tenant_counters(visitor.tenant).output_tokens.load(std::memory_order_relaxed);
+  return tenants_.bucket(visitor.tenant, produced, visitor.now_us);
+}
+
+Micros FrontDoor::tokens_wait_us(Visitor visitor) const {
+  std::lock_guard lock(mutex_);
+  return bucket(visitor).until_tokens_us(visitor.now_us);
+}
+
+int64_t FrontDoor::bucket_tokens(Visitor visitor) const {
+  std::lock_guard lock(mutex_);
+  return bucket(visitor).tokens();
+}
+
+TenantView FrontDoor::tenant_view(Visitor visitor) const {
+  const uint64_t produced = tenant_counters(visitor.tenant).output_tokens.load(std::memory_order_relaxed);
+  const Micros interval = gateway_->load().finish_interval_us.load(std::memory_order_relaxed);
+  std::lock_guard lock(mutex_);
+  return tenants_.view(visitor.tenant, produced, visitor.now_us, interval);
 }
 
 FrontDoor::~FrontDoor() { WEIR_CHECK_MSG(admitted() == 0, "a Place outlived the FrontDoor"); }
@@ -96,6 +139,12 @@ Status FrontDoor::could_ever_fit(const Demand& demand) const {
                   fmt::format("the request asks for {} sequences (n times prompts) and at most {} run at once "
                               "(--max-concurrent-requests); send it in parts",
                               demand.sequences(), options_.running_max));
+  }
+  if (const int64_t most = tenants_.sequences_max(demand.visitor.tenant); demand.sequences() > most) {
+    return refuse(Code::kInvalidArgument, Refusal::kTooManySequences,
+                  fmt::format("the request asks for {} sequences (n times prompts) and this key's tenant may have {} "
+                              "running and waiting; send it in parts",
+                              demand.sequences(), most));
   }
   if (options_.queued_max > 0 && total > options_.queued_tokens_max) {
     return refuse(Code::kInvalidArgument, Refusal::kOverQueueTokens,
@@ -146,59 +195,89 @@ int FrontDoor::waiting_now() const {
   return std::max(0, admitted() + knocks_ - running);
 }
 
-Status FrontDoor::room_for(int sequences, int64_t tokens) const {
+// A tenant's own limits come first: whoever reaches one of them is told so, whatever the others do.
+Status FrontDoor::tenant_room(const Visitor& visitor, int sequences) const {
+  if (!tenants_.has_room(visitor.tenant, sequences)) {
+    return refuse(Code::kResourceExhausted, Refusal::kTenantQueueFull,
+                  fmt::format("this key's tenant has {} of {} sequences running and waiting; try again later",
+                              tenants_.held(visitor.tenant), tenants_.sequences_max(visitor.tenant)));
+  }
+  const TokenBucket& tokens = bucket(visitor);
+  if (tokens.has_tokens()) return ok_status();
+  return refuse(Code::kResourceExhausted, Refusal::kTenantTokens,
+                fmt::format("this key's tenant has used up its {} tokens per minute; try again in {:.1f} s",
+                            tokens.tokens_per_minute(), static_cast<double>(tokens.until_tokens_us(visitor.now_us)) * 1e-6));
+}
+
+Status FrontDoor::room_for(const Visitor& visitor, int sequences, int64_t tokens) const {
+  WEIR_RETURN_IF_ERROR(tenant_room(visitor, sequences));
   const LoadGauges& load = gateway_->load();
   const int waiting = waiting_now();
   const bool blocked = load.head_blocked.load(std::memory_order_relaxed);
   const int start_room = blocked ? 0 : std::max(0, places_now() - admitted() - knocks_);
-  if (static_cast<size_t>(sequences + knocks_) > free_slots_.size() || waiting + sequences > options_.queued_max + start_room) {
+  const int64_t kept = tenants_.places_kept(visitor.tenant, sequences);
+  if (static_cast<size_t>(sequences + knocks_) > free_slots_.size() ||
+      waiting + sequences > options_.queued_max + start_room - kept) {
     return refuse(Code::kResourceExhausted, Refusal::kQueueFull,
-                  fmt::format("{} requests run and {} of {} wait; try again later", admitted() + knocks_ - waiting,
-                              waiting, options_.queued_max));
+                  fmt::format("{} requests run and {} of {} wait{}; try again later", admitted() + knocks_ - waiting,
+                              waiting, options_.queued_max,
+                              kept > 0 ? ", and this key's tenant has more than its share of them" : ""));
   }
   const int64_t waiting_tokens =
       std::max<int64_t>(0, admitted_tokens_ - load.running_prompt_tokens.load(std::memory_order_relaxed));
-  if (sequences > start_room && waiting_tokens + tokens > options_.queued_tokens_max) {
+  const int64_t kept_tokens = tenants_.tokens_kept(visitor.tenant, tokens);
+  if (sequences > start_room && waiting_tokens + tokens > options_.queued_tokens_max - kept_tokens) {
     return refuse(Code::kResourceExhausted, Refusal::kQueueTokensFull,
-                  fmt::format("{} of {} prompt tokens wait; try again later", waiting_tokens, options_.queued_tokens_max));
+                  fmt::format("{} of {} prompt tokens wait{}; try again later", waiting_tokens,
+                              options_.queued_tokens_max,
+                              kept_tokens > 0 ? ", and this key's tenant has more than its share of them" : ""));
   }
   return ok_status();
 }
 
 Knock& Knock::operator=(Knock&& other) noexcept {
-  if (this != &other && door_) door_->forget_knock();
+  if (this != &other && door_) door_->forget_knock(tenant_);
   door_ = std::exchange(other.door_, nullptr);
+  tenant_ = other.tenant_;
   return *this;
 }
 
 Knock::~Knock() {
-  if (door_) door_->forget_knock();
+  if (door_) door_->forget_knock(tenant_);
 }
 
-void FrontDoor::forget_knock() {
-  std::lock_guard lock(mutex_);
+void FrontDoor::end_knock(int32_t tenant) {
   --knocks_;
+  tenants_.hold(tenant, -1, 0);
 }
 
-Result<Knock> FrontDoor::knock() {
+void FrontDoor::forget_knock(int32_t tenant) {
+  std::lock_guard lock(mutex_);
+  end_knock(tenant);
+}
+
+Result<Knock> FrontDoor::knock(Visitor visitor) {
   WEIR_RETURN_IF_ERROR(state_status());
   std::lock_guard lock(mutex_);
-  WEIR_RETURN_IF_ERROR(room_for(1, 1));
+  WEIR_RETURN_IF_ERROR(room_for(visitor, 1, 1));
   // Neither its class nor its prompt is known: what would be too late for the highest class is so for all.
   WEIR_RETURN_IF_ERROR(check_in_time(estimate_start(gateway_->load(), 0, 1, unseen()), {}, options_.ttft_slo_us));
   ++knocks_;
-  return Knock(this);
+  tenants_.hold(visitor.tenant, 1, 0);
+  return Knock(this, visitor.tenant);
 }
 
 Result<std::vector<Place>> FrontDoor::admit(const Demand& demand, Knock knock) {
+  const Visitor& visitor = demand.visitor;
+  WEIR_CHECK(knock.door_ == nullptr || knock.tenant_ == visitor.tenant);
   std::lock_guard lock(mutex_);
   WEIR_RETURN_IF_ERROR(could_ever_fit(demand));
   WEIR_RETURN_IF_ERROR(state_status());
   int64_t total = 0;
   for (const int64_t tokens : demand.prompt_tokens) total += tokens * demand.n;
-  if (knock.door_) --knocks_;  // it becomes the places below; refused or not, it is over
+  if (knock.door_) end_knock(knock.tenant_);  // it becomes the places below; refused or not, it is over
   knock.door_ = nullptr;
-  WEIR_RETURN_IF_ERROR(room_for(demand.sequences(), total));
+  WEIR_RETURN_IF_ERROR(room_for(visitor, demand.sequences(), total));
   const auto longest = std::max_element(demand.prompt_tokens.begin(), demand.prompt_tokens.end());
   if (longest != demand.prompt_tokens.end()) {
     const auto estimate = estimate_start(gateway_->load(), demand.timing.class_index, *longest, unseen());
@@ -208,27 +287,44 @@ Result<std::vector<Place>> FrontDoor::admit(const Demand& demand, Knock knock) {
   places.reserve(static_cast<size_t>(demand.sequences()));
   for (const int64_t tokens : demand.prompt_tokens) {
     for (int i = 0; i < demand.n; ++i) {
-      places.push_back(Place(this, free_slots_.back(), tokens));
+      places.push_back(Place(this, free_slots_.back(), visitor.tenant, tokens));
       free_slots_.pop_back();
     }
   }
   admitted_.fetch_add(demand.sequences(), std::memory_order_relaxed);
   admitted_tokens_ += total;
+  tenants_.hold(visitor.tenant, demand.sequences(), total);
+  bucket(visitor).take(total);
+  add_to(counters_of(visitor.tenant).admitted, static_cast<uint64_t>(demand.sequences()));
   return places;
 }
 
-void FrontDoor::give_back(SlotIndex slot, int64_t tokens) {
+void FrontDoor::take_back(std::vector<Place> places) {
   std::lock_guard lock(mutex_);
-  free_slots_.push_back(slot);
-  admitted_.fetch_sub(1, std::memory_order_relaxed);
-  admitted_tokens_ -= tokens;
+  for (Place& place : places) {
+    bucket({place.tenant_, 0}).put_back(place.tokens_);
+    end_place(place);
+    place.door_ = nullptr;
+  }
 }
 
-void FrontDoor::count_refusal(std::string_view reason) {
+void FrontDoor::give_back(const Place& place) {
+  std::lock_guard lock(mutex_);
+  end_place(place);
+}
+
+void FrontDoor::end_place(const Place& place) {
+  free_slots_.push_back(place.slot_);
+  tenants_.hold(place.tenant_, -1, -place.tokens_);
+  admitted_.fetch_sub(1, std::memory_order_relaxed);
+  admitted_tokens_ -= place.tokens_;
+}
+
+void FrontDoor::count_refusal(std::string_view reason, int32_t tenant) {
   for (size_t i = 0; i < static_cast<size_t>(Refusal::kCount); ++i) {
-    if (reason == refusal_name(static_cast<Refusal>(i))) return count_refusal(static_cast<Refusal>(i));
+    if (reason == refusal_name(static_cast<Refusal>(i))) return count_refusal(static_cast<Refusal>(i), tenant);
   }
-  count_refusal(Refusal::kBadRequest);
+  count_refusal(Refusal::kBadRequest, tenant);
 }
 
 Micros FrontDoor::retry_after_us(int class_index) const {

@@ -2,17 +2,20 @@
 //
 // Thread: any io thread. One mutex, held for a few loads and a free-list pop. It owns the slots of the Gateway:
 // a Place is one of them, move-only, and gives it back when destroyed. It never waits and never allocates
-// after construction, except for the vector of Places that it returns.
+// after construction, except for the vector of Places that it returns. What tenants may take is in TenantGate and
+// QueueShares; the door asks them under the same mutex.
 #pragma once
 
 #include <atomic>
 #include <cstdint>
+#include <memory>
 #include <mutex>
 #include <string_view>
 #include <utility>
 #include <vector>
 
 #include "admission/start_estimate.h"
+#include "admission/tenant_gate.h"
 #include "base/clock.h"
 #include "base/status.h"
 #include "message/gateway.h"
@@ -30,12 +33,19 @@ struct FrontDoorOptions {
   int default_class = 0;          // of a request whose class is not known yet
 };
 
+// Who asks, and when by the server's clock.
+struct Visitor {
+  int32_t tenant = 0;  // [0, kTenantsMax)
+  Micros now_us = 0;
+};
+
 // What a request asks for. prompt_tokens holds one entry per prompt of the list; each is taken n times.
 struct Demand {
   std::vector<int64_t> prompt_tokens;
   int n = 1;
   int64_t guaranteed_tokens = 0;  // --reservation guaranteed: of the longest sequence with its answer; 0: none
   Timing timing;
+  Visitor visitor;
   int sequences() const { return static_cast<int>(prompt_tokens.size()) * n; }
 };
 
@@ -79,24 +89,24 @@ class FrontDoor;
 class [[nodiscard]] Knock {
  public:
   Knock() = default;
-  Knock(Knock&& other) noexcept : door_(std::exchange(other.door_, nullptr)) {}
+  Knock(Knock&& other) noexcept : door_(std::exchange(other.door_, nullptr)), tenant_(other.tenant_) {}
   Knock& operator=(Knock&& other) noexcept;
   Knock(const Knock&) = delete;
   ~Knock();
 
  private:
   friend class FrontDoor;
-  explicit Knock(FrontDoor* door) : door_(door) {}
+  Knock(FrontDoor* door, int32_t tenant) : door_(door), tenant_(tenant) {}
   FrontDoor* door_ = nullptr;
+  int32_t tenant_ = 0;
 };
 
 // One admitted sequence's slot, held until the last byte of its answer is written (or its client is gone) and the
 // engine has been told. Destroying it frees the slot: REQUIRES that the engine has finished with it.
 class [[nodiscard]] Place {
  public:
-  Place(Place&& other) noexcept : door_(other.door_), slot_(other.slot_), tokens_(other.tokens_) {
-    other.door_ = nullptr;
-  }
+  Place(Place&& other) noexcept
+      : door_(std::exchange(other.door_, nullptr)), tokens_(other.tokens_), slot_(other.slot_), tenant_(other.tenant_) {}
   Place& operator=(Place&&) = delete;
   Place(const Place&) = delete;
   ~Place();
@@ -104,10 +114,19 @@ class [[nodiscard]] Place {
 
  private:
   friend class FrontDoor;
-  Place(FrontDoor* door, SlotIndex slot, int64_t tokens) : door_(door), slot_(slot), tokens_(tokens) {}
+  Place(FrontDoor* door, SlotIndex slot, int32_t tenant, int64_t tokens)
+      : door_(door), tokens_(tokens), slot_(slot), tenant_(tenant) {}
   FrontDoor* door_;
-  SlotIndex slot_;
   int64_t tokens_;
+  SlotIndex slot_;
+  int32_t tenant_;
+};
+
+// What the door counts for one tenant; the engine counts the rest (message/tenants.h). Relaxed atomics, any thread.
+struct TenantCounters {
+  std::atomic<uint64_t> admitted{0};       // sequences
+  std::atomic<uint64_t> output_tokens{0};  // that reached the io thread
+  std::atomic<uint64_t> refusals[static_cast<size_t>(Refusal::kCount)]{};
 };
 
 class FrontDoor {
@@ -117,15 +136,35 @@ class FrontDoor {
 
   // The first look, before a body is parsed or tokenised, so that refusing under overload costs neither.
   // ERRORS: those that admit() would give for one short sequence.
-  Result<Knock> knock();
+  Result<Knock> knock(Visitor visitor = {});
 
   // All sequences of a request, or none; the knock becomes them. ERRORS: kInvalidArgument (can never fit; the numbers are in the message),
   // kResourceExhausted (full now), kUnavailable (loading, draining or short of memory); reason() is refusal_name().
   // The caller counts what it sends to a client (count_refusal), so that a second look is not counted twice.
+  // The prompt tokens of every sequence are charged to the tenant. REQUIRES: the knock is of the same tenant.
   Result<std::vector<Place>> admit(const Demand& demand, Knock knock = {});
+  // For what was admitted and never reached the engine: places and prompt tokens go back.
+  void take_back(std::vector<Place> places);
 
-  void count_refusal(std::string_view reason);  // by name; an unknown one counts as bad_request
-  void count_refusal(Refusal refusal) { refusals_[static_cast<size_t>(refusal)].fetch_add(1, std::memory_order_relaxed); }
+  // One tenant's limits and weight from now on; what it holds stays. close_tenant: nobody can come as it any more, so no
+  // room is kept for it. After a round of these, deal_shares(). The door begins with tenant 0 alone, without limits.
+  void set_tenant(const Visitor& tenant, const TenantLimits& limits, int64_t weight_milli);
+  void close_tenant(int32_t tenant);
+  void deal_shares();
+  // Output tokens, charged when they were produced. No lock.
+  void note_output(int32_t tenant, uint64_t tokens) { add_to(counters_of(tenant).output_tokens, tokens); }
+  TenantView tenant_view(Visitor visitor) const;
+  // Until the tenant's bucket has a token again; 0: it has, or there is no such limit.
+  Micros tokens_wait_us(Visitor visitor) const;
+  int64_t bucket_tokens(Visitor visitor) const;  // negative: debt; 0 without a limit
+  const TenantCounters& tenant_counters(int32_t tenant) const { return counters_[static_cast<size_t>(tenant)]; }
+
+  void count_refusal(std::string_view reason, int32_t tenant = -1);  // by name; an unknown one counts as bad_request
+  // tenant: -1 where nobody knows it.
+  void count_refusal(Refusal refusal, int32_t tenant = -1) {
+    add_to(refusals_[static_cast<size_t>(refusal)], 1);
+    if (tenant >= 0) add_to(counters_of(tenant).refusals[static_cast<size_t>(refusal)], 1);
+  }
   uint64_t refusals(Refusal refusal) const {
     return refusals_[static_cast<size_t>(refusal)].load(std::memory_order_relaxed);
   }
@@ -172,9 +211,17 @@ class FrontDoor {
   int unseen() const;                                    // REQUIRES: mutex_ held
   Micros retry_after_us(int class_index) const;          // REQUIRES: mutex_ held
   int whole_seconds(Micros us) const;
-  Status room_for(int sequences, int64_t tokens) const;  // REQUIRES: mutex_ held
-  void give_back(SlotIndex slot, int64_t tokens);
-  void forget_knock();
+  Status tenant_room(const Visitor& visitor, int sequences) const;                       // REQUIRES: mutex_ held
+  Status room_for(const Visitor& visitor, int sequences, int64_t tokens) const;          // REQUIRES: mutex_ held
+  TokenBucket& bucket(const Visitor& visitor) const;                                     // REQUIRES: mutex_ held
+  void end_knock(int32_t tenant);                                                        // REQUIRES: mutex_ held
+  void end_place(const Place& place);                                                    // REQUIRES: mutex_ held
+  void give_back(const Place& place);
+  void forget_knock(int32_t tenant);
+  TenantCounters& counters_of(int32_t tenant) { return counters_[static_cast<size_t>(tenant)]; }
+  static void add_to(std::atomic<uint64_t>& counter, uint64_t amount) {
+    counter.fetch_add(amount, std::memory_order_relaxed);
+  }
 
   FrontDoorOptions options_;     // guarded by mutex_
   Gateway* const gateway_;
@@ -187,6 +234,8 @@ class FrontDoor {
   int knocks_ = 0;               // requests whose text is becoming tokens
   int64_t admitted_tokens_ = 0;  // prompt tokens of all places given out
   std::atomic<int> admitted_{0};
+  mutable TenantGate tenants_;   // guarded by mutex_; looking settles a bucket
+  const std::unique_ptr<TenantCounters[]> counters_;  // [kTenantsMax]
   std::atomic<uint64_t> refusals_[static_cast<size_t>(Refusal::kCount)]{};
 };
 

@@ -86,6 +86,11 @@ ApiError not_done(Status status) {
   return {.status = std::move(status), .param = std::move(param)};
 }
 
+ApiError busy() {
+  return {.status = {Code::kResourceExhausted, "other changes are under way; try again later",
+                     refusal_name(Refusal::kTextPoolFull)}};
+}
+
 void patch_limits(Service* service, http::Request request, Reply reply) {
   LimitsPatch patch;
   {
@@ -108,8 +113,25 @@ void patch_limits(Service* service, http::Request request, Reply reply) {
     });
   };
   if (service->admin_pool.try_run(std::move(change))) return;
-  job->reply.error({.status = {Code::kResourceExhausted, "other changes of the limits are under way; try again later",
-                               refusal_name(Refusal::kTextPoolFull)}});
+  job->reply.error(busy());
+}
+
+// The file is read on the admin thread: a disk may take its time.
+void reload(Service* service, Reply reply) {
+  if (!service->context.reload_tenants) {
+    return reply.error({.status = {Code::kFailedPrecondition, "there is no key file to read again; start the server with "
+                                                              "--api-keys FILE.toml"}});
+  }
+  auto shared = std::make_shared<Reply>(std::move(reply));
+  http::Callback work = [service, shared] {
+    auto done = service->context.reload_tenants();
+    shared->exchange().post([shared, done = std::move(done)] {
+      if (!done.ok()) return shared->error({.status = done.status(), .http = 400});
+      shared->json(200, fmt::format(R"({{"tenants":{},"keys":{}}})", done->tenants, done->keys));
+    });
+  };
+  if (service->admin_pool.try_run(std::move(work))) return;
+  shared->error(busy());
 }
 
 }  // namespace
@@ -120,6 +142,7 @@ void answer_admin(Service* service, Route route, http::Request request, Reply re
     return reply.error({.status = std::move(status)});
   }
   if (route == Route::kAbort) return answer_abort(service, request, std::move(reply));
+  if (route == Route::kReload) return reload(service, std::move(reply));
   if (route == Route::kReadLimits) return reply.json(200, limits_json(service->context.live_limits()));
   patch_limits(service, std::move(request), std::move(reply));
 }

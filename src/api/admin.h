@@ -1,6 +1,6 @@
-// GET and PATCH /admin/limits: what an operator changes while the server serves. Needs the admin key.
+// GET and PATCH /admin/limits, POST /admin/reload: what an operator changes while the server serves. Needs the admin key.
 //
-// Thread: an io thread; the change itself waits for the engine on the service's admin thread.
+// Thread: an io thread; the change itself waits for the engine, or for the disk, on the service's admin thread.
 #pragma once
 
 #include "api/reply.h"

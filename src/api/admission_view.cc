@@ -92,16 +92,16 @@ void append_overload(const OverloadNow& now, Micros clock_us, std::string* out) 
   out->append("]},");
 }
 
-std::string admission_json(const Service& service, const std::optional<OwnerId>& owner, size_t most) {
+std::string admission_json(const Service& service, std::optional<int32_t> tenant, size_t most) {
   const ApiContext& context = service.context;
-  const Roster::View view = service.roster.collect(*context.gateway, owner, most);
+  const Roster::View view = service.roster.collect(*context.gateway, tenant, most);
   const Micros now = service.now_us();
   std::string out = "{";
   append_totals(context, &out);
   append_classes(context, &out);
   append_predictions(context.gateway->load(), &out);
   if (context.overload_now) append_overload(context.overload_now(), now, &out);
-  out.append(fmt::format(R"("scope":"{}","running":{},"waiting":{},"sequences":[)", owner ? "own" : "all", view.running,
+  out.append(fmt::format(R"("scope":"{}","running":{},"waiting":{},"sequences":[)", tenant ? "own" : "all", view.running,
                          view.waiting));
   for (size_t i = 0; i < view.seen.size(); ++i) {
     if (i > 0) out.push_back(',');
@@ -124,23 +124,20 @@ std::optional<size_t> shown_limit(std::string_view query) {
 
 }  // namespace
 
-OwnerId owner_of(const Service& service, const http::Request& request) {
-  if (service.context.api_keys.empty()) return 0;
-  return std::hash<std::string_view>{}(bearer_key(request.header("authorization")));
-}
-
 void answer_admission(const Service& service, const http::Request& request, Reply reply) {
   const std::string_view authorization = request.header("authorization");
   const bool admin = !service.context.admin_key.empty() && service.admin_auth.check(authorization).ok();
+  std::optional<int32_t> tenant;
   if (!admin) {
-    if (Status status = service.auth.check(authorization); !status.ok()) return reply.error({.status = std::move(status)});
+    const Result<Caller> caller = identify(*service.context.tenants->directory(), authorization);
+    if (!caller.ok()) return reply.error({.status = caller.status()});
+    tenant = caller->tenant;
   }
   const auto limit = shown_limit(request.query);
   if (!limit) {
     return reply.error(bad_param("limit", fmt::format("is no number from 1 to {}; it says how many sequences are shown", kShownMax)));
   }
-  const auto owner = admin ? std::optional<OwnerId>{} : owner_of(service, request);
-  reply.json(200, admission_json(service, owner, *limit));
+  reply.json(200, admission_json(service, tenant, *limit));
 }
 
 }  // namespace weir::api

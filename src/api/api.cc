@@ -14,6 +14,7 @@
 #include "api/json_in.h"
 #include "api/parse_chat.h"
 #include "api/parse_completion.h"
+#include "api/priority.h"
 #include "api/service.h"
 #include "api/text_endpoints.h"
 
@@ -28,18 +29,21 @@ void check_model(const ApiContext& context, Fields* fields) {
   fields->fail(unknown_model(*model, context.model_name));
 }
 
-void parse_generation(const Service& service, Endpoint endpoint, Fields* fields, GenerateRequest* request) {
+void parse_generation(const Service& service, Endpoint endpoint, const Caller& caller, Fields* fields,
+                      GenerateRequest* request) {
   request->params = service.context.default_params;
+  request->tenant = caller.tenant;
   check_model(service.context, fields);
   if (endpoint == Endpoint::kChat) {
     parse_chat(service.limits(), {service.context.bos_token, service.context.eos_token}, fields, request);
   } else {
     parse_completion(service.limits(), fields, request);
   }
+  request->class_index = read_priority(service.context.classes, caller, fields);
 }
 
 // Refuses before any work when the server is full: knock() costs microseconds, parsing and tokenising do not.
-void generate(Service* service, Endpoint endpoint, http::Request request, Reply reply) {
+void generate(Service* service, Endpoint endpoint, const Caller& caller, http::Request request, Reply reply) {
   const bool uploaded = request.watch != nullptr;
   auto found = live_request_of(service, &request, reply.request_id(), reply.exchange().io_index());
   if (const auto* wrong = std::get_if<ApiError>(&found)) return reply.error(*wrong);
@@ -48,27 +52,29 @@ void generate(Service* service, Endpoint endpoint, http::Request request, Reply 
   if (live->past_deadline(service->now_us())) {
     return reply.error(deadline_passed(uploaded ? "while its body was being read" : "before any work was done"));
   }
-  Result<Knock> knock = service->context.door->knock();
+  Result<Knock> knock = service->context.door->knock({caller.tenant, service->now_us()});
   if (!knock.ok()) return reply.error({.status = knock.status()});
+  const std::shared_ptr<Account> account = account_of(request, &service->ledger());
+  if (const Grant grant = join_tenant(account.get(), caller.tenant); grant != Grant::kYes) {
+    return reply.error(host_refusal(grant, HostMoment::kBeforeWork, service->ledger(), caller.tenant));
+  }
   if (endpoint == Endpoint::kChat && service->context.chat_template == nullptr) {
     return reply.error({.status = invalid_argument("this model has no chat template; use /v1/completions or start the "
                                                    "server with --chat-template")});
   }
-  const OwnerId owner = owner_of(*service, request);
   GenerateRequest parsed;
   {
     auto json = JsonBody::parse(request.body);
     if (!json.ok()) return reply.error({.status = json.status()});
     std::string().swap(request.body);  // its charge stays, for what is now made from it
     Fields fields(json->object());
-    parse_generation(*service, endpoint, &fields, &parsed);
-    parsed.owner = owner;
+    parse_generation(*service, endpoint, caller, &fields, &parsed);
     if (!fields.ok()) return reply.error(*fields.error());
   }
-  Charge held(account_of(request, &service->ledger()), HostKind::kRequest);
+  Charge held(account, HostKind::kRequest);
   request.charge.release();
   if (const Grant grant = held.try_grow(Generation::kFixedBytes + held_bytes(parsed)); grant != Grant::kYes) {
-    return reply.error(host_refusal(grant, HostMoment::kBeforeWork, service->ledger()));
+    return reply.error(host_refusal(grant, HostMoment::kBeforeWork, *account));
   }
   std::make_shared<Generation>(service, std::move(parsed), std::move(reply), std::move(held), std::move(*knock), std::move(live))
       ->start();
@@ -78,16 +84,20 @@ void handle(Service* service, http::Request request, std::shared_ptr<http::Excha
   std::string id = request.id.empty() ? service->ids.choose(request.header("x-request-id")) : std::move(request.id);
   Reply reply(std::move(exchange), std::move(id), service->context.door);
   const Route route = match_route(request.method, request.path).route;
+  Caller caller;
   if (needs_key(route)) {
-    Status status = service->auth.check(request.header("authorization"));
-    if (!status.ok()) return reply.error({.status = std::move(status)});
+    Result<Caller> known = identify(*service->context.tenants->directory(), request.header("authorization"));
+    if (!known.ok()) return reply.error({.status = known.status()});
+    caller = *known;
+    reply.for_tenant(caller.tenant, service->context.clock, route == Route::kChat || route == Route::kCompletion);
   }
   switch (route) {
-    case Route::kChat: return generate(service, Endpoint::kChat, std::move(request), std::move(reply));
-    case Route::kCompletion: return generate(service, Endpoint::kCompletion, std::move(request), std::move(reply));
-    case Route::kTokenize: return answer_tokenize(service, std::move(request), std::move(reply));
-    case Route::kDetokenize: return answer_detokenize(service, std::move(request), std::move(reply));
+    case Route::kChat: return generate(service, Endpoint::kChat, caller, std::move(request), std::move(reply));
+    case Route::kCompletion: return generate(service, Endpoint::kCompletion, caller, std::move(request), std::move(reply));
+    case Route::kTokenize: return answer_tokenize(service, caller.tenant, std::move(request), std::move(reply));
+    case Route::kDetokenize: return answer_detokenize(service, caller.tenant, std::move(request), std::move(reply));
     case Route::kAdmission: return answer_admission(*service, request, std::move(reply));
+    case Route::kReload:
     case Route::kReadLimits:
     case Route::kPatchLimits:
     case Route::kAbort: return answer_admin(service, route, std::move(request), std::move(reply));

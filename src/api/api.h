@@ -21,10 +21,12 @@
 
 #include "admission/front_door.h"
 #include "admission/overload_now.h"
+#include "admission/tenants.h"
 #include "base/clock.h"
 #include "http/server.h"
-#include "message/gateway.h"
 #include "memory/ledger/ledger.h"
+#include "message/classes.h"
+#include "message/gateway.h"
 #include "message/sampling_params.h"
 
 namespace weir {
@@ -53,6 +55,11 @@ struct LiveLimits {
   int64_t max_concurrent_requests = 0, max_concurrent_requests_ceiling = 0;
   int64_t max_queued_requests = 0, max_queued_requests_ceiling = 0;
   int64_t max_queued_tokens = 0, max_queued_tokens_ceiling = 0;
+};
+
+// What a reload of the key file brought.
+struct TenantsLoaded {
+  size_t tenants = 0, keys = 0;
 };
 
 // What the memory monitor found last.
@@ -85,7 +92,8 @@ struct ApiContext {
   int32_t vocab_size = 0;      // the tokeniser's and the model's, whichever is smaller
   std::vector<int32_t> eos_ids;
   SamplingParams default_params;  // of generation_config.json
-  std::vector<std::string> api_keys;
+  const Tenants* tenants = nullptr;  // who may come in, as what
+  std::vector<PriorityClass> classes = default_classes();
   int64_t queue_timeout_us = 0;  // 0: no limit
   int64_t request_timeout_us = 0;   // from arrival to the last token; 0: no limit
   int64_t queue_keepalive_us = 0;   // an SSE comment as often while a stream has produced nothing; 0: none
@@ -97,6 +105,9 @@ struct ApiContext {
   // kResourceExhausted; nothing has changed then.
   std::function<Result<LiveLimits>(const LimitsPatch&)> patch_limits;
   std::function<LiveLimits()> live_limits;
+  // Reads the key file again; null: there is none. Any thread, on the admin pool's. ERRORS: what is wrong with the file;
+  // nothing has changed then.
+  std::function<Result<TenantsLoaded>()> reload_tenants;
   std::function<http::Server::Stats()> http_stats;
   std::function<MemoryNow()> memory_now;
   std::function<PressureNow()> pressure_now;

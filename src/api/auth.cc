@@ -26,6 +26,13 @@ Status refuse(std::string message) {
   return {Code::kUnauthenticated, std::move(message), refusal_name(Refusal::kUnauthenticated)};
 }
 
+constexpr char kWrongKey[] = "the key is not one of this server's keys";
+
+Result<std::string_view> key_of(std::string_view authorization) {
+  if (has_scheme(authorization)) return trim(authorization.substr(kScheme.size()));
+  return refuse("this server needs a key; send the header \"Authorization: Bearer KEY\"");
+}
+
 }  // namespace
 
 bool equal_in_constant_time(std::string_view a, std::string_view b) {
@@ -35,17 +42,16 @@ bool equal_in_constant_time(std::string_view a, std::string_view b) {
   return difference == 0;
 }
 
-std::string_view bearer_key(std::string_view authorization) {
-  return has_scheme(authorization) ? trim(authorization.substr(kScheme.size())) : std::string_view();
+Result<Caller> identify(const TenantDirectory& directory, std::string_view authorization) {
+  if (!directory.asks_for_keys()) return directory.everybody();
+  WEIR_ASSIGN_OR_RETURN(const std::string_view key, key_of(authorization));
+  if (const Caller* caller = directory.find(key)) return *caller;
+  return refuse(kWrongKey);
 }
 
 Status Auth::check(std::string_view authorization) const {
-  if (keys_.empty()) return ok_status();
-  if (!has_scheme(authorization)) return refuse("this server needs a key; send the header \"Authorization: Bearer KEY\"");
-  const std::string_view key = bearer_key(authorization);
-  bool known = false;
-  for (const std::string& good : keys_) known = equal_in_constant_time(key, good) || known;
-  return known ? ok_status() : refuse("the key is not one of this server's keys");
+  WEIR_ASSIGN_OR_RETURN(const std::string_view key, key_of(authorization));
+  return !key_.empty() && equal_in_constant_time(key, key_) ? ok_status() : refuse(kWrongKey);
 }
 
 }  // namespace weir::api

@@ -1,27 +1,30 @@
-// Authentication: "Authorization: Bearer <key>" against the configured keys. Any thread; immutable.
+// Authentication: "Authorization: Bearer <key>" against the tenants' keys, and against the admin key. Any thread.
 #pragma once
 
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "admission/tenants.h"
 #include "base/status.h"
 
 namespace weir::api {
 
+// Who sends this header; everybody is "default" where no key is asked for. ERRORS: kUnauthenticated.
+Result<Caller> identify(const TenantDirectory& directory, std::string_view authorization);
+
+// One key, kept as it is: the admin key.
 class Auth {
  public:
-  explicit Auth(std::vector<std::string> keys) : keys_(std::move(keys)) {}
+  explicit Auth(std::string key) : key_(std::move(key)) {}
 
-  // Takes the same time for every wrong key of a length, and looks at every key. ERRORS: kUnauthenticated.
+  // Takes the same time for every wrong key of a length. ERRORS: kUnauthenticated.
   Status check(std::string_view authorization) const;
 
  private:
-  const std::vector<std::string> keys_;  // empty: everybody may
+  const std::string key_;  // empty: nobody may
 };
 
-// The key of a header that Auth took; empty where there is none.
-std::string_view bearer_key(std::string_view authorization);
 // Compares in time that depends on the lengths alone.
 bool equal_in_constant_time(std::string_view a, std::string_view b);
 

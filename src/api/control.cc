@@ -17,8 +17,9 @@ constexpr std::string_view kIndexText =
     "GET  /health/live           GET  /health/ready     GET /health\n"
     "GET  /metrics               GET  /plan?format=text\n"
     "GET  /admission?limit=100   (one's own requests; all of them with the admin key)\n"
-        "GET  /admin/limits          PATCH /admin/limits    (with the admin key)\n"
-    "POST /admin/abort           {\"id\": x-request-id}  (with the admin key)\n";
+    "GET  /admin/limits          PATCH /admin/limits    (with the admin key)\n"
+    "POST /admin/abort           {\"id\": x-request-id}  (with the admin key)\n"
+    "POST /admin/reload          (with the admin key)\n";
 
 std::string model_object(const ApiContext& context) {
   std::string out = R"({"id":)";
@@ -92,7 +93,8 @@ void answer_control(const Service& service, Route route, const http::Request& re
     case Route::kAdmission:
     case Route::kReadLimits:
     case Route::kPatchLimits:
-    case Route::kAbort: break;
+    case Route::kAbort:
+    case Route::kReload: break;
   }
   WEIR_CHECK(is_control(route));
 }

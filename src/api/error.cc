@@ -24,6 +24,7 @@ constexpr Row kTable[] = {
     {Code::kNotFound, "", 404, "invalid_request_error", nullptr},
     {Code::kTooLarge, "", 413, "invalid_request_error", "request_too_large"},
     {Code::kResourceExhausted, "queue_tokens_full", 429, "tokens", "slow_down"},
+    {Code::kResourceExhausted, "tenant_tokens_per_minute", 429, "tokens", "slow_down"},
     {Code::kResourceExhausted, "", 429, "requests", "slow_down"},
     {Code::kUnavailable, "", 503, "server_error", "server_is_overloaded"},
     {Code::kDeadlineExceeded, "", 504, "server_error", "timeout"},

@@ -24,8 +24,9 @@ struct Prompt {
 
 struct GenerateRequest {
   Endpoint endpoint = Endpoint::kChat;
+  int32_t tenant = 0;       // who asks
+  int32_t class_index = 0;  // of its priority
   int n = 1;  // sequences per prompt, [1, 128]
-  uint64_t owner = 0;  // who may see it in /admission
   bool stream = false;
   bool include_usage = false;
   bool echo = false;  // completions: the prompt's text stands before the answer

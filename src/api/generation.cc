@@ -83,7 +83,11 @@ void Generation::after_text() {
 }
 
 void Generation::admit(std::vector<PromptTokens> prompts) {
-  Demand demand{.n = request_.n, .timing = {.now_us = service_->now_us()}};
+  const Micros now = service_->now_us();
+  reply_.about_class(request_.class_index);
+  Demand demand{.n = request_.n,
+                .timing = {.class_index = request_.class_index, .now_us = now, .deadline_us = deadline_us_},
+                .visitor = {request_.tenant, now}};
   for (const PromptTokens& prompt : prompts) {
     const auto tokens = static_cast<int64_t>(prompt.ids.size());
     demand.prompt_tokens.push_back(tokens);
@@ -96,7 +100,10 @@ void Generation::admit(std::vector<PromptTokens> prompts) {
     return fail({.status = places.status(), .param = param});
   }
   const Grant grant = charge_seats(prompts.size(), places->size());
-  if (grant != Grant::kYes) return fail_host(grant, HostMoment::kBeforeWork);
+  if (grant != Grant::kYes) {
+    service_->context.door->take_back(std::move(*places));
+    return fail_host(grant, HostMoment::kBeforeWork);
+  }
   take_seats(std::move(prompts), std::move(*places));
 }
 
@@ -131,6 +138,8 @@ std::unique_ptr<RequestSpec> Generation::make_spec(uint64_t id, PromptTokens* pr
   if (!request_.seeded) spec->params.seed = service_->ids.next();
   spec->arrival_us = arrival_us_;
   spec->deadline_us = deadline_us_;
+  spec->tenant = request_.tenant;
+  spec->class_index = request_.class_index;
   spec->queue_deadline_us = wait_us > 0 ? arrival_us_ + wait_us : std::numeric_limits<Micros>::max();
   return spec;
 }
@@ -150,7 +159,10 @@ void Generation::take_seats(std::vector<PromptTokens> prompts, std::vector<Place
     seats_.push_back({.owner = this, .place = std::move(place), .answer = Answer(&*rules_, held_.account()), .index = index});
   }
   if (const Grant grant = begin_answers(prompts); grant != Grant::kYes) {
-    seats_.clear();  // nothing was submitted: the places are free again
+    std::vector<Place> unused;  // nothing was submitted: the places are free again
+    for (Seat& seat : seats_) unused.push_back(std::move(seat.place));
+    seats_.clear();
+    service_->context.door->take_back(std::move(unused));
     return fail_host(grant, HostMoment::kBeforeWork);
   }
   for (Seat& seat : seats_) submit(&seat, seat.index / request_.n, seat.index % request_.n);
@@ -169,7 +181,6 @@ void Generation::submit(Seat* seat, int prompt_index, int choice_of_prompt) {
   channel.cached_tokens = 0;
   channel.wait.begin();
   service_->roster.enter(slot, {.request_id = reply_.request_id(),
-                                .owner = request_.owner,
                                 .tenant = channel.spec->tenant,
                                 .class_index = channel.spec->class_index,
                                 .choice = seat->index,
@@ -189,7 +200,9 @@ void Generation::on_notice(void* tag, FinishReason finish) {
 void Generation::take_news(Seat* seat, FinishReason finish) {
   if (finish != FinishReason::kNone) seat->engine_finished = true;
   if (EventRing* ring = service_->context.gateway->channel(seat->place.slot()).ring) {
-    for (TokenEvent event; ring->try_pop(&event);) take_token(seat, event);
+    uint64_t produced = 0;  // counted also where the client will not see them: they were computed for it
+    for (TokenEvent event; ring->try_pop(&event); ++produced) take_token(seat, event);
+    if (produced > 0) service_->context.door->note_output(request_.tenant, produced);
   }
   service_->roster.note_progress(seat->place.slot(), static_cast<int32_t>(seat->answer.tokens()));
   note_start(seat, finish);
@@ -300,11 +313,14 @@ void Generation::answer_whole() {
 // http says only that it could not keep the event: the account tells whether this request was the reason.
 Grant Generation::why_unsent() const {
   const Account& account = *held_.account();
-  const uint64_t max = account.ledger().options().request_bytes_max;
-  return account.used_bytes() > max - std::min(max, 2 * out_.size()) ? Grant::kRequestFull : Grant::kTotalFull;
+  const auto full = [&](uint64_t used, uint64_t max) { return used > max - std::min(max, 2 * out_.size()); };
+  if (full(account.used_bytes(), account.ledger().options().request_bytes_max)) return Grant::kRequestFull;
+  const int group = account.group();
+  if (group < 0 || !full(account.ledger().group_used(group), account.ledger().group_max(group))) return Grant::kTotalFull;
+  return full(account.used_bytes(), account.ledger().group_max(group)) ? Grant::kOverGroup : Grant::kGroupFull;
 }
 
-void Generation::fail_host(Grant why, HostMoment when) { fail(host_refusal(why, when, service_->ledger())); }
+void Generation::fail_host(Grant why, HostMoment when) { fail(host_refusal(why, when, *held_.account())); }
 
 // Nobody will read them any more. The engine may go on for a moment; its tokens are then ignored.
 void Generation::drop_answers() {

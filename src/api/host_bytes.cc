@@ -17,8 +17,10 @@ class LedgerAccount final : public http::ByteAccount {
   http::Granted take(http::ByteUse use, size_t bytes) override {
     switch (account_->take(kind_of(use), bytes)) {
       case Grant::kYes: return http::Granted::kYes;
-      case Grant::kTotalFull: return http::Granted::kTotalFull;
-      case Grant::kRequestFull: break;
+      case Grant::kTotalFull:
+      case Grant::kGroupFull: return http::Granted::kTotalFull;
+      case Grant::kRequestFull:
+      case Grant::kOverGroup: break;
     }
     return http::Granted::kRequestFull;
   }
@@ -64,8 +66,31 @@ uint64_t held_bytes(const GenerateRequest& request) {
   return bytes;
 }
 
-ApiError host_refusal(Grant why, HostMoment when, const Ledger& ledger) {
+Grant join_tenant(Account* account, int32_t tenant) {
+  return tenant < account->ledger().options().groups ? account->join(tenant) : Grant::kYes;
+}
+
+namespace {
+
+ApiError tenant_refusal(Grant why, bool midway, uint64_t max) {
+  if (why == Grant::kOverGroup) {
+    return {.status = {midway ? Code::kInvalidArgument : Code::kTooLarge,
+                       fmt::format("the request takes more than the {} bytes of host memory that all requests of this key's "
+                                   "tenant may take; {}",
+                                   max, midway ? "ask for fewer choices, tokens or logprobs, or stream it" : "send it in parts"),
+                       refusal_name(Refusal::kTenantHostBytes)}};
+  }
+  return {.status = {midway ? Code::kUnavailable : Code::kResourceExhausted,
+                     fmt::format("the requests of this key's tenant hold all of its {} bytes of host memory{}; try again later",
+                                 max, midway ? ", so this answer could not be completed" : ""),
+                     refusal_name(Refusal::kTenantHostBytes)}};
+}
+
+}  // namespace
+
+ApiError host_refusal(Grant why, HostMoment when, const Ledger& ledger, int group) {
   const bool midway = when == HostMoment::kMidway;
+  if (why == Grant::kGroupFull || why == Grant::kOverGroup) return tenant_refusal(why, midway, ledger.group_max(group));
   if (why == Grant::kRequestFull) {
     const auto max = ledger.options().request_bytes_max;
     return {.status = {midway ? Code::kInvalidArgument : Code::kTooLarge,

@@ -21,6 +21,10 @@ std::shared_ptr<http::ByteBook> make_byte_book(std::shared_ptr<Ledger> ledger);
 // request that came without.
 std::shared_ptr<Account> account_of(const http::Request& request, Ledger* ledger);
 
+// The tenant's host_bytes bound it from here on, what it has taken already included. Where the ledger has no groups, this
+// asks nothing.
+[[nodiscard]] Grant join_tenant(Account* account, int32_t tenant);
+
 // What the request keeps on the heap, by capacity.
 uint64_t held_bytes(const SamplingParams& params);
 uint64_t held_bytes(const GenerateRequest& request);
@@ -29,7 +33,10 @@ enum class HostMoment : uint8_t {
   kBeforeWork,  // nothing was computed: 429 host_bytes_full, or 413 over_host_bytes
   kMidway,      // the answer was under way: 503 host_bytes_full, or 400 over_host_bytes
 };
-// REQUIRES: why is not kYes.
-ApiError host_refusal(Grant why, HostMoment when, const Ledger& ledger);
+// group: of the account that was refused. REQUIRES: why is not kYes.
+ApiError host_refusal(Grant why, HostMoment when, const Ledger& ledger, int group);
+inline ApiError host_refusal(Grant why, HostMoment when, const Account& account) {
+  return host_refusal(why, when, account.ledger(), account.group());
+}
 
 }  // namespace weir::api

@@ -192,6 +192,59 @@ void write_host(const Ledger& ledger, PromText* out) {
   out->family("weir_host_refusals_total", "counter", "Charges refused, by the limit that was reached.");
   out->labelled("limit", "total", ledger.refusals(Grant::kTotalFull));
   out->labelled("limit", "request", ledger.refusals(Grant::kRequestFull));
+  out->labelled("limit", "tenant", ledger.refusals(Grant::kGroupFull) + ledger.refusals(Grant::kOverGroup));
+}
+
+struct NamedTenant {
+  std::string label;  // {tenant="name"
+  int32_t index;
+};
+
+void write_tenant_refusals(const FrontDoor& door, const std::vector<NamedTenant>& tenants, PromText* out) {
+  out->family("weir_tenant_refusals_total", "counter", "Requests refused, by tenant and reason; reasons that occurred.");
+  for (const NamedTenant& tenant : tenants) {
+    for (size_t i = 0; i < static_cast<size_t>(Refusal::kCount); ++i) {
+      const uint64_t count = read(door.tenant_counters(tenant.index).refusals[i]);
+      if (count > 0) out->sample(count, tenant.label + ",reason=\"" + refusal_name(static_cast<Refusal>(i)) + "\"}");
+    }
+  }
+}
+
+// One line a tenant and family. Names come from the key file alone, so there are at most kTenantsMax of them.
+void write_tenants(const ApiContext& context, PromText* out) {
+  const FrontDoor& door = *context.door;
+  const TenantBoard& board = context.gateway->tenants();
+  const Ledger& ledger = *context.ledger;
+  std::vector<NamedTenant> tenants;
+  for (const std::string& name : context.tenants->names()) {
+    tenants.push_back({"{tenant=\"" + name + "\"", static_cast<int32_t>(tenants.size())});
+  }
+  const auto each = [&](std::string_view name, std::string_view type, std::string_view help, auto write) {
+    out->family(name, type, help);
+    for (const NamedTenant& tenant : tenants) write(tenant, board.gauges[static_cast<size_t>(tenant.index)]);
+  };
+  each("weir_tenant_admitted_total", "counter", "Sequences admitted, by tenant.",
+       [&](const NamedTenant& t, const TenantGauges&) { out->sample(read(door.tenant_counters(t.index).admitted), t.label + "}"); });
+  write_tenant_refusals(door, tenants, out);
+  each("weir_tenant_tokens_total", "counter", "Tokens served, by tenant.", [&](const NamedTenant& t, const TenantGauges& gauges) {
+    out->sample(read(gauges.prompt_tokens), t.label + ",kind=\"prompt\"}");
+    out->sample(read(gauges.output_tokens), t.label + ",kind=\"output\"}");
+  });
+  each("weir_tenant_running", "gauge", "Sequences that run, by tenant.",
+       [&](const NamedTenant& t, const TenantGauges& g) { out->sample(not_negative(read(g.running)), t.label + "}"); });
+  each("weir_tenant_waiting", "gauge", "Sequences that wait, by tenant.",
+       [&](const NamedTenant& t, const TenantGauges& g) { out->sample(not_negative(read(g.waiting)), t.label + "}"); });
+  each("weir_tenant_bucket_tokens", "gauge", "Tokens left of tokens_per_minute, below 0: debt; tenants with that limit.",
+       [&](const NamedTenant& t, const TenantGauges&) {
+         const Visitor visitor{t.index, context.clock->now_us()};
+         if (door.tenant_view(visitor).tokens) out->sample(static_cast<double>(door.bucket_tokens(visitor)), t.label + "}");
+       });
+  each("weir_tenant_host_bytes", "gauge", "Host bytes that the tenant's requests hold.", [&](const NamedTenant& t, const TenantGauges&) {
+    if (t.index < ledger.options().groups) out->sample(ledger.group_used(t.index), t.label + "}");
+  });
+  out->family("weir_tenant_reloads_total", "counter", "Times that the key file was read again, by what came of it.");
+  out->labelled("result", "ok", context.tenants->reloads(true));
+  out->labelled("result", "refused", context.tenants->reloads(false));
 }
 
 double milli(const std::atomic<int64_t>& thousandths) { return static_cast<double>(read(thousandths)) * 1e-3; }
@@ -298,6 +351,7 @@ std::string metrics_text(const ApiContext& context, const ApiMetrics& metrics) {
   write_watchdog(context.watchdog_now ? context.watchdog_now() : WatchdogNow{}, &out);
   write_sealed(&out);
   write_host(*context.ledger, &out);
+  write_tenants(context, &out);
   write_own(metrics, &out);
   write_aliases(context, &out);
   return out.take();

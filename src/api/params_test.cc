@@ -115,7 +115,7 @@ TEST(Params, UnsupportedOnesAreNamedAndDefaultsPass) {
       {"response_format", "7"}, {"tool_choice", "\"required\""}, {"tool_choice", R"({"type":"function"})"},
       {"functions", "[{}]"}, {"function_call", R"({"name":"f"})"}, {"audio", "{}"}, {"modalities", R"(["text","audio"])"},
       {"prediction", "{}"}, {"guided_json", "{}"}, {"use_beam_search", "true"}, {"prompt_logprobs", "1"},
-      {"best_of", "2"}, {"echo", "true"}, {"priority", "1"}, {"include_stop_str_in_output", "true"}};
+      {"best_of", "2"}, {"echo", "true"}, {"include_stop_str_in_output", "true"}};
   for (const auto& [name, value] : bad_chat) {
     const Parsed parsed = parse(Endpoint::kChat, std::string("\"") + name + "\":" + value);
     EXPECT_EQ(parsed.param(), name) << value;

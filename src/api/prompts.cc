@@ -114,7 +114,7 @@ class PromptList {
   std::optional<ApiError> settle(uint64_t bytes) {
     const Grant grant = kept_->try_settle(bytes);
     if (grant == Grant::kYes) return {};
-    return host_refusal(grant, HostMoment::kBeforeWork, kept_->account()->ledger());
+    return host_refusal(grant, HostMoment::kBeforeWork, *kept_->account());
   }
 
   const ApiContext& context_;

@@ -1,9 +1,11 @@
 #include "api/reply.h"
 
 #include <algorithm>
+#include <limits>
 
 #include <fmt/format.h>
 
+#include "api/rate_limit.h"
 #include "http/sse.h"
 
 namespace weir::api {
@@ -20,19 +22,34 @@ std::string shown(std::string_view text) {
 
 }  // namespace
 
+http::Headers Reply::own_headers() const {
+  http::Headers headers = {{kIdHeader, request_id_}};
+  if (with_limits_) append_rate_limits(door_->tenant_view({tenant_, clock_->now_us()}), &headers);
+  return headers;
+}
+
+// A bucket tells the real time; everything else waits for sequences to end.
+int Reply::retry_after_seconds(const ApiError& error) {
+  if (tenant_ < 0 || error.status.reason() != refusal_name(Refusal::kTenantTokens)) {
+    return door_->next_retry_after_seconds(class_index_);
+  }
+  const Micros wait_us = door_->tokens_wait_us({tenant_, clock_->now_us()});
+  return static_cast<int>(std::clamp<int64_t>((wait_us + 999'999) / 1'000'000, 1, std::numeric_limits<int>::max()));
+}
+
 void Reply::whole(int status, std::string_view content_type, std::string body, http::ChargedBy charged_by) {
-  exchange_->respond(status, content_type, std::move(body), {{kIdHeader, request_id_}}, charged_by);
+  exchange_->respond(status, content_type, std::move(body), own_headers(), charged_by);
 }
 
 // Refusals are what a client is told to change or to retry, and what has a named reason; bugs of ours are not.
 void Reply::count(const ApiError& error) {
   const int status = http_status(error);
-  if (status < 500 || status == 503 || !error.status.reason().empty()) door_->count_refusal(error.status.reason());
+  if (status < 500 || status == 503 || !error.status.reason().empty()) door_->count_refusal(error.status.reason(), tenant_);
 }
 
 void Reply::send_error(const ApiError& error, http::Headers headers) {
-  headers.emplace_back(kIdHeader, request_id_);
-  if (wants_retry_after(error)) headers.emplace_back("Retry-After", std::to_string(door_->next_retry_after_seconds(class_index_)));
+  for (auto& header : own_headers()) headers.push_back(std::move(header));
+  if (wants_retry_after(error)) headers.emplace_back("Retry-After", std::to_string(retry_after_seconds(error)));
   if (http_status(error) == 401) headers.emplace_back("WWW-Authenticate", "Bearer");
   exchange_->respond(http_status(error), "application/json", error_body(error), std::move(headers));
 }
@@ -55,7 +72,7 @@ void Reply::wrong_method(std::string_view method, std::string_view path, std::st
 
 void Reply::begin_sse() {
   http::Headers headers = http::sse_headers();
-  headers.emplace_back(kIdHeader, request_id_);
+  for (auto& header : own_headers()) headers.push_back(std::move(header));
   exchange_->begin_stream(200, http::kSseContentType, std::move(headers));
 }
 

@@ -1,5 +1,6 @@
 // Reply: one exchange with its request id; the only place that writes heads, so that every answer carries
-// x-request-id and every refusal is counted once and says when to come back.
+// x-request-id and every refusal is counted once and says when to come back. A generation request's answers, whatever
+// they are, say what is left of its tenant's limits.
 //
 // A value that shares the exchange. The exchange's io thread only.
 #pragma once
@@ -10,6 +11,7 @@
 
 #include "admission/front_door.h"
 #include "api/error.h"
+#include "base/clock.h"
 #include "http/server.h"
 
 namespace weir::api {
@@ -18,6 +20,13 @@ class Reply {
  public:
   Reply(std::shared_ptr<http::Exchange> exchange, std::string request_id, FrontDoor* door)
       : exchange_(std::move(exchange)), request_id_(std::move(request_id)), door_(door) {}
+
+  // From here on refusals count for this tenant, and Retry-After knows its bucket. with_limits: x-ratelimit-* too.
+  void for_tenant(int32_t tenant, const Clock* clock, bool with_limits) {
+    tenant_ = tenant;
+    clock_ = clock;
+    with_limits_ = with_limits;
+  }
 
   // charged_by: kCaller where the body was charged before it was made and stays so until the exchange is done.
   void json(int status, std::string body, http::ChargedBy charged_by = http::ChargedBy::kHttp) {
@@ -41,11 +50,16 @@ class Reply {
  private:
   void count(const ApiError& error);
   void send_error(const ApiError& error, http::Headers headers);
+  http::Headers own_headers() const;
+  int retry_after_seconds(const ApiError& error);
 
   std::shared_ptr<http::Exchange> exchange_;
   std::string request_id_;
   FrontDoor* door_;
   int class_index_ = -1;
+  int32_t tenant_ = -1;  // not known
+  bool with_limits_ = false;
+  const Clock* clock_ = nullptr;
 };
 
 }  // namespace weir::api

@@ -32,16 +32,16 @@ void Roster::leave(SlotIndex slot) {
   slots_[i] = {};
 }
 
-bool Roster::matches(size_t slot, const std::optional<OwnerId>& owner) const {
-  return slots_[slot].taken && (!owner || slots_[slot].entry.owner == *owner);
+bool Roster::matches(size_t slot, std::optional<int32_t> tenant) const {
+  return slots_[slot].taken && (!tenant || slots_[slot].entry.tenant == *tenant);
 }
 
-std::vector<Roster::Key> Roster::keys(const Gateway& gateway, const std::optional<OwnerId>& owner) const {
+std::vector<Roster::Key> Roster::keys(const Gateway& gateway, std::optional<int32_t> tenant) const {
   std::vector<Key> keys;
   for (size_t begin = 0; begin < slots_.size(); begin += kSegment) {
     std::lock_guard lock(mutex_of(begin));
     for (size_t i = begin; i < std::min(begin + kSegment, slots_.size()); ++i) {
-      if (!matches(i, owner)) continue;
+      if (!matches(i, tenant)) continue;
       const WaitView& wait = gateway.channel(static_cast<SlotIndex>(i)).wait;
       const bool waits = wait.reason.load(std::memory_order_relaxed) != WaitReason::kNone;
       keys.push_back({waits, waits ? wait.ahead.load(std::memory_order_relaxed) : 0, slots_[i].entry.arrival_us,
@@ -53,8 +53,8 @@ std::vector<Roster::Key> Roster::keys(const Gateway& gateway, const std::optiona
 
 // Twice through the table: who is to be shown, then what is shown of them. A slot may have passed to somebody else in
 // between, which is why whose it is is asked again.
-Roster::View Roster::collect(const Gateway& gateway, std::optional<OwnerId> owner, size_t most) const {
-  std::vector<Key> chosen = keys(gateway, owner);
+Roster::View Roster::collect(const Gateway& gateway, std::optional<int32_t> tenant, size_t most) const {
+  std::vector<Key> chosen = keys(gateway, tenant);
   View view;
   view.waiting = static_cast<size_t>(std::count_if(chosen.begin(), chosen.end(), [](const Key& key) { return key.waits; }));
   view.running = chosen.size() - view.waiting;
@@ -65,7 +65,7 @@ Roster::View Roster::collect(const Gateway& gateway, std::optional<OwnerId> owne
     const auto i = static_cast<size_t>(chosen[k].slot);
     const WaitView& wait = gateway.channel(chosen[k].slot).wait;
     std::lock_guard lock(mutex_of(i));
-    if (!matches(i, owner)) continue;
+    if (!matches(i, tenant)) continue;
     view.seen.push_back({.request_id = std::string(slots_[i].entry.request_id),
                          .entry = slots_[i].entry,
                          .why = wait.reason.load(std::memory_order_relaxed),

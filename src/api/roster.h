@@ -19,14 +19,10 @@
 
 namespace weir::api {
 
-// Who may see an entry: a hash of the key it came with; 0 where keys are not asked for.
-using OwnerId = uint64_t;
-
 class Roster {
  public:
   struct Entry {
     std::string_view request_id;  // lives until leave()
-    OwnerId owner = 0;
     int32_t tenant = 0, class_index = 0;
     int32_t choice = 0;           // of the request, counted over its prompts
     int32_t prompt_tokens = 0, max_tokens = 0;
@@ -55,8 +51,8 @@ class Roster {
     progress_[static_cast<size_t>(slot)].store(output_tokens, std::memory_order_relaxed);
   }
 
-  // At most `most` of those of `owner`; of everybody without one.
-  View collect(const Gateway& gateway, std::optional<OwnerId> owner, size_t most) const;
+  // At most `most` of those of `tenant`; of everybody without one.
+  View collect(const Gateway& gateway, std::optional<int32_t> tenant, size_t most) const;
 
  private:
   static constexpr size_t kSegment = 256;
@@ -72,8 +68,8 @@ class Roster {
     auto operator<=>(const Key&) const = default;
   };
   std::mutex& mutex_of(size_t slot) const { return mutexes_[slot / kSegment]; }
-  bool matches(size_t slot, const std::optional<OwnerId>& owner) const;  // REQUIRES: its segment's mutex held
-  std::vector<Key> keys(const Gateway& gateway, const std::optional<OwnerId>& owner) const;
+  bool matches(size_t slot, std::optional<int32_t> tenant) const;  // REQUIRES: its segment's mutex held
+  std::vector<Key> keys(const Gateway& gateway, std::optional<int32_t> tenant) const;
 
   std::vector<Slot> slots_;
   const std::unique_ptr<std::atomic<int32_t>[]> progress_;

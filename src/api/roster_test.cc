@@ -13,12 +13,12 @@ struct RosterTest : testing::Test {
   Gateway gateway{kSlots, 4, 1, 8};
   Roster roster{kSlots};
 
-  void enter(SlotIndex slot, std::string_view id, OwnerId owner, WaitReason why, int ahead, Micros arrival = 1) {
+  void enter(SlotIndex slot, std::string_view id, int32_t tenant, WaitReason why, int ahead, Micros arrival = 1) {
     WaitView& wait = gateway.channel(slot).wait;
     wait.begin();
     wait.reason = why;
     wait.ahead = ahead;
-    roster.enter(slot, {.request_id = id, .owner = owner, .prompt_tokens = 5, .max_tokens = 9, .arrival_us = arrival});
+    roster.enter(slot, {.request_id = id, .tenant = tenant, .prompt_tokens = 5, .max_tokens = 9, .arrival_us = arrival});
   }
 };
 
@@ -42,9 +42,9 @@ TEST_F(RosterTest, RunningOnesFirstThenTheWaitingInTheirOrder) {
 
 TEST_F(RosterTest, ShowsOnesOwnAndNoMoreThanAsked) {
   for (SlotIndex slot = 0; slot < kSlots; ++slot) {
-    enter(slot, slot % 2 == 0 ? "mine" : "theirs", static_cast<OwnerId>(slot % 2), WaitReason::kOrder, kSlots - slot);
+    enter(slot, slot % 2 == 0 ? "mine" : "theirs", static_cast<int32_t>(slot % 2), WaitReason::kOrder, kSlots - slot);
   }
-  const auto view = roster.collect(gateway, OwnerId{0}, 3);
+  const auto view = roster.collect(gateway, 0, 3);
   EXPECT_EQ(view.waiting, 300u);
   ASSERT_EQ(view.seen.size(), 3u);
   for (const auto& one : view.seen) EXPECT_EQ(one.request_id, "mine");
@@ -65,12 +65,12 @@ TEST_F(RosterTest, ReadersAndWritersAtOnce) {
   std::atomic<bool> stop{false};
   std::thread reader([&] {
     while (!stop.load()) {
-      for (const auto& one : roster.collect(gateway, OwnerId{1}, 50).seen) ASSERT_EQ(one.request_id, "mine");
+      for (const auto& one : roster.collect(gateway, 1, 50).seen) ASSERT_EQ(one.request_id, "mine");
     }
   });
   for (int round = 0; round < 200; ++round) {
     for (SlotIndex slot = 0; slot < 64; ++slot) {
-      roster.enter(slot, {.request_id = (slot + round) % 2 == 0 ? "mine" : "theirs", .owner = static_cast<OwnerId>((slot + round) % 2 == 0)});
+      roster.enter(slot, {.request_id = (slot + round) % 2 == 0 ? "mine" : "theirs", .tenant = static_cast<int32_t>((slot + round) % 2 == 0)});
     }
     for (SlotIndex slot = 0; slot < 64; ++slot) roster.leave(slot);
   }

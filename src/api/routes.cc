@@ -30,6 +30,7 @@ constexpr Row kTable[] = {
     {"/admission", Route::kAdmission, kRead},
     {"/admin/limits", Route::kReadLimits, kAdmin},
     {"/admin/abort", Route::kAbort, kSend},
+    {"/admin/reload", Route::kReload, kSend},
 };
 
 RouteMatch with_method(const Row& row, std::string_view method) {
@@ -59,7 +60,7 @@ RouteMatch match_route(std::string_view method, std::string_view path) {
 }
 
 bool is_admin(Route route) {
-  return route == Route::kReadLimits || route == Route::kPatchLimits || route == Route::kAbort;
+  return route == Route::kReadLimits || route == Route::kPatchLimits || route == Route::kAbort || route == Route::kReload;
 }
 
 bool needs_key(Route route) {

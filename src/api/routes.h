@@ -24,6 +24,7 @@ enum class Route : uint8_t {
   kReadLimits,   // GET /admin/limits
   kPatchLimits,  // PATCH /admin/limits
   kAbort,        // POST /admin/abort
+  kReload,       // POST /admin/reload
   kUnknownPath,
   kWrongMethod,
 };
@@ -37,7 +38,7 @@ RouteMatch match_route(std::string_view method, std::string_view path);
 
 // Needs the admin key, and no other.
 bool is_admin(Route route);
-// Probes and scrapers carry no keys, and what they read names nobody: health and metrics are open.
+// Probes and scrapers carry no keys: health and metrics are open. What they read names tenants, and nothing else of theirs.
 bool needs_key(Route route);
 
 inline constexpr std::string_view kModelPrefix = "/v1/models/";

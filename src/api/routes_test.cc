@@ -31,13 +31,21 @@ TEST(Routes, QueryAndEscapes) {
 }
 
 TEST(AuthTest, OnlyAKnownBearerPasses) {
-  const Auth auth({"one", "two"});
-  EXPECT_TRUE(auth.check("Bearer one").ok());
-  EXPECT_TRUE(auth.check("bearer  two ").ok());
-  for (const char* wrong : {"", "Bearer", "Bearer ", "Bearer on", "Bearer onee", "Basic one", "one", "Bearer one two"}) {
-    EXPECT_EQ(auth.check(wrong).code(), Code::kUnauthenticated) << wrong;
+  const TenantPolicy policy{.name = "acme", .keys = {sha256("one"), sha256("two")}};
+  const TenantDirectory directory({{policy, 7}}, true);
+  const Auth admin("one");
+  for (const char* good : {"Bearer one", "bearer  one ", "BEARER two"}) {
+    const auto caller = identify(directory, good);
+    ASSERT_TRUE(caller.ok()) << good;
+    EXPECT_EQ(caller->tenant, 7);
   }
-  EXPECT_TRUE(Auth({}).check("").ok());
+  EXPECT_TRUE(admin.check("bearer  one ").ok());
+  for (const char* wrong : {"", "Bearer", "Bearer ", "Bearer on", "Bearer onee", "Basic one", "one", "Bearer one two"}) {
+    EXPECT_EQ(identify(directory, wrong).status().code(), Code::kUnauthenticated) << wrong;
+    EXPECT_EQ(admin.check(wrong).code(), Code::kUnauthenticated) << wrong;
+  }
+  EXPECT_FALSE(Auth("").check("Bearer ").ok()) << "no key is no way in";
+  EXPECT_TRUE(identify(TenantDirectory({{{.name = "default"}, 0}}, false), "").ok()) << "no keys are asked for";
 }
 
 TEST(RequestId, SaneOnesAreKept) {

@@ -3,6 +3,7 @@
 // Owner: Api. Immutable but for members that say which thread may touch them.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <memory>
 #include <vector>
@@ -15,6 +16,7 @@
 #include "api/request_id.h"
 #include "api/roster.h"
 #include "api/text_pool.h"
+#include "api/text_quota.h"
 
 namespace weir::api {
 
@@ -24,11 +26,11 @@ class Service {
  public:
   explicit Service(ApiContext ctx)
       : context(with_ledger(std::move(ctx))),
-        auth(context.api_keys),
-        admin_auth({context.admin_key}),
+        admin_auth(context.admin_key),
         roster(context.gateway->slots()),
         live_requests(static_cast<size_t>(context.gateway->io_threads())),
         by_slot(static_cast<size_t>(context.gateway->slots())),
+        text_quota(static_cast<int>(TextPool::kQueuedPerThread) * std::max(1, context.text_threads)),
         text_pool(context.text_threads, static_cast<size_t>(context.gateway->slots())),
         admin_pool(1, 0) {}
 
@@ -41,7 +43,6 @@ class Service {
   Ledger& ledger() { return *context.ledger; }
 
   const ApiContext context;
-  const Auth auth;
   const Auth admin_auth;  // asked only where there is an admin key
   RequestIds ids;                // any thread
   ApiMetrics metrics;            // any thread
@@ -51,6 +52,7 @@ class Service {
   // Keeps a Generation alive while it holds that slot. An entry is touched only by the io thread that holds the
   // slot's Place; the FrontDoor's mutex orders one holder after the other.
   std::vector<std::shared_ptr<Generation>> by_slot;
+  TextQuota text_quota;          // any thread
   TextPool text_pool;            // last, so that their threads end before anything they use
   TextPool admin_pool;           // one thread: a change of the limits waits for the engine
 

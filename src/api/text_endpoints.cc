@@ -24,6 +24,7 @@ struct TextJob {
   bool add_special_tokens = true;
   std::vector<int32_t> tokens;  // in or out
   std::optional<ApiError> error;
+  TextQuota::Ticket ticket;
 };
 
 void read_tokenize(const ApiContext& context, Fields* f, TextJob* job) {
@@ -46,15 +47,20 @@ void read_detokenize(const ApiContext& context, Fields* f, TextJob* job) {
 // Sets the job's error where bytes were refused. RETURNS: true where they were granted.
 bool granted(Grant grant, TextJob* job) {
   if (grant == Grant::kYes) return true;
-  job->error = host_refusal(grant, HostMoment::kBeforeWork, job->ids_charge.account()->ledger());
+  job->error = host_refusal(grant, HostMoment::kBeforeWork, *job->ids_charge.account());
   return false;
 }
 
 // The body's charge stays until what was made from it is counted.
 // RETURNS: null after it has answered with the error.
 template <class Read>
-std::shared_ptr<TextJob> read_job(Service* service, http::Request* request, Reply reply, Read read) {
-  auto job = std::make_shared<TextJob>(std::move(reply), account_of(*request, &service->ledger()));
+std::shared_ptr<TextJob> read_job(Service* service, int32_t tenant, http::Request* request, Reply reply, Read read) {
+  const std::shared_ptr<Account> account = account_of(*request, &service->ledger());
+  auto job = std::make_shared<TextJob>(std::move(reply), account);
+  if (const Grant grant = join_tenant(account.get(), tenant); grant != Grant::kYes) {
+    job->reply.error(host_refusal(grant, HostMoment::kBeforeWork, service->ledger(), tenant));
+    return nullptr;
+  }
   auto json = JsonBody::parse(request->body);
   if (!json.ok()) {
     job->reply.error({.status = json.status()});
@@ -140,30 +146,32 @@ void answer(TextJob* job, std::string body) {
 
 // Runs `work` on the pool; it makes the body, unless it sets job->error. The answer goes out on the io thread.
 template <class Work>
-void run_on_pool(Service* service, std::shared_ptr<TextJob> job, Work work) {
+void run_on_pool(Service* service, int32_t tenant, std::shared_ptr<TextJob> job, Work work) {
+  job->ticket = service->text_quota.try_enter(tenant, !service->context.tenants->directory()->asks_for_keys());
   http::Callback task = [service, job, work] {
     auto body = std::make_shared<std::string>(work(service->context, job.get()));
     std::string().swap(job->text);
     std::vector<int32_t>().swap(job->tokens);
     job->text_charge.release();
     job->ids_charge.release();
+    job->ticket = {};
     job->reply.exchange().post([job, body] { answer(job.get(), std::move(*body)); });
   };
-  if (service->text_pool.try_run(std::move(task))) return;
+  if (job->ticket && service->text_pool.try_run(std::move(task))) return;
   job->reply.error({.status = {Code::kResourceExhausted, "too many texts wait to be tokenised; try again later",
                                refusal_name(Refusal::kTextPoolFull)}});
 }
 
 }  // namespace
 
-void answer_tokenize(Service* service, http::Request request, Reply reply) {
+void answer_tokenize(Service* service, int32_t tenant, http::Request request, Reply reply) {
   const auto read = [&](Fields* f, TextJob* job) { read_tokenize(service->context, f, job); };
-  if (auto job = read_job(service, &request, std::move(reply), read)) run_on_pool(service, std::move(job), tokenized_body);
+  if (auto job = read_job(service, tenant, &request, std::move(reply), read)) run_on_pool(service, tenant, std::move(job), tokenized_body);
 }
 
-void answer_detokenize(Service* service, http::Request request, Reply reply) {
+void answer_detokenize(Service* service, int32_t tenant, http::Request request, Reply reply) {
   const auto read = [&](Fields* f, TextJob* job) { read_detokenize(service->context, f, job); };
-  if (auto job = read_job(service, &request, std::move(reply), read)) run_on_pool(service, std::move(job), detokenized_body);
+  if (auto job = read_job(service, tenant, &request, std::move(reply), read)) run_on_pool(service, tenant, std::move(job), detokenized_body);
 }
 
 }  // namespace weir::api

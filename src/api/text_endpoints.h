@@ -8,7 +8,7 @@ namespace weir::api {
 
 class Service;
 
-void answer_tokenize(Service* service, http::Request request, Reply reply);
-void answer_detokenize(Service* service, http::Request request, Reply reply);
+void answer_tokenize(Service* service, int32_t tenant, http::Request request, Reply reply);
+void answer_detokenize(Service* service, int32_t tenant, http::Request request, Reply reply);
 
 }  // namespace weir::api

@@ -45,7 +45,6 @@ constexpr Row kBoth[] = {
     {"return_tokens_as_token_ids", is_false, "logprobs carry token texts and bytes"},
     {"truncate_prompt_tokens", never, "prompts are never cut; shorten it before sending"},
     {"logits_processors", is_empty, "custom logits processors are not supported"},
-    {"priority", is_zero, "priorities are not supported"},
 };
 constexpr Row kChatOnly[] = {
     {"tool_choice", is_free_choice, "only \"auto\" and \"none\" are supported; the answer is always text"},

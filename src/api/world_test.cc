@@ -54,6 +54,15 @@ std::unique_ptr<ChatTemplate> plain_template() {
   return std::move(*parsed);
 }
 
+// FakeClock begins at 1.
+void load_tenants(const WorldOptions& options, Tenants* tenants) {
+  std::vector<TenantPolicy> policies = options.tenants;
+  if (!options.api_keys.empty()) policies.push_back({.name = kDefaultTenantName, .class_index = 1});
+  for (const std::string& key : options.api_keys) policies.back().keys.push_back(sha256(key));
+  const bool asks = !policies.empty();
+  EXPECT_TRUE(tenants->replace(std::move(policies), asks, 1).ok());
+}
+
 World::World(WorldOptions options)
     : ledger(std::make_shared<Ledger>(options.ledger)),
       tokenizer(byte_tokenizer()),
@@ -65,7 +74,9 @@ World::World(WorldOptions options)
             .session_tokens = options.session_tokens,
             .pool_tokens = 100'000},
            &gateway),
+      tenants(&door, &gateway.tenants(), 1),
       engine(&gateway, &clock, options.running_max) {
+  load_tenants(options, &tenants);
   for (int i = 0; i < options.io_threads; ++i) loops.push_back(std::make_unique<FakeLoop>());
   ApiContext context{.tokenizer = tokenizer.get(),
                      .chat_template = chat_template.get(),
@@ -82,7 +93,7 @@ World::World(WorldOptions options)
                      .vocab_size = kVocab,
                      .eos_ids = {kEos},
                      .default_params = options.defaults,
-                     .api_keys = options.api_keys,
+                     .tenants = &tenants,
                      .queue_timeout_us = options.queue_timeout_us,
                      .request_timeout_us = options.request_timeout_us,
                      .queue_keepalive_us = options.queue_keepalive_us,
@@ -91,6 +102,7 @@ World::World(WorldOptions options)
                      .plan_text = [] { return std::string("total 1 B\n"); },
                      .patch_limits = options.patch_limits,
                      .live_limits = options.live_limits,
+                     .reload_tenants = options.reload_tenants,
                      .http_stats = [] { return http::Server::Stats{.accepted = 7, .slow_readers = 3}; },
                      .memory_now = [] { return MemoryNow{.rss_bytes = 1, .peak_bytes = 2, .limit_bytes = 4, .plan_bytes = 3, .unaccounted_bytes = -5}; },
                      .pressure_now =

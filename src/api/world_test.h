@@ -29,7 +29,8 @@ struct WorldOptions {
   int queued_max = 2;
   int64_t session_tokens = 256;
   int io_threads = 1;
-  std::vector<std::string> api_keys;
+  std::vector<std::string> api_keys;   // plain ones, of the tenant "default"
+  std::vector<TenantPolicy> tenants;   // keys are asked for where there are any, or plain ones
   int64_t queue_timeout_us = 0;
   int64_t request_timeout_us = 0, queue_keepalive_us = 0;
   bool with_template = true;
@@ -38,6 +39,7 @@ struct WorldOptions {
   std::string admin_key;
   std::function<Result<LiveLimits>(const LimitsPatch&)> patch_limits;
   std::function<LiveLimits()> live_limits;
+  std::function<Result<TenantsLoaded>()> reload_tenants;
 };
 
 class World {
@@ -63,6 +65,7 @@ class World {
   std::unique_ptr<ChatTemplate> chat_template;
   Gateway gateway;
   FrontDoor door;
+  Tenants tenants;
   FakeEngine engine;
   std::vector<std::unique_ptr<FakeLoop>> loops;
   std::atomic<bool> engine_alive{true};

@@ -9,5 +9,6 @@ Command serve_command();
 Command plan_command();
 Command chat_command();
 Command bench_command();
+Command key_command();
 
 }  // namespace weir

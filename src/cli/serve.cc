@@ -23,7 +23,7 @@ void say(const std::string& text) {
 }
 
 std::string curl_line(const App& app, const Settings& settings) {
-  const std::string key = settings.api_keys.empty() ? "" : " -H \"Authorization: Bearer $WEIR_API_KEY\"";
+  const std::string key = settings.api_keys.empty() && settings.tenants_file.empty() ? "" : " -H \"Authorization: Bearer $WEIR_API_KEY\"";
   return "  curl -N " + app.url() + "/v1/chat/completions -H 'Content-Type: application/json'" + key +
          " \\\n    -d '{\"model\": \"" + app.model_name() +
          "\", \"stream\": true, \"messages\": [{\"role\": \"user\", \"content\": \"Hello\"}]}'\n";
@@ -57,6 +57,8 @@ int run_serve(const ParsedCommand& command) {
   report_warnings(warnings);
   set_log_level(settings->log_level);
   block_stop_signals();
+  const bool reloads = !settings->tenants_file.empty();
+  if (reloads) block_reload_signal();
 
   say("weir " WEIR_VERSION "  model " + settings->model + "\n");
   const Result<MemoryPlan> plan = plan_for(*settings);  // asked first: a refusal costs no loading
@@ -72,7 +74,8 @@ int run_serve(const ParsedCommand& command) {
   say("ready: " + app.url() + " (model " + app.model_name() + ", " +
       std::to_string(settings->max_concurrent_requests) + " places, " +
       std::to_string(settings->max_queued_requests) + " may wait)\n" + curl_line(app, *settings));
-  return drain(&app, *settings, wait_for_stop_signal());
+  const auto reload = [&app] { app.reload_tenants(); };
+  return drain(&app, *settings, reloads ? wait_for_stop_signal(reload) : wait_for_stop_signal());
 }
 
 }  // namespace
@@ -86,7 +89,8 @@ Command serve_command() {
               .options = settings_flags(),
               .examples = {"weir serve models/weir-demo",
                            "weir serve models/weir-demo --max-concurrent-requests 8 --memory-limit 4GiB",
-                           "WEIR_API_KEYS=secret weir serve models/weir-demo --server-name 0.0.0.0"},
+                           "WEIR_API_KEYS=secret weir serve models/weir-demo --server-name 0.0.0.0",
+                           "weir serve models/weir-demo --api-keys tenants.toml"},
           },
           run_serve};
 }

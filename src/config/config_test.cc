@@ -357,6 +357,26 @@ TEST_F(ConfigTest, ApiKeysComeAsWordsListsAndFiles) {
   EXPECT_THAT(error({"--api-keys", std::string(257, 'k')}), HasSubstr("longer than 256"));
 }
 
+TEST_F(ConfigTest, AKeyFileInTomlBringsTenants) {
+  const std::string text = "[[tenant]]\nname = 'acme'\nclass = 'batch'\nkeys = ['sha256:" + std::string(64, 'a') + "']\n";
+  const std::string path = file("tenants.toml", text, 0644);
+  for (const std::string& word : {path, "@" + path}) {
+    const auto settings = parse({"--api-keys", word, "--server-name", "0.0.0.0"});
+    ASSERT_TRUE(settings.ok()) << settings.status().message();
+    EXPECT_THAT(settings->api_keys, IsEmpty());
+    EXPECT_EQ(settings->tenants_file, path);
+    ASSERT_EQ(settings->tenants.size(), 1u);
+    EXPECT_EQ(settings->tenants[0].name, "acme");
+    EXPECT_THAT(warnings_, IsEmpty()) << "digests may be seen, and a key is asked for";
+  }
+  EXPECT_THAT(parse({"--api-keys", path, "plain"})->api_keys, ElementsAre("plain")) << "of the tenant default";
+  EXPECT_EQ(parse({}, {{"WEIR_API_KEYS", path}})->tenants.size(), 1u);
+  EXPECT_THAT(error({"--api-keys", path, path}), HasSubstr("two key files"));
+  EXPECT_THAT(error({"--api-keys", path, "--classes", "one,two"}), HasSubstr("tenants.toml:3: class: \"batch\" is none of the classes one, two"));
+  EXPECT_THAT(error({"--api-keys", path + ".toml"}), HasSubstr("tenants.toml.toml"));
+  EXPECT_THAT(error({"--api-keys", file("large.toml", std::string((1 << 20) + 1, '#'))}), HasSubstr("large.toml"));
+}
+
 TEST_F(ConfigTest, OpenDoorsAndNearMissesAreWarnedAbout) {
   ASSERT_TRUE(parse({"--server-name", "0.0.0.0"}).ok());
   EXPECT_THAT(warnings_, ElementsAre(HasSubstr("anyone who can reach 0.0.0.0")));

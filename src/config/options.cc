@@ -9,6 +9,7 @@ namespace {
 
 constexpr int64_t kSequencesMax = 4096;
 constexpr int64_t kTokensMax = int64_t{1} << 30;
+constexpr std::string_view kTomlEnding = ".toml";  // of a key file with tenants
 
 // A flag of LMDeploy that weir takes with the one value that asks for nothing.
 Setter only(std::string accepted, std::string why) {
@@ -55,11 +56,17 @@ Status set_server_name(const Values& values, Settings* settings, Warnings*) {
   return ok_status();
 }
 
+// A key file is read by resolve_settings(), when the classes are known.
 Status set_api_keys(const Values& values, Settings* settings, Warnings* warnings) {
   std::vector<std::string> keys;
+  std::string file;
   for (const std::string& value : values) {
-    if (!value.empty() && value[0] == '@') {
-      WEIR_ASSIGN_OR_RETURN(const std::vector<std::string> read, read_api_keys_file(value.substr(1), warnings));
+    const std::string path = value.rfind('@', 0) == 0 ? value.substr(1) : value;
+    if (path.size() > kTomlEnding.size() && path.ends_with(kTomlEnding)) {
+      if (!file.empty()) return invalid_argument("two key files, " + file + " and " + path + "; put all tenants into one");
+      file = path;
+    } else if (value.rfind('@', 0) == 0) {
+      WEIR_ASSIGN_OR_RETURN(const std::vector<std::string> read, read_api_keys_file(path, warnings));
       keys.insert(keys.end(), read.begin(), read.end());
     } else {
       WEIR_RETURN_IF_ERROR(check_api_key(value));
@@ -68,6 +75,7 @@ Status set_api_keys(const Values& values, Settings* settings, Warnings* warnings
   }
   if (keys.size() > kApiKeysMax) return invalid_argument("more than 1024 keys");
   settings->api_keys = std::move(keys);
+  settings->tenants_file = std::move(file);
   return ok_status();
 }
 
@@ -190,7 +198,7 @@ std::vector<SettingOption> make_options() {
       {{"server-port", "PORT", kDoor, "0: choose a free one and print it", "23333"},
        integer(&S::server_port, 0, 65535)},
       {{"io-threads", "N", kDoor, "threads for sockets and text", "1"}, integer(&S::io_threads, 1, 64)},
-      {{"api-keys", "KEY... | @FILE", kDoor, "clients must send one; none: no keys asked", "", true}, set_api_keys},
+      {{"api-keys", "FILE.toml|@FILE|KEY", kDoor, "tenants, or keys; none: no keys asked", "", true}, set_api_keys},
       {{"admin-key", "KEY", kDoor, "for /admin/; none: closed. Better in the environment", ""}, set_admin_key},
       {{"max-connections", "N", kDoor, "open connections", "4096"}, integer(&S::max_connections, 1, 1'000'000)},
       {{"max-body-bytes", "BYTES", kDoor, "largest request body", "8MiB"},

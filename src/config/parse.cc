@@ -5,6 +5,7 @@
 
 #include "config/nearest.h"
 #include "config/options.h"
+#include "config/tenants_file.h"
 #include "config/toml_file.h"
 #include "config/values.h"
 
@@ -81,7 +82,7 @@ Status apply_flags(const ParsedCommand& command, const Target& target) {
     const auto found = command.values.find(option.spec.name);
     if (found == command.values.end()) continue;
     WEIR_RETURN_IF_ERROR(target.set(option, found->second, "--" + option.spec.name));
-    const bool key_in_sight = option.spec.name == "api-keys" && found->second[0][0] != '@';
+    const bool key_in_sight = option.spec.name == "api-keys" && found->second[0][0] != '@' && !target.settings->api_keys.empty();
     if (key_in_sight) {
       target.warnings->push_back(
           "keys on the command line are visible to every user of this machine; "
@@ -107,6 +108,15 @@ Status resolve_classes(Settings* settings) {
     return ok_status();
   }
   return invalid_argument("--default-class " + settings->default_class.substr(0, 40) + " is none of --classes: " + names);
+}
+
+// Where it holds digests alone, others may read it; so nothing is said of its rights.
+Status read_tenants(Settings* settings) {
+  if (settings->tenants_file.empty()) return ok_status();
+  std::vector<std::string> classes;
+  for (const ClassSetting& one : settings->classes) classes.push_back(one.name);
+  WEIR_ASSIGN_OR_RETURN(settings->tenants, read_tenants_file(settings->tenants_file, classes));
+  return ok_status();
 }
 
 Status check_model(const std::string& model) {
@@ -152,7 +162,8 @@ Status resolve_settings(Settings* settings, std::vector<std::string>* warnings) 
                             "; lower the first, or leave it out");
   }
   WEIR_RETURN_IF_ERROR(resolve_classes(settings));
-  if (settings->api_keys.empty() && !is_loopback(settings->server_name)) {
+  WEIR_RETURN_IF_ERROR(read_tenants(settings));
+  if (settings->api_keys.empty() && settings->tenants_file.empty() && !is_loopback(settings->server_name)) {
     warnings->push_back("anyone who can reach " + settings->server_name +
                         " may use this server; --api-keys asks clients for a key");
   }

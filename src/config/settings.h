@@ -11,6 +11,7 @@
 
 #include "base/log.h"
 #include "base/status.h"
+#include "config/tenant_settings.h"
 
 namespace weir {
 
@@ -74,7 +75,9 @@ struct Settings {
   std::string server_name = "127.0.0.1";
   int server_port = 23333;  // 0: choose a free one and print it
   int io_threads = 1;
-  std::vector<std::string> api_keys;  // empty: no authentication
+  std::vector<std::string> api_keys;    // plain ones, of the tenant "default"; with no tenants_file either, none is asked
+  std::string tenants_file;             // of --api-keys FILE.toml; empty: none; read again by a reload
+  std::vector<TenantSetting> tenants;   // what it held at start
   std::string admin_key;              // for /admin/...; empty: those endpoints are closed
   int max_connections = 4096;
   uint64_t max_body_bytes = 8u << 20;

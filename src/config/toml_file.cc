@@ -1,31 +1,18 @@
 #include "config/toml_file.h"
 
-#define TOML_EXCEPTIONS 0
-#define TOML_HEADER_ONLY 1
-// toml++ 3.3 asserts, or assumes, what it reports right after: a table header that begins with no key. Its asserts are
-// taken out in every build, so that a bad file is an error and never an abort or undefined.
-#pragma push_macro("NDEBUG")
-#undef NDEBUG
-#define TOML_ASSERT(expr) static_cast<void>(0)
-#include <toml++/toml.h>
-#pragma pop_macro("NDEBUG")
-
 #include <algorithm>
 #include <charconv>
 
 #include "base/files.h"
 #include "config/foreign.h"
 #include "config/nearest.h"
+#include "config/toml_parser.h"
 #include "config/values.h"
 
 namespace weir {
 namespace {
 
 constexpr size_t kFileBytesMax = 1 << 20;
-
-std::string at_line(const std::string& where, const toml::source_region& source) {
-  return where + ":" + std::to_string(source.begin.line);
-}
 
 std::string dashed(std::string_view name) {
   std::string result(name);
@@ -72,7 +59,7 @@ Status read_table(const toml::table& table, bool at_top, const std::string& wher
                   const std::vector<std::string>& known, NamedTexts* found) {
   for (const auto& [key, node] : table) {
     const std::string name = dashed(key.str());
-    const std::string line = at_line(where, node.source());
+    const std::string line = toml_line(where, node.source());
     if (at_top && name == "serve" && node.is_table()) continue;  // the caller reads it next
     if (std::find(known.begin(), known.end(), name) == known.end()) {
       return unknown_name(name, known).with_prefix(line);
@@ -93,7 +80,7 @@ Result<NamedTexts> parse_settings_toml(std::string_view text, const std::string&
   const toml::parse_result parsed = toml::parse(text);
   if (!parsed) {
     const toml::parse_error& error = parsed.error();
-    return invalid_argument(at_line(where, error.source()) + ": " + std::string(error.description()));
+    return invalid_argument(toml_line(where, error.source()) + ": " + std::string(error.description()));
   }
   NamedTexts found;
   WEIR_RETURN_IF_ERROR(read_table(parsed.table(), true, where, known, &found));

@@ -25,6 +25,7 @@
 #include "server/blueprint.h"
 #include "server/drain.h"
 #include "server/host_watch.h"
+#include "server/key_file.h"
 #include "server/live_limits.h"
 #include "server/memory_actions.h"
 #include "server/overload_control.h"
@@ -93,6 +94,8 @@ struct App::Impl {
   std::unique_ptr<HostWatch> host_watch;
   std::unique_ptr<Gateway> gateway;
   std::unique_ptr<FrontDoor> door;
+  std::unique_ptr<Tenants> tenants;
+  std::unique_ptr<KeyFile> key_file;
   std::unique_ptr<ModelExecutor> executor;
   std::unique_ptr<Executor> stalling;  // before it, in tests alone
   std::unique_ptr<Engine> engine;
@@ -187,6 +190,9 @@ Status App::Impl::build_engine() {
                                     &arena->part("sequences", engine_bytes));
   gateway->controls().running_limit.store(running, std::memory_order_relaxed);
   ledger = std::make_shared<Ledger>(blueprint.ledger_options());
+  tenants = std::make_unique<Tenants>(door.get(), &gateway->tenants(), default_class_of(blueprint.settings));
+  key_file = std::make_unique<KeyFile>(&blueprint.settings, tenants.get(), ledger.get(), &clock);
+  WEIR_RETURN_IF_ERROR(key_file->load().status());
   host_watch = std::make_unique<HostWatch>(blueprint.plan, ledger);
   limits = std::make_unique<LiveLimitsControl>(&blueprint, gateway.get(), door.get(), pool.get(), &clock);
   limits->set_on_plan([this](const MemoryPlan& plan) {
@@ -233,7 +239,8 @@ Status App::Impl::build_door(ApiContext context) {
   context.vocab_size = static_cast<int32_t>(std::min<int64_t>(blueprint.spec.vocab, blueprint.tokenizer->vocab_size()));
   context.eos_ids = blueprint.scheduler_options().eos_ids;
   context.default_params = default_params(blueprint.spec.sampling);
-  context.api_keys = settings.api_keys;
+  context.tenants = tenants.get();
+  context.classes = classes_of(settings);
   context.queue_timeout_us = settings.queue_timeout_ms * 1000;
   context.request_timeout_us = settings.request_timeout_ms * 1000;
   context.queue_keepalive_us = settings.queue_keepalive_ms * 1000;
@@ -243,6 +250,7 @@ Status App::Impl::build_door(ApiContext context) {
   context.plan_text = [this] { return format_plan(limits->plan()); };
   context.patch_limits = [this](const LimitsPatch& patch) { return limits->apply(patch); };
   context.live_limits = [this] { return limits->now(); };
+  if (key_file->exists()) context.reload_tenants = [this] { return key_file->reload(); };
   context.http_stats = [this] { return server ? server->stats() : http::Server::Stats{}; };
   context.engine_alive = [this] { return loop_moves(); };
   context.watchdog_now = [this] {
@@ -342,6 +350,10 @@ void App::start() {
   impl_->monitor->start();
   if (impl_->watchdog) impl_->watchdog->start();
   impl_->door->set_ready();
+}
+
+void App::reload_tenants() {
+  if (impl_->key_file->exists()) (void)impl_->key_file->reload();
 }
 
 int App::port() const { return impl_->server->port(); }

@@ -42,6 +42,9 @@ class App {
   const std::string& model_name() const;
   const MemoryPlan& plan() const;
 
+  // Reads the key file again, as SIGHUP and POST /admin/reload ask for; says in the log what came of it. Any thread.
+  void reload_tenants();
+
   // Stops admission, waits up to --drain-timeout for running and queued work, then ends what is left with kShutdown.
   // Health answers until then. RETURNS: ok when everything had finished by itself, else what was left.
   Status drain_and_stop();

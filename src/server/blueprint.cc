@@ -366,7 +366,7 @@ LedgerOptions Blueprint::ledger_options() const {
   const uint64_t total = request_bytes(*this, model, settings);
   const uint64_t body = 2 * settings.max_body_bytes + kMiB;
   const uint64_t each = settings.host_bytes_per_request > 0 ? settings.host_bytes_per_request : std::max(total / 2, body);
-  return {.total_bytes_max = total, .request_bytes_max = std::min(each, total)};
+  return {.total_bytes_max = total, .request_bytes_max = std::min(each, total), .groups = kTenantsMax};
 }
 
 }  // namespace weir

@@ -64,18 +64,43 @@ void Ledger::give(HostKind kind, uint64_t bytes) {
   used_.fetch_sub(bytes, std::memory_order_relaxed);
 }
 
+Grant Ledger::take_for_group(int group, uint64_t bytes, uint64_t of_account) {
+  if (group < 0) return Grant::kYes;
+  Group& one = groups_[static_cast<size_t>(group)];
+  const uint64_t max = one.max.load(std::memory_order_relaxed);
+  uint64_t after = 0;
+  if (add_within(&one.used, bytes, max, &after)) return Grant::kYes;
+  return refuse(of_account > max ? Grant::kOverGroup : Grant::kGroupFull);
+}
+
+void Ledger::give_for_group(int group, uint64_t bytes) {
+  if (group >= 0) groups_[static_cast<size_t>(group)].used.fetch_sub(bytes, std::memory_order_relaxed);
+}
+
+Grant Account::join(int group) {
+  WEIR_CHECK(group_ < 0 && group >= 0 && group < ledger_->options().groups);
+  const Grant grant = ledger_->take_for_group(group, used_bytes(), used_bytes());
+  if (grant == Grant::kYes) group_ = group;
+  return grant;
+}
+
 Grant Account::take(HostKind kind, uint64_t bytes) {
   uint64_t after = 0;
   if (!add_within(&used_, bytes, ledger_->options_.request_bytes_max, &after)) {
     return ledger_->refuse(Grant::kRequestFull);
   }
-  const Grant grant = ledger_->take(kind, bytes);
+  Grant grant = ledger_->take_for_group(group_, bytes, after);
+  if (grant == Grant::kYes) {
+    grant = ledger_->take(kind, bytes);
+    if (grant != Grant::kYes) ledger_->give_for_group(group_, bytes);
+  }
   if (grant != Grant::kYes) used_.fetch_sub(bytes, std::memory_order_relaxed);
   return grant;
 }
 
 void Account::give(HostKind kind, uint64_t bytes) {
   ledger_->give(kind, bytes);
+  ledger_->give_for_group(group_, bytes);
   const uint64_t before = used_.fetch_sub(bytes, std::memory_order_relaxed);
   WEIR_CHECK(before >= bytes);
 }

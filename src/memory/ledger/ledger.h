@@ -3,8 +3,9 @@
 //
 // Owner: the composition root and every Account jointly, because what a request holds may outlive the server's rooms
 // by a moment. Thread: any; relaxed atomics, no lock, no allocation but that of open(). Limits: all charges together
-// stay within total_bytes_max, those of one Account within request_bytes_max, at every moment. It never waits and
-// never takes anything away from a holder.
+// stay within total_bytes_max, those of one Account within request_bytes_max, at every moment, and those of a group's
+// Accounts (a tenant's requests) do not grow beyond the group's limit. It never waits and never takes anything away from
+// a holder: a limit that is lowered below what is held only refuses more.
 #pragma once
 
 #include <atomic>
@@ -37,11 +38,16 @@ enum class Grant : uint8_t {
   kYes,
   kTotalFull,    // all requests together have the ledger full: a later try may pass
   kRequestFull,  // this request alone is over its own limit: the same request can never pass
+  kGroupFull,    // the requests of its group have the group's limit full: a later try may pass
+  kOverGroup,    // this request alone is over its group's limit: the same request can never pass
 };
+inline constexpr size_t kGrants = 5;
+inline constexpr uint64_t kBytesUnlimited = std::numeric_limits<uint64_t>::max();
 
 struct LedgerOptions {
   uint64_t total_bytes_max = std::numeric_limits<uint64_t>::max();    // the plan's line "requests"
   uint64_t request_bytes_max = std::numeric_limits<uint64_t>::max();  // --host-bytes-per-request
+  int groups = 0;  // that accounts may join; each begins without a limit of its own
 };
 
 class Account;
@@ -49,13 +55,19 @@ class Account;
 class Ledger : public std::enable_shared_from_this<Ledger> {
  public:
   // REQUIRES: lives in a shared_ptr.
-  explicit Ledger(const LedgerOptions& options) : options_(options) {}
+  explicit Ledger(const LedgerOptions& options)
+      : options_(options), groups_(std::make_unique<Group[]>(static_cast<size_t>(options.groups))) {}
   Ledger(const Ledger&) = delete;
   Ledger& operator=(const Ledger&) = delete;
   ~Ledger() { WEIR_CHECK_MSG(used_bytes() == 0, "a Charge outlived the Ledger"); }
 
   // One request's account. Allocates it; its own few bytes belong to the connection's line of the plan.
   std::shared_ptr<Account> open();
+
+  // From now on. REQUIRES: group < options().groups.
+  void set_group_max(int group, uint64_t bytes) { groups_[static_cast<size_t>(group)].max.store(bytes, std::memory_order_relaxed); }
+  uint64_t group_max(int group) const { return groups_[static_cast<size_t>(group)].max.load(std::memory_order_relaxed); }
+  uint64_t group_used(int group) const { return groups_[static_cast<size_t>(group)].used.load(std::memory_order_relaxed); }
 
   const LedgerOptions& options() const { return options_; }
   uint64_t used_bytes() const { return used_.load(std::memory_order_relaxed); }
@@ -65,14 +77,20 @@ class Ledger : public std::enable_shared_from_this<Ledger> {
 
  private:
   friend class Account;
+  struct Group {
+    std::atomic<uint64_t> used{0}, max{kBytesUnlimited};
+  };
   Grant take(HostKind kind, uint64_t bytes);
   void give(HostKind kind, uint64_t bytes);
+  Grant take_for_group(int group, uint64_t bytes, uint64_t of_account);
+  void give_for_group(int group, uint64_t bytes);
   Grant refuse(Grant why);
 
   const LedgerOptions options_;
+  const std::unique_ptr<Group[]> groups_;
   std::atomic<uint64_t> used_{0}, peak_{0};
   std::atomic<uint64_t> kinds_[kHostKinds]{};
-  std::atomic<uint64_t> refusals_[3]{};
+  std::atomic<uint64_t> refusals_[kGrants]{};
 };
 
 // The bytes of one request. Shared by its charges; closed by the last one.
@@ -88,12 +106,18 @@ class Account {
   Grant take(HostKind kind, uint64_t bytes);
   void give(HostKind kind, uint64_t bytes);
 
+  // Once: from now on what it holds, and has held so far, is the group's too. REQUIRES: nobody else charges it meanwhile;
+  // group < the ledger's groups. RETURNS: kYes, or kGroupFull or kOverGroup; it has not joined then.
+  [[nodiscard]] Grant join(int group);
+  int group() const { return group_; }  // -1: none
+
   uint64_t used_bytes() const { return used_.load(std::memory_order_relaxed); }
   const Ledger& ledger() const { return *ledger_; }
 
  private:
   const std::shared_ptr<Ledger> ledger_;
   std::atomic<uint64_t> used_{0};
+  int group_ = -1;
 };
 
 // Bytes held, of one kind, on one account. Move-only; an empty one (default) charges nobody and refuses nothing.

@@ -40,6 +40,59 @@ TEST(Ledger, ChargesAreCountedByKindAndGivenBack) {
   for (size_t i = 0; i < kHostKinds; ++i) EXPECT_EQ(ledger->used_bytes(static_cast<HostKind>(i)), 0u);
 }
 
+std::shared_ptr<Ledger> with_groups(uint64_t first_max) {
+  const auto ledger = std::make_shared<Ledger>(LedgerOptions{.total_bytes_max = 800, .request_bytes_max = 600, .groups = 2});
+  ledger->set_group_max(0, first_max);
+  return ledger;
+}
+
+TEST(Ledger, AGroupBoundsItsAccountsTogether) {
+  const auto ledger = with_groups(300);
+  Charge first(ledger->open(), HostKind::kOutput), second(ledger->open(), HostKind::kOutput), other(ledger->open(), HostKind::kBody);
+  ASSERT_EQ(first.account()->join(0), Grant::kYes);
+  ASSERT_EQ(second.account()->join(0), Grant::kYes);
+  ASSERT_EQ(other.account()->join(1), Grant::kYes);
+  EXPECT_EQ(first.try_grow(200), Grant::kYes);
+  EXPECT_EQ(second.try_grow(100), Grant::kYes);
+  EXPECT_EQ(second.try_grow(1), Grant::kGroupFull);
+  EXPECT_EQ(first.try_grow(101), Grant::kOverGroup) << "it alone would have 301 of 300";
+  EXPECT_EQ(other.try_grow(500), Grant::kYes) << "another group, without a limit";
+  EXPECT_EQ(other.try_grow(101), Grant::kRequestFull);
+  first.shrink(150);
+  EXPECT_EQ(other.try_grow(100), Grant::kYes);
+  EXPECT_EQ(second.try_grow(150), Grant::kTotalFull) << "all together still have their limit";
+  EXPECT_EQ(ledger->refusals(Grant::kTotalFull), 1u);
+  EXPECT_EQ(ledger->group_used(0), 150u) << "what was refused elsewhere is not the group's";
+  EXPECT_EQ(second.account()->used_bytes(), 100u);
+  other.release();
+  EXPECT_EQ(second.try_grow(150), Grant::kYes);
+  EXPECT_EQ(ledger->refusals(Grant::kGroupFull), 1u);
+  EXPECT_EQ(ledger->refusals(Grant::kOverGroup), 1u);
+  first.release();
+  second.release();
+  EXPECT_EQ(ledger->group_used(0), 0u);
+  EXPECT_EQ(ledger->used_bytes(), 0u);
+}
+
+TEST(Ledger, WhatAnAccountHoldsJoinsWithIt) {
+  const auto ledger = with_groups(300);
+  Charge body(ledger->open(), HostKind::kBody), late(ledger->open(), HostKind::kBody), large(ledger->open(), HostKind::kBody);
+  ASSERT_EQ(body.try_grow(250), Grant::kYes);
+  ASSERT_EQ(late.try_grow(60), Grant::kYes);
+  ASSERT_EQ(large.try_grow(301), Grant::kYes);
+  EXPECT_EQ(body.account()->join(0), Grant::kYes);
+  EXPECT_EQ(ledger->group_used(0), 250u);
+  EXPECT_EQ(late.account()->join(0), Grant::kGroupFull);
+  EXPECT_EQ(large.account()->join(0), Grant::kOverGroup);
+  EXPECT_EQ(late.account()->group(), -1);
+  late.release();
+  EXPECT_EQ(ledger->group_used(0), 250u) << "it never joined";
+  ledger->set_group_max(0, 100);
+  EXPECT_EQ(body.try_grow(1), Grant::kOverGroup) << "lowered below what is held: nothing more, and nothing is taken away";
+  body.shrink(200);
+  EXPECT_EQ(body.try_grow(50), Grant::kYes);
+}
+
 TEST(Ledger, BothLimitsHoldToTheByte) {
   const auto ledger = make(1000, 600);
   Charge first(ledger->open(), HostKind::kOutput), second(first.account(), HostKind::kSse);
