@@ -25,6 +25,7 @@ struct Prompt {
 struct GenerateRequest {
   Endpoint endpoint = Endpoint::kChat;
   int n = 1;  // sequences per prompt, [1, 128]
+  int32_t class_index = 0;  // of its priority
   uint64_t owner = 0;  // who may see it in /admission
   bool stream = false;
   bool include_usage = false;

@@ -76,7 +76,8 @@ void Generation::after_text() {
 }
 
 void Generation::admit(std::vector<PromptTokens> prompts) {
-  Demand demand{.n = request_.n, .timing = {.now_us = service_->now_us()}};
+  reply_.about_class(request_.class_index);
+  Demand demand{.n = request_.n, .timing = {.class_index = request_.class_index, .now_us = service_->now_us()}};
   for (const PromptTokens& prompt : prompts) {
     const auto tokens = static_cast<int64_t>(prompt.ids.size());
     demand.prompt_tokens.push_back(tokens);

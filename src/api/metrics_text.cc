@@ -194,7 +194,7 @@ void write_host(const Ledger& ledger, PromText* out) {
   out->labelled("limit", "request", ledger.refusals(Grant::kRequestFull));
 }
 
-double milli(const std::atomic<int64_t>& thousandths) { return static_cast<double>(read(thousandths)) * 1e-3; }
+double milli(const std::atomic<int64_t>& thousandths) { return static_cast<double>(read(thousandths)) / 1000; }
 
 void write_quantiles(std::string_view name, std::string_view help, double p50, double p90, PromText* out) {
   out->family(name, "gauge", help);
