@@ -102,6 +102,19 @@ TEST(OperatorDocs, EveryStageOfTheGovernorHasALine) {
               IsEmpty());
 }
 
+TEST(OperatorDocs, EveryRungOfTheBrownOutHasALine) {
+  auto values = enumerators(read_text("src/admission/brown_out.h"), "Rung");
+  EXPECT_EQ(values.size(), 6u);
+  std::erase(values, "kCalm");
+  EXPECT_THAT(not_in(read_text(kOperations), names_of(values, "Rung", read_text("src/admission/brown_out.cc"))), IsEmpty());
+}
+
+TEST(OperatorDocs, EveryReasonToWaitHasALine) {
+  const auto values = enumerators(read_text("src/message/wait_view.h"), "WaitReason");
+  EXPECT_EQ(values.size(), 7u);
+  EXPECT_THAT(not_in(read_text(kOperations), names_of(values, "WaitReason", read_text("src/message/events.cc"))), IsEmpty());
+}
+
 TEST(OperatorDocs, TheReaderOfSourcesFindsWhatIsMissing) {
   const std::string header = "enum class Refusal : uint8_t {\n  kOne,  // first\n  kTwo,\n  kCount\n};\n";
   const auto values = enumerators(header, "Refusal");

@@ -247,7 +247,7 @@ void write_tenants(const ApiContext& context, PromText* out) {
   out->labelled("result", "refused", context.tenants->reloads(false));
 }
 
-double milli(const std::atomic<int64_t>& thousandths) { return static_cast<double>(read(thousandths)) * 1e-3; }
+double milli(const std::atomic<int64_t>& thousandths) { return static_cast<double>(read(thousandths)) / 1000; }
 
 void write_quantiles(std::string_view name, std::string_view help, double p50, double p90, PromText* out) {
   out->family(name, "gauge", help);
