@@ -1,5 +1,5 @@
-// Fuzz target: a key file, as an operator might write it or a broken disk might leave it. Whatever it holds, it is tenants
-// or one line that says why not.
+// Fuzz target: a key file, as an operator might write it or a broken disk might leave it. Whatever it holds, it is
+// tenants or one line that says why not.
 #include <cstdint>
 #include <cstdlib>
 #include <string_view>

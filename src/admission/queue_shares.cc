@@ -13,7 +13,9 @@ void QueueShares::recount() {
   for (Tenant& tenant : tenants_) {
     // A quotient of doubles is exact enough for a share and cannot overflow.
     const double part = weights > 0 ? static_cast<double>(tenant.weight_milli) / static_cast<double>(weights) : 0;
-    tenant.share = tenant.weight_milli > 0 ? std::max<int64_t>(1, static_cast<int64_t>(static_cast<double>(dealt_) * part)) : 0;
+    tenant.share = tenant.weight_milli > 0
+                       ? std::max<int64_t>(1, static_cast<int64_t>(static_cast<double>(dealt_) * part))
+                       : 0;
     lacking_ += tenant.lacking();
   }
 }

@@ -1,11 +1,12 @@
-// QueueShares: how much of something bounded (places of the queue, prompt tokens that wait) one tenant may take before
-// the rest is kept for the others.
+// QueueShares: how much of something bounded (places of the queue, prompt tokens that wait) one tenant may take
+// before the rest is kept for the others.
 //
-// The rule. Half of the queue is anybody's, first come, first served. The other half is kept: each tenant that has keys
-// has a share of (what can run at once + the kept half) by weight, at least 1. Whoever holds less than its share may use
-// everything that is free. Whoever holds more must leave free what the others still lack of their shares, but never more
-// than the kept half. So a flood of one tenant stops at half of the queue at the latest, the machine never idles for an
-// absent tenant (only queue is kept, no running place), and one tenant alone has all of it.
+// The rule. Half of the queue is anybody's, first come, first served. The other half is kept: each tenant that has
+// keys has a share of (what can run at once + the kept half) by weight, at least 1. Whoever holds less than its
+// share may use everything that is free. Whoever holds more must leave free what the others still lack of their
+// shares, but never more than the kept half. So a flood of one tenant stops at half of the queue at the latest, the
+// machine never idles for an absent tenant (only queue is kept, no running place), and one tenant alone has all of
+// it.
 //
 // Owner and thread: whoever holds the FrontDoor's mutex. O(1) but for recount(). Allocates at construction alone.
 #pragma once
@@ -23,7 +24,9 @@ class QueueShares {
   // dealt: what is dealt out by weight. kept: the most that is kept free for others.
   void set_room(int64_t dealt, int64_t kept) { dealt_ = dealt, kept_ = kept; }
   // 0: nobody can come as this tenant, so nothing is kept for it.
-  void set_weight(int tenant, int64_t weight_milli) { tenants_[static_cast<size_t>(tenant)].weight_milli = weight_milli; }
+  void set_weight(int tenant, int64_t weight_milli) {
+    tenants_[static_cast<size_t>(tenant)].weight_milli = weight_milli;
+  }
   void recount();  // after either of them
 
   void add(int tenant, int64_t amount);  // takes; a negative amount gives back

@@ -55,7 +55,8 @@ TEST_F(TenantDoor, RunningAndWaitingTogetherAreBounded) {
   tenant(1, {.concurrent = 2, .queued = 1});
   EXPECT_EQ(flood(1), 3);
   EXPECT_EQ(admit(1), "tenant_queue_full");
-  EXPECT_EQ(door_.knock({1, now_}).status().reason(), "tenant_queue_full") << "refused before its text is looked at";
+  EXPECT_EQ(door_.knock({1, now_}).status().reason(), "tenant_queue_full")
+      << "refused before its text is looked at";
   EXPECT_EQ(admit(2), "ok") << "nobody else's limit";
   give_back_oldest();
   EXPECT_EQ(admit(1), "ok") << "a returned place is usable at once";

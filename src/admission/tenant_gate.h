@@ -1,8 +1,8 @@
 // TenantGate: what each tenant holds at the door and may still take: sequences, tokens per minute, its share of the
 // queue. It only counts; FrontDoor asks it before it gives anything out.
 //
-// Owner: FrontDoor; every member under its mutex. Sized for kTenantsMax at construction and allocates nothing later. No
-// clock of its own: callers say what time it is.
+// Owner: FrontDoor; every member under its mutex. Sized for kTenantsMax at construction and allocates nothing
+// later. No clock of its own: callers say what time it is.
 #pragma once
 
 #include <cstdint>

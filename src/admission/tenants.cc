@@ -33,9 +33,9 @@ TenantDirectory::Salted TenantDirectory::salted(const Sha256& digest) const {
   return sha256({both.data(), both.size()});
 }
 
-// Time tells nothing useful here. The search compares salted digests: where a guess lands among them, and how many of
-// their bytes are equal, follows from a salt that never leaves this process, so no series of guesses can be steered
-// towards a key, or towards its stored digest. The two hashes take a time that depends on the length alone.
+// Time tells nothing useful here. The search compares salted digests: where a guess lands among them, and how many
+// of their bytes are equal, follows from a salt that never leaves this process, so no series of guesses can be
+// steered towards a key, or towards its stored digest. The two hashes take a time that depends on the length alone.
 const Caller* TenantDirectory::find(std::string_view key) const {
   if (key.size() > kKeyBytesMax) return nullptr;
   const Salted wanted = salted(sha256(key));
@@ -55,8 +55,15 @@ std::shared_ptr<const TenantDirectory> Tenants::directory() const {
   return directory_;
 }
 
-int32_t Tenants::index_of(const std::string& name) {
-  return indices_.emplace(name, static_cast<int32_t>(indices_.size())).first->second;
+std::vector<TenantDirectory::Entry> Tenants::with_indices(std::vector<TenantPolicy> policies) {
+  std::vector<TenantDirectory::Entry> entries;
+  entries.reserve(policies.size());
+  std::lock_guard lock(mutex_);
+  for (TenantPolicy& policy : policies) {
+    const auto at = indices_.emplace(policy.name, static_cast<int32_t>(indices_.size())).first;
+    entries.push_back({std::move(policy), at->second});
+  }
+  return entries;
 }
 
 // What still runs of a tenant that is gone keeps its weight and its limits to the end.
@@ -74,30 +81,29 @@ Status Tenants::replace(std::vector<TenantPolicy> policies, bool asks_for_keys, 
   if (std::none_of(policies.begin(), policies.end(), is_default)) {
     policies.push_back({.name = kDefaultTenantName, .class_index = default_class_});
   }
-  std::lock_guard lock(mutex_);
+  std::lock_guard writing(writing_);
   const auto fresh = std::count_if(policies.begin(), policies.end(),
                                    [&](const TenantPolicy& policy) { return indices_.count(policy.name) == 0; });
-  if (indices_.size() + static_cast<size_t>(fresh) > kTenantsMax) {
-    return {Code::kResourceExhausted,
-            fmt::format("with these tenants the server would have known {} names since its start, and {} is the most; "
-                        "restart it", indices_.size() + static_cast<size_t>(fresh), kTenantsMax)};
+  if (const size_t names = indices_.size() + static_cast<size_t>(fresh); names > kTenantsMax) {
+    return {
+        Code::kResourceExhausted,
+        fmt::format("with these tenants the server would have known {} names since its start, and {} is the most; "
+                    "restart it",
+                    names, kTenantsMax)};
   }
-  std::vector<const TenantPolicy*> now_there(kTenantsMax);
-  std::vector<TenantDirectory::Entry> entries;
-  entries.reserve(policies.size());
-  for (TenantPolicy& policy : policies) {
-    const int32_t tenant = index_of(policy.name);
-    entries.push_back({std::move(policy), tenant});
-    const TenantPolicy& kept = entries.back().policy;
+  // The keys are hashed here, while requests go on with the old directory.
+  auto next = std::make_shared<const TenantDirectory>(with_indices(std::move(policies)), asks_for_keys);
+  std::vector<const TenantPolicy*> now_there(indices_.size());
+  for (const TenantDirectory::Entry& entry : next->entries()) {
     // Where keys are asked for and a tenant has none, nobody can come as it, and no room is kept for it.
-    if (!asks_for_keys || !kept.keys.empty()) now_there[static_cast<size_t>(tenant)] = &kept;
+    const bool can_come = !asks_for_keys || !entry.policy.keys.empty();
+    now_there[static_cast<size_t>(entry.tenant)] = can_come ? &entry.policy : nullptr;
   }
-  for (int32_t tenant = 0; tenant < static_cast<int32_t>(indices_.size()); ++tenant) {
-    apply(tenant, now_there[static_cast<size_t>(tenant)], now);
-  }
+  for (size_t i = 0; i < now_there.size(); ++i) apply(static_cast<int32_t>(i), now_there[i], now);
   door_->deal_shares();
-  board_->used.store(static_cast<int32_t>(indices_.size()), std::memory_order_relaxed);
-  directory_ = std::make_shared<const TenantDirectory>(std::move(entries), asks_for_keys);
+  board_->used.store(static_cast<int32_t>(now_there.size()), std::memory_order_relaxed);
+  std::lock_guard lock(mutex_);
+  directory_ = std::move(next);
   return ok_status();
 }
 

@@ -1,10 +1,10 @@
-// Tenants: who may come in, as what. A TenantDirectory tells a key's tenant; Tenants swaps one directory for the next
-// and hands the limits on to the FrontDoor and the engine's TenantBoard.
+// Tenants: who may come in, as what. A TenantDirectory tells a key's tenant; Tenants swaps one directory for the
+// next and hands the limits on to the FrontDoor and the engine's TenantBoard.
 //
-// Owner: the composition root. Threads: directory() and the readers on any thread, replace() on any, one at a time. A
-// request takes one directory and keeps it for as long as it looks at it, so that a reload never changes it under its
-// eyes; that is why it is a shared_ptr. A tenant keeps its index, and with it its counters, for as long as the server
-// runs, also while no file names it.
+// Owner: the composition root. Threads: directory() and the readers on any thread, replace() on any, one at a time.
+// A request takes one directory and keeps it for as long as it looks at it, so that a reload never changes it under
+// its eyes; that is why it is a shared_ptr. A tenant keeps its index, and with it its counters, for as long as the
+// server runs, also while no file names it.
 #pragma once
 
 #include <array>
@@ -31,11 +31,11 @@ inline constexpr size_t kKeyBytesMax = 256;  // of a key as a client sends it
 // One tenant as the key file, or the lack of one, has it.
 struct TenantPolicy {
   std::string name;
-  std::vector<Sha256> keys;      // digests of its keys
-  int64_t weight_milli = 1000;   // (0, 1e6]
-  int32_t kv_share_milli = 1000; // [1, 1000]
-  int32_t class_index = 0;       // of requests that name none
-  uint32_t classes = ~0u;        // bit i: its requests may ask for class i; its own is always allowed
+  std::vector<Sha256> keys;       // digests of its keys
+  int64_t weight_milli = 1000;    // (0, 1e6]
+  int32_t kv_share_milli = 1000;  // [1, 1000]
+  int32_t class_index = 0;        // of requests that name none
+  uint32_t classes = ~0u;         // bit i: its requests may ask for class i; its own is always allowed
   uint64_t host_bytes_max = std::numeric_limits<uint64_t>::max();  // for whoever keeps the ledger
   TenantLimits limits;
 };
@@ -45,7 +45,9 @@ struct Caller {
   int32_t tenant = 0;
   int32_t class_index = 0;
   uint32_t classes = ~0u;
-  bool may_ask_for(int class_wanted) const { return class_wanted == class_index || (classes >> class_wanted & 1) != 0; }
+  bool may_ask_for(int class_wanted) const {
+    return class_wanted == class_index || (classes >> class_wanted & 1) != 0;
+  }
 };
 
 // Immutable; any thread.
@@ -71,8 +73,8 @@ class TenantDirectory {
   const std::vector<Entry> entries_;
   const bool asks_for_keys_;
   Caller everybody_;
-  std::array<uint8_t, 32> salt_;                    // secret, new for each directory
-  std::vector<std::pair<Salted, Caller>> by_key_;   // sorted
+  std::array<uint8_t, 32> salt_;                   // secret, new for each directory
+  std::vector<std::pair<Salted, Caller>> by_key_;  // sorted
 };
 
 class Tenants {
@@ -83,9 +85,10 @@ class Tenants {
 
   std::shared_ptr<const TenantDirectory> directory() const;
 
-  // All or nothing: the new directory, limits, weights and knobs. What runs goes on; keys that are gone stop working with
-  // the next request. policies: one for each name; "default" is added where it is missing, with no key of its own.
-  // ERRORS: kResourceExhausted when more names than kTenantsMax were ever given; nothing has changed then.
+  // All or nothing: the new directory, limits, weights and knobs. What runs goes on; keys that are gone stop
+  // working with the next request. policies: one for each name; "default" is added where it is missing, with no key
+  // of its own. ERRORS: kResourceExhausted when more names than kTenantsMax were ever given; nothing has changed
+  // then.
   Status replace(std::vector<TenantPolicy> policies, bool asks_for_keys, Micros now);
 
   std::vector<std::string> names() const;  // [index], of all that were ever named
@@ -93,15 +96,17 @@ class Tenants {
   uint64_t reloads(bool ok) const { return reloads_[ok ? 1 : 0].load(std::memory_order_relaxed); }
 
  private:
-  int32_t index_of(const std::string& name);                                   // REQUIRES: mutex_ held
-  void apply(int32_t tenant, const TenantPolicy* policy, Micros now);          // null: it is gone
+  // REQUIRES: writing_ held, and not mutex_.
+  std::vector<TenantDirectory::Entry> with_indices(std::vector<TenantPolicy> policies);
+  void apply(int32_t tenant, const TenantPolicy* policy, Micros now);  // null: it is gone
 
   FrontDoor* const door_;
   TenantBoard* const board_;
   const int32_t default_class_;
-  mutable std::mutex mutex_;                            // held for the copy of a pointer, and by replace()
+  std::mutex writing_;        // held by replace(), which may take tens of milliseconds
+  mutable std::mutex mutex_;  // held for moments: what follows is read by every request
   std::shared_ptr<const TenantDirectory> directory_;
-  std::map<std::string, int32_t> indices_;              // of all names ever
+  std::map<std::string, int32_t> indices_;  // of all names ever; changed under both
   std::atomic<uint64_t> reloads_[2]{};
 };
 

@@ -11,8 +11,9 @@ using ::testing::HasSubstr;
 
 struct TenantsTest : ::testing::Test {
   Gateway gateway{6, 2, 1, 8};
-  FrontDoor door{{.running_max = 2, .queued_max = 4, .queued_tokens_max = 100, .session_tokens = 64, .pool_tokens = 64},
-                 &gateway};
+  FrontDoor door{
+      {.running_max = 2, .queued_max = 4, .queued_tokens_max = 100, .session_tokens = 64, .pool_tokens = 64},
+      &gateway};
   Tenants tenants{&door, &gateway.tenants(), 1};
 
   static TenantPolicy policy(const char* name, std::vector<std::string> keys) {
@@ -39,12 +40,14 @@ TEST_F(TenantsTest, BeginsOpenForEverybody) {
 }
 
 TEST_F(TenantsTest, AKeyIsOneTenants) {
-  ASSERT_TRUE(tenants.replace({policy("a", {"one", "two"}), policy("default", {"three"}), policy("b", {})}, true, 1).ok());
+  ASSERT_TRUE(
+      tenants.replace({policy("a", {"one", "two"}), policy("default", {"three"}), policy("b", {})}, true, 1).ok());
   EXPECT_TRUE(tenants.directory()->asks_for_keys());
   EXPECT_EQ(tenant_of("one"), 1);
   EXPECT_EQ(tenant_of("two"), 1);
   EXPECT_EQ(tenant_of("three"), 0);
-  for (const char* wrong : {"", "One", "one ", "on", "onee", "sha256:one"}) EXPECT_EQ(tenant_of(wrong), -1) << wrong;
+  for (const char* wrong : {"", "One", "one ", "on", "onee", "sha256:one"})
+    EXPECT_EQ(tenant_of(wrong), -1) << wrong;
   EXPECT_EQ(tenant_of(std::string_view("one\0", 4)), -1);
   EXPECT_EQ(tenant_of(hex_of(sha256("one"))), -1) << "the stored digest is no key";
   EXPECT_EQ(tenant_of(std::string(257, 'k')), -1);

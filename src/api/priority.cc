@@ -11,7 +11,8 @@ constexpr const char* kField = "priority";
 std::string names(const std::vector<PriorityClass>& classes, const Caller* may) {
   std::string list;
   for (size_t i = 0; i < classes.size(); ++i) {
-    if (may == nullptr || may->may_ask_for(static_cast<int>(i))) list += (list.empty() ? "" : ", ") + classes[i].name;
+    if (may == nullptr || may->may_ask_for(static_cast<int>(i)))
+      list += (list.empty() ? "" : ", ") + classes[i].name;
   }
   return list;
 }
@@ -22,7 +23,8 @@ int32_t read_priority(const std::vector<PriorityClass>& classes, const Caller& c
   const boost::json::value* value = fields->find(kField);
   if (value == nullptr || as_number(*value) == 0.0) return caller.class_index;
   if (!value->is_string()) {
-    fields->fail(kField, fmt::format("is {}; write the name of a class: {}", describe(*value), names(classes, nullptr)));
+    fields->fail(kField,
+                 fmt::format("is {}; write the name of a class: {}", describe(*value), names(classes, nullptr)));
     return caller.class_index;
   }
   const std::string_view name = value->get_string();

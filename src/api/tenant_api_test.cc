@@ -1,4 +1,5 @@
-// Tenants and classes at the API: whose key it is, what its requests may ask for, its limits and their headers, reloads.
+// Tenants and classes at the API: whose key it is, what its requests may ask for, its limits and their headers,
+// reloads.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -15,8 +16,8 @@ using ::testing::Not;
 constexpr const char* kCompletionPath = "/v1/completions";
 constexpr const char* kChatPath = "/v1/chat/completions";
 constexpr const char* kAsk = R"({"prompt":"abc","max_tokens":2})";
-constexpr const char* kLimitHeaders[] = {"x-ratelimit-limit-requests", "x-ratelimit-remaining-requests",
-                                         "x-ratelimit-reset-requests", "x-ratelimit-limit-tokens",
+constexpr const char* kLimitHeaders[] = {"x-ratelimit-limit-requests",   "x-ratelimit-remaining-requests",
+                                         "x-ratelimit-reset-requests",   "x-ratelimit-limit-tokens",
                                          "x-ratelimit-remaining-tokens", "x-ratelimit-reset-tokens"};
 
 TenantPolicy policy(std::string name, const std::string& key, TenantLimits limits = {}) {
@@ -49,7 +50,8 @@ class TenantApi : public ::testing::Test {
     return exchange;
   }
   // Posts and waits until the engine has all of its sequences.
-  std::shared_ptr<FakeExchange> admit(const std::string& key, const std::string& body = kAsk, uint64_t sequences = 1) {
+  std::shared_ptr<FakeExchange> admit(const std::string& key, const std::string& body = kAsk,
+                                      uint64_t sequences = 1) {
     const uint64_t before = world_->engine.submits;
     auto exchange = post(key, body);
     world_->run_until([&] { return world_->engine.submits == before + sequences || exchange->ended; });
@@ -111,7 +113,8 @@ TEST_F(TenantApi, PriorityNamesAClass) {
   const auto ask_for = [&](const std::string& priority) {
     return ask("a", R"({"prompt":"abc","max_tokens":1,"priority":)" + priority + "}");
   };
-  for (const char* own : {"null", "0", "0.0", "\"normal\"", "\"batch\""}) EXPECT_EQ(ask_for(own)->status, 200) << own;
+  for (const char* own : {"null", "0", "0.0", "\"normal\"", "\"batch\""})
+    EXPECT_EQ(ask_for(own)->status, 200) << own;
   const auto& seen = world_->engine.seen;
   EXPECT_EQ(seen[2].class_index, 1);
   EXPECT_EQ(seen[4].class_index, 2);
@@ -125,7 +128,9 @@ TEST_F(TenantApi, PriorityNamesAClass) {
   EXPECT_EQ(closed->status, 403);
   EXPECT_EQ(closed->error().at("code"), "priority_not_allowed");
   EXPECT_THAT(closed->body, HasSubstr("it may ask for normal, batch"));
-  EXPECT_EQ(ask("a", R"({"messages":[{"role":"user","content":"x"}],"priority":"batch","max_tokens":1})", kChatPath)->status, 200);
+  EXPECT_EQ(ask("a", R"({"messages":[{"role":"user","content":"x"}],"priority":"batch","max_tokens":1})", kChatPath)
+                ->status,
+            200);
   EXPECT_EQ(seen.back().class_index, 2) << "chat reads it too";
 }
 

@@ -1,8 +1,8 @@
 // TextQuota: how many jobs of /tokenize and /detokenize may be under way, in all and of one tenant.
 //
 // They need no place, so nothing else bounds them: without this a storm of them would fill the text pool and refuse
-// everybody's generation. With it what the pool has beyond kQueuedPerThread is generation's alone, and one tenant's storm
-// leaves others half. Owner: Service. Any thread; relaxed atomics, no allocation after construction.
+// everybody's generation. With it what the pool has beyond kQueuedPerThread is generation's alone, and one tenant's
+// storm leaves others half. Owner: Service. Any thread; relaxed atomics, no allocation after construction.
 #pragma once
 
 #include <atomic>

@@ -1,5 +1,5 @@
-// Bytes that nobody can guess, from the kernel (getrandom). Any thread; blocks only before the kernel's pool is ready,
-// early at boot.
+// Bytes that nobody can guess, from the kernel (getrandom). Any thread; blocks only before the kernel's pool is
+// ready, early at boot.
 #pragma once
 
 #include <cstdint>

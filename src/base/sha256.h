@@ -1,8 +1,8 @@
 // SHA-256 (FIPS 180-4, section 6.2), for API keys: what is stored and compared is their digest.
 //
 // Pure functions, any thread; no table, branch or index depends on the message's bytes. For short texts: about a
-// microsecond for a key. Own code, because 70 lines with the standard's vectors weigh less than libcrypto in a program
-// that hashes nothing else.
+// microsecond for a key. Own code, because 70 lines with the standard's vectors weigh less than libcrypto in a
+// program that hashes nothing else.
 #pragma once
 
 #include <array>

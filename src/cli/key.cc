@@ -19,13 +19,16 @@ std::string new_key() {
 int run_key(const ParsedCommand& command) {
   const std::string tenant = command.positional.empty() ? "NAME" : command.positional;
   if (!command.positional.empty() && !is_tenant_name(tenant)) {
-    return report_error(invalid_argument("'" + tenant.substr(0, 64) + "' is no tenant's name; use a-z, 0-9, -, _ and ., "
-                                         "up to 64 of them"), kExitUsage);
+    return report_error(invalid_argument("'" + tenant.substr(0, 64) +
+                                         "' is no tenant's name; use a-z, 0-9, -, _ and ., "
+                                         "up to 64 of them"),
+                        kExitUsage);
   }
   const std::string key = new_key();
-  std::printf("key, shown once and kept nowhere:\n  %s\n\nfor the key file (weir serve --api-keys FILE.toml):\n"
-              "  [[tenant]]\n  name = \"%s\"\n  keys = [\"sha256:%s\"]\n",
-              key.c_str(), tenant.c_str(), hex_of(sha256(key)).c_str());
+  std::printf(
+      "key, shown once and kept nowhere:\n  %s\n\nfor the key file (weir serve --api-keys FILE.toml):\n"
+      "  [[tenant]]\n  name = \"%s\"\n  keys = [\"sha256:%s\"]\n",
+      key.c_str(), tenant.c_str(), hex_of(sha256(key)).c_str());
   return kExitOk;
 }
 

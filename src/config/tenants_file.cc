@@ -28,7 +28,8 @@ using ReadField = std::function<Status(const toml::node&, const Classes&, Tenant
 // What came from outside, short and on one line.
 std::string shown(std::string_view text) {
   std::string out(text.substr(0, 40));
-  std::replace_if(out.begin(), out.end(), [](char c) { return c < ' ' || c > '~'; }, '?');
+  std::replace_if(
+      out.begin(), out.end(), [](char c) { return c < ' ' || c > '~'; }, '?');
   return "\"" + out + (text.size() > 40 ? "...\"" : "\"");
 }
 
@@ -103,14 +104,17 @@ Status read_keys(const toml::node& node, const Classes&, TenantSetting* tenant) 
   }
   for (size_t i = 0; i < texts.size(); ++i) {
     const bool prefixed = texts[i].rfind(kKeyPrefix, 0) == 0;
-    const auto digest = prefixed ? sha256_from_hex(std::string_view(texts[i]).substr(kKeyPrefix.size())) : std::nullopt;
+    const auto digest =
+        prefixed ? sha256_from_hex(std::string_view(texts[i]).substr(kKeyPrefix.size())) : std::nullopt;
     if (digest) {
       tenant->keys.push_back(*digest);
     } else if (prefixed) {
       return invalid_argument(fmt::format("key {} is not \"sha256:\" and 64 hexadecimal digits", i + 1));
     } else {
-      return invalid_argument(fmt::format("key {} is not hashed; write \"sha256:\" and what "
-                                          "printf %s KEY | sha256sum prints, or make a new one with weir key", i + 1));
+      return invalid_argument(
+          fmt::format("key {} is not hashed; write \"sha256:\" and what "
+                      "printf %s KEY | sha256sum prints, or make a new one with weir key",
+                      i + 1));
     }
   }
   return ok_status();
@@ -161,7 +165,8 @@ Status unknown_field(std::string_view name) {
   std::vector<std::string> known;
   for (const auto& [field, read] : fields()) known.push_back(field);
   const std::string meant = did_you_mean(name.substr(0, 64), known);
-  return invalid_argument("unknown field " + shown(name) + (meant.empty() ? "; there are " + joined(known) : meant));
+  return invalid_argument("unknown field " + shown(name) +
+                          (meant.empty() ? "; there are " + joined(known) : meant));
 }
 
 Result<TenantSetting> read_tenant(const toml::table& table, const std::string& where, const Classes& classes) {
@@ -176,7 +181,8 @@ Result<TenantSetting> read_tenant(const toml::table& table, const std::string& w
   const std::string line = toml_line(where, table.source());
   if (tenant.name.empty()) return invalid_argument(line + ": a tenant without a name");
   if (!table.contains("keys") && tenant.name != kDefaultTenant) {
-    return invalid_argument(line + ": tenant " + tenant.name + " has no keys; weir key makes one, and keys = [] shuts it out");
+    return invalid_argument(line + ": tenant " + tenant.name +
+                            " has no keys; weir key makes one, and keys = [] shuts it out");
   }
   return tenant;
 }
@@ -190,8 +196,9 @@ class Seen {
     }
     for (size_t i = 0; i < tenant.keys.size(); ++i) {
       if (const auto [at, fresh] = keys_.emplace(tenant.keys[i], tenant.name); !fresh) {
-        return invalid_argument(fmt::format("{}: key {} of tenant {} is a key of {} already; a key belongs to one tenant",
-                                            line, i + 1, tenant.name, at->second));
+        return invalid_argument(
+            fmt::format("{}: key {} of tenant {} is a key of {} already; a key belongs to one tenant", line, i + 1,
+                        tenant.name, at->second));
       }
     }
     return ok_status();
@@ -215,7 +222,8 @@ Result<std::vector<TenantSetting>> parse_tenants_toml(std::string_view text, con
                                                       const Classes& classes) {
   const toml::parse_result parsed = toml::parse(text);
   if (!parsed) {
-    return invalid_argument(toml_line(where, parsed.error().source()) + ": " + std::string(parsed.error().description()));
+    return invalid_argument(toml_line(where, parsed.error().source()) + ": " +
+                            std::string(parsed.error().description()));
   }
   for (const auto& [key, node] : parsed.table()) {
     if (key.str() == "tenant" && node.is_array_of_tables()) continue;
@@ -234,8 +242,8 @@ Result<std::vector<TenantSetting>> parse_tenants_toml(std::string_view text, con
     tenants.push_back(std::move(tenant));
   }
   if (tenants.size() > kTenantsInFileMax) {
-    return invalid_argument(fmt::format("{}: holds {} tenants; a server has at most {}", where, tenants.size(),
-                                        kTenantsInFileMax));
+    return invalid_argument(
+        fmt::format("{}: holds {} tenants; a server has at most {}", where, tenants.size(), kTenantsInFileMax));
   }
   return tenants;
 }

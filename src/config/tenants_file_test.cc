@@ -15,7 +15,9 @@ const std::vector<std::string> kClasses = {"interactive", "normal", "batch"};
 
 std::string digest(const char* key) { return "\"sha256:" + hex_of(sha256(key)) + "\""; }
 
-Result<std::vector<TenantSetting>> parse(const std::string& text) { return parse_tenants_toml(text, "keys.toml", kClasses); }
+Result<std::vector<TenantSetting>> parse(const std::string& text) {
+  return parse_tenants_toml(text, "keys.toml", kClasses);
+}
 
 std::string error(const std::string& text) {
   const auto parsed = parse(text);
@@ -27,14 +29,18 @@ std::string error(const std::string& text) {
 }
 
 // One tenant with good name and keys, and one more line.
-std::string error_of(const std::string& line) { return error("[[tenant]]\nname = \"a\"\nkeys = []\n" + line + "\n"); }
+std::string error_of(const std::string& line) {
+  return error("[[tenant]]\nname = \"a\"\nkeys = []\n" + line + "\n");
+}
 
 TEST(TenantsFile, EveryFieldIsRead) {
-  const auto parsed = parse("# who may use this server\n[[tenant]]\nname = \"acme\"\nweight = 3\nclass = \"normal\"\n"
-                            "classes = [\"interactive\", \"normal\"]\nkeys = [" + digest("one") + ", " + digest("two") +
-                            "]\nconcurrent = 8\nqueued = 0\ntokens_per_minute = 60_000\nkv_share = 0.5\n"
-                            "host_bytes = \"64MiB\"\n\n[[tenant]]\nname = \"small.co\"\nkeys = []\nhost_bytes = 65536\n"
-                            "[[tenant]]\nname = \"default\"\nweight = 0.25\n");
+  const auto parsed = parse(
+      "# who may use this server\n[[tenant]]\nname = \"acme\"\nweight = 3\nclass = \"normal\"\n"
+      "classes = [\"interactive\", \"normal\"]\nkeys = [" +
+      digest("one") + ", " + digest("two") +
+      "]\nconcurrent = 8\nqueued = 0\ntokens_per_minute = 60_000\nkv_share = 0.5\n"
+      "host_bytes = \"64MiB\"\n\n[[tenant]]\nname = \"small.co\"\nkeys = []\nhost_bytes = 65536\n"
+      "[[tenant]]\nname = \"default\"\nweight = 0.25\n");
   ASSERT_TRUE(parsed.ok()) << parsed.status().message();
   ASSERT_EQ(parsed->size(), 3u);
   const TenantSetting expected{.name = "acme",
@@ -68,11 +74,13 @@ TEST(TenantsFile, ABadValueIsNamedWithItsLine) {
   EXPECT_THAT(error_of("host_bytes = \"64 parsecs\""), HasSubstr("keys.toml:4: host_bytes"));
   EXPECT_THAT(error_of("host_bytes = -5"), HasSubstr("less than 64KiB"));
   EXPECT_THAT(error_of("host_bytes = true"), HasSubstr("string in quotes"));
-  EXPECT_THAT(error_of("class = \"urgent\""), HasSubstr("\"urgent\" is none of the classes interactive, normal, batch"));
+  EXPECT_THAT(error_of("class = \"urgent\""),
+              HasSubstr("\"urgent\" is none of the classes interactive, normal, batch"));
   EXPECT_THAT(error_of("classes = [\"batch\", \"bulk\"]"), HasSubstr("\"bulk\" is none of the classes"));
   EXPECT_THAT(error_of("classes = []"), HasSubstr("is empty"));
   EXPECT_THAT(error_of("classes = \"batch\""), HasSubstr("must be a list of strings"));
-  EXPECT_THAT(error("[[tenant]]\nname = \"A b\"\nkeys = []\n"), HasSubstr("keys.toml:2: name: \"A b\" is no tenant's name"));
+  EXPECT_THAT(error("[[tenant]]\nname = \"A b\"\nkeys = []\n"),
+              HasSubstr("keys.toml:2: name: \"A b\" is no tenant's name"));
   EXPECT_THAT(error("[[tenant]]\nname = 7\nkeys = []\n"), HasSubstr("string in quotes"));
   EXPECT_THAT(error("[[tenant]]\nname = \"" + std::string(65, 'a') + "\"\nkeys = []\n"), HasSubstr("up to 64"));
 }
@@ -88,7 +96,9 @@ TEST(TenantsFile, UnknownFieldsAreErrorsThatNameTheNearest) {
 
 TEST(TenantsFile, KeysAreDigestsAndAreNeverRepeated) {
   const std::string plain = error("[[tenant]]\nname = \"a\"\nkeys = [" + digest("one") + ", \"my-secret-key\"]\n");
-  EXPECT_THAT(plain, HasSubstr("keys.toml:3: keys: key 2 is not hashed; write \"sha256:\" and what printf %s KEY | sha256sum"));
+  EXPECT_THAT(
+      plain,
+      HasSubstr("keys.toml:3: keys: key 2 is not hashed; write \"sha256:\" and what printf %s KEY | sha256sum"));
   EXPECT_THAT(plain, Not(HasSubstr("my-secret")));
   const std::string cut = error("[[tenant]]\nname = \"a\"\nkeys = [\"sha256:my-secret\"]\n");
   EXPECT_THAT(cut, HasSubstr("64 hexadecimal digits"));
@@ -101,10 +111,13 @@ TEST(TenantsFile, KeysAreDigestsAndAreNeverRepeated) {
 
 TEST(TenantsFile, WhatStandsThereTwiceIsAnError) {
   const std::string a = "[[tenant]]\nname = \"a\"\nkeys = [" + digest("one") + "]\n";
-  EXPECT_EQ(error(a + "[[tenant]]\nname = \"a\"\nkeys = []\n"), "keys.toml:4: tenant a stands at keys.toml:1 already; keep one");
-  const std::string twice = error(a + "[[tenant]]\nname = \"b\"\nkeys = [" + digest("two") + ", " + digest("one") + "]\n");
+  EXPECT_EQ(error(a + "[[tenant]]\nname = \"a\"\nkeys = []\n"),
+            "keys.toml:4: tenant a stands at keys.toml:1 already; keep one");
+  const std::string twice =
+      error(a + "[[tenant]]\nname = \"b\"\nkeys = [" + digest("two") + ", " + digest("one") + "]\n");
   EXPECT_EQ(twice, "keys.toml:4: key 2 of tenant b is a key of a already; a key belongs to one tenant");
-  EXPECT_THAT(error("[[tenant]]\nname = \"a\"\nkeys = [" + digest("x") + ", " + digest("x") + "]\n"), HasSubstr("already"));
+  EXPECT_THAT(error("[[tenant]]\nname = \"a\"\nkeys = [" + digest("x") + ", " + digest("x") + "]\n"),
+              HasSubstr("already"));
   EXPECT_THAT(error("[[tenant]]\nname = \"a\"\nname = \"b\"\nkeys = []\n"), HasSubstr("keys.toml:3"));
 }
 
@@ -120,7 +133,8 @@ TEST(TenantsFile, BadTomlAndEmptyFilesAreErrors) {
 TEST(TenantsFile, TooManyIsAnError) {
   std::string keys;
   for (int i = 0; i < 17; ++i) keys += digest(std::to_string(i).c_str()) + ", ";
-  EXPECT_THAT(error("[[tenant]]\nname = \"a\"\nkeys = [" + keys + "]\n"), HasSubstr("holds 17 keys; a tenant has at most 16"));
+  EXPECT_THAT(error("[[tenant]]\nname = \"a\"\nkeys = [" + keys + "]\n"),
+              HasSubstr("holds 17 keys; a tenant has at most 16"));
   std::string many;
   for (int i = 0; i < 1023; ++i) many += "[[tenant]]\nname = \"t" + std::to_string(i) + "\"\nkeys = []\n";
   EXPECT_TRUE(parse(many).ok());

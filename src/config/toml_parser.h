@@ -3,8 +3,8 @@
 
 #define TOML_EXCEPTIONS 0
 #define TOML_HEADER_ONLY 1
-// toml++ 3.3 asserts, or assumes, what it reports right after: a table header that begins with no key. Its asserts are
-// taken out in every build, so that a bad file is an error and never an abort or undefined.
+// toml++ 3.3 asserts, or assumes, what it reports right after: a table header that begins with no key. Its asserts
+// are taken out in every build, so that a bad file is an error and never an abort or undefined.
 #pragma push_macro("NDEBUG")
 #undef NDEBUG
 #define TOML_ASSERT(expr) static_cast<void>(0)

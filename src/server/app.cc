@@ -240,7 +240,7 @@ Status App::Impl::build_door(ApiContext context) {
   context.eos_ids = blueprint.scheduler_options().eos_ids;
   context.default_params = default_params(blueprint.spec.sampling);
   context.tenants = tenants.get();
-  context.classes = classes_of(settings);
+  context.classes = blueprint.classes();
   context.queue_timeout_us = settings.queue_timeout_ms * 1000;
   context.request_timeout_us = settings.request_timeout_ms * 1000;
   context.queue_keepalive_us = settings.queue_keepalive_ms * 1000;

@@ -12,6 +12,7 @@
 #include "memory/monitor/host_facts.h"
 #include "memory/monitor/pressure.h"
 #include "server/app.h"
+#include "server/key_file.h"
 #include "server/plan_lines.h"
 #include "tensor/parse_dtype.h"
 
@@ -273,16 +274,7 @@ Result<Blueprint> draw_blueprint(const Settings& settings) {
   return b;
 }
 
-std::vector<PriorityClass> Blueprint::classes() const {
-  std::vector<PriorityClass> classes;
-  for (const ClassSetting& one : settings.classes) {
-    const ClassKind kind = one.kind == "urgent"       ? ClassKind::kUrgent
-                           : one.kind == "background" ? ClassKind::kBackground
-                                                      : ClassKind::kStandard;
-    classes.push_back({one.name, kind});
-  }
-  return classes;
-}
+std::vector<PriorityClass> Blueprint::classes() const { return classes_of(settings); }
 
 int Blueprint::default_class() const { return std::max(0, find_class(classes(), settings.default_class)); }
 

@@ -18,10 +18,11 @@ namespace weir {
 std::vector<PriorityClass> classes_of(const Settings& settings);
 int32_t default_class_of(const Settings& settings);  // REQUIRES: settings went through resolve_settings()
 
-// Settings as tenants: those of the key file, and "default" with the plain keys. A tenant that lists no classes may ask for
-// its own and every lower one; "default", where no file names it, for all.
-// ERRORS: kInvalidArgument for a plain key that is a tenant's of the file too.
-Result<std::vector<TenantPolicy>> tenant_policies(const Settings& settings, const std::vector<TenantSetting>& tenants);
+// Settings as tenants: those of the key file, and "default" with the plain keys. A tenant that lists no classes may
+// ask for its own and every lower one; "default", where no file names it, for all. ERRORS: kInvalidArgument for a
+// plain key that is a tenant's of the file too.
+Result<std::vector<TenantPolicy>> tenant_policies(const Settings& settings,
+                                                  const std::vector<TenantSetting>& tenants);
 
 class KeyFile {
  public:

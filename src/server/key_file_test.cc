@@ -44,8 +44,9 @@ class KeyFileTest : public ::testing::Test {
   Settings settings_;
   FakeClock clock_;
   Gateway gateway_{6, 2, 1, 8};
-  FrontDoor door_{{.running_max = 2, .queued_max = 4, .queued_tokens_max = 100, .session_tokens = 64, .pool_tokens = 64},
-                  &gateway_};
+  FrontDoor door_{
+      {.running_max = 2, .queued_max = 4, .queued_tokens_max = 100, .session_tokens = 64, .pool_tokens = 64},
+      &gateway_};
   std::shared_ptr<Ledger> ledger_ = std::make_shared<Ledger>(LedgerOptions{.groups = kTenantsMax});
   Tenants tenants_{&door_, &gateway_.tenants(), 1};
   KeyFile file_{&settings_, &tenants_, ledger_.get(), &clock_};
@@ -72,11 +73,14 @@ TEST_F(KeyFileTest, PlainKeysAreTheDefaultTenants) {
 
 TEST_F(KeyFileTest, EveryFieldReachesWhoActsOnIt) {
   settings_.api_keys = {"plain"};
-  const auto loaded = start("[[tenant]]\nname = \"acme\"\nkeys = [" + digest("a1") + ", " + digest("a2") +
-                            "]\nweight = 2.5\nclass = \"batch\"\nclasses = [\"normal\"]\nconcurrent = 3\nqueued = 1\n"
-                            "tokens_per_minute = 600\nkv_share = 0.25\nhost_bytes = \"1MiB\"\n"
-                            "[[tenant]]\nname = \"low\"\nkeys = [" + digest("l") + "]\n"
-                            "[[tenant]]\nname = \"default\"\ntokens_per_minute = 60\n");
+  const auto loaded =
+      start("[[tenant]]\nname = \"acme\"\nkeys = [" + digest("a1") + ", " + digest("a2") +
+            "]\nweight = 2.5\nclass = \"batch\"\nclasses = [\"normal\"]\nconcurrent = 3\nqueued = 1\n"
+            "tokens_per_minute = 600\nkv_share = 0.25\nhost_bytes = \"1MiB\"\n"
+            "[[tenant]]\nname = \"low\"\nkeys = [" +
+            digest("l") +
+            "]\n"
+            "[[tenant]]\nname = \"default\"\ntokens_per_minute = 60\n");
   ASSERT_TRUE(loaded.ok()) << loaded.status().message();
   EXPECT_EQ(loaded->tenants, 3u);
   EXPECT_EQ(loaded->keys, 4u);
@@ -105,8 +109,9 @@ TEST_F(KeyFileTest, EveryFieldReachesWhoActsOnIt) {
 TEST_F(KeyFileTest, AReloadChangesAllOrNothing) {
   ASSERT_TRUE(start("[[tenant]]\nname = \"a\"\nkeys = [" + digest("a") + "]\nhost_bytes = \"1MiB\"\n").ok());
   for (const std::string& bad :
-       {std::string("[[tenant]]\nname = \"b\"\nkeys = [" + digest("b") + "]\nweight = -1\n"), std::string("[[tenant"),
-        std::string(), "[[tenant]]\nname = \"b\"\nkeys = [" + digest("b") + ", " + digest("b") + "]\n"}) {
+       {std::string("[[tenant]]\nname = \"b\"\nkeys = [" + digest("b") + "]\nweight = -1\n"),
+        std::string("[[tenant"), std::string(),
+        "[[tenant]]\nname = \"b\"\nkeys = [" + digest("b") + ", " + digest("b") + "]\n"}) {
     write(bad);
     const auto refused = file_.reload();
     EXPECT_FALSE(refused.ok());
@@ -119,7 +124,8 @@ TEST_F(KeyFileTest, AReloadChangesAllOrNothing) {
   EXPECT_NE(find("a"), nullptr);
   EXPECT_EQ(tenants_.reloads(false), 5u);
   EXPECT_EQ(tenants_.reloads(true), 0u);
-  write("[[tenant]]\nname = \"b\"\nkeys = [" + digest("b") + "]\n[[tenant]]\nname = \"a\"\nkeys = [" + digest("a2") + "]\n");
+  write("[[tenant]]\nname = \"b\"\nkeys = [" + digest("b") + "]\n[[tenant]]\nname = \"a\"\nkeys = [" +
+        digest("a2") + "]\n");
   const auto loaded = file_.reload();
   ASSERT_TRUE(loaded.ok()) << loaded.status().message();
   EXPECT_EQ(loaded->tenants, 2u);

@@ -1,5 +1,5 @@
-// A whole server with a key file: SIGHUP reads it again while answers run, a bad file changes nothing, and what `weir key`
-// prints opens the door. What is asserted is counted, never timed.
+// A whole server with a key file: SIGHUP reads it again while answers run, a bad file changes nothing, and what
+// `weir key` prints opens the door. What is asserted is counted, never timed.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
@@ -42,11 +42,13 @@ class TenantsServerTest : public ::testing::Test {
 
   void write(const std::string& text) const { std::ofstream(path_) << text; }
   std::vector<std::string> flags() const {
-    return {"--api-keys", path_, "--admin-key", "open", "--memory-governor", "off", "--max-concurrent-requests", "2"};
+    return {"--api-keys", path_, "--admin-key", "open", "--memory-governor", "off", "--max-concurrent-requests",
+            "2"};
   }
   static int status_of(const ServerProcess& server, const std::string& key) {
     return send(server.port(), "POST", "/v1/completions", completion_body("Once", 2, false),
-                "Authorization: Bearer " + key + "\r\n").status;
+                "Authorization: Bearer " + key + "\r\n")
+        .status;
   }
   static std::string with_key(std::string request, const std::string& key) {
     return request.insert(request.find("\r\n") + 2, "Authorization: Bearer " + key + "\r\n");
@@ -81,7 +83,8 @@ TEST_F(TenantsServerTest, ASignalReadsTheFileAgainAndDropsNothing) {
   EXPECT_EQ(status_of(server, "c"), 200);
   EXPECT_EQ(status_of(server, "c"), 429) << "one token a minute";
   ASSERT_TRUE(crowd.read_to_the_end(60'000));
-  EXPECT_THAT(without_chunks(crowd.answers()[0].body), HasSubstr("data: [DONE]")) << "what ran was answered to the end";
+  EXPECT_THAT(without_chunks(crowd.answers()[0].body), HasSubstr("data: [DONE]"))
+      << "what ran was answered to the end";
   EXPECT_EQ(server.metric("weir_tenant_admitted_total{tenant=\"acme\"}"), 2) << "and is still counted";
   server.signal(SIGTERM);
   EXPECT_EQ(server.wait_for_exit(30'000), 0);
