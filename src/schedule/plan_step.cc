@@ -238,7 +238,9 @@ void Scheduler::plan_chunks() {
   }
   for (const Start& start : starts_) {
     Sequence& sequence = at(start.slot);
-    sequence.planned_tokens = std::min(sequence.total() - start.shared_tokens, budget);
+    // One that was preempted while its reader was slow may come back to a ring that is still full.
+    const bool blocked = !sequence.fresh() && gateway_->channel(start.slot).ring->room() == 0;
+    sequence.planned_tokens = blocked ? 0 : std::min(sequence.total() - start.shared_tokens, budget);
     budget -= sequence.planned_tokens;
   }
 }

@@ -167,6 +167,31 @@ TEST(Scheduler, AFullRingPausesItsSequenceAlone) {
   EXPECT_EQ(world.outputs[0].size(), 30u);
 }
 
+// Found by the simulator: preempted while its reader was slow, it came back to a full ring and sampled into it.
+TEST(Scheduler, AResumedSequenceWaitsForItsReaderToo) {
+  World world({.running = 2, .blocks = 6, .block_tokens = 4, .session = 32, .step_tokens = 32});
+  world.read_rings = false;
+  world.submit(0, 4, 12);
+  world.submit(1, 2, 20);
+  while (!world.ended.count(0)) {  // its reader is quick, that of the other one reads nothing
+    ASSERT_GT(world.turn(), 0);
+    TokenEvent event;
+    while (!world.ended.count(0) && world.gateway.channel(0).ring->try_pop(&event)) {
+    }
+  }
+  ASSERT_GE(world.gateway.load().preemptions.load(), 1u);
+  for (int turn = 0; turn < 5; ++turn) world.turn();
+  EXPECT_EQ(world.gateway.channel(1).ring->room(), 0u);
+  EXPECT_FALSE(world.ended.count(1));
+  world.read_rings = true;
+  TokenEvent event;
+  while (world.gateway.channel(1).ring->try_pop(&event)) {
+  }
+  world.release(0);
+  world.run_until_idle();
+  EXPECT_EQ(world.ended.at(1), FinishReason::kLength);
+}
+
 TEST(Scheduler, AHeadWithoutBlocksIsSaid) {
   World world({.running = 2, .queued = 2, .blocks = 4, .block_tokens = 4, .session = 16});
   world.submit(0, 11, 4);
