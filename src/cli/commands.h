@@ -8,5 +8,6 @@ namespace weir {
 Command serve_command();
 Command plan_command();
 Command chat_command();
+Command simulate_command();
 
 }  // namespace weir
