@@ -27,12 +27,13 @@ ServerShape draw_shape(Random* random) {
   shape.session_tokens = random->between(16, 96);
   shape.step_tokens_max = static_cast<int>(random->between(shape.running_max, shape.running_max + 32));
   const auto session_blocks = static_cast<int32_t>((shape.session_tokens + shape.block_tokens - 1) / shape.block_tokens);
-  shape.blocks_max = static_cast<int32_t>(random->between(std::max(1, session_blocks / 2), session_blocks * shape.running_max + 4));
+  const double plenty = random->uniform() * random->uniform();  // mostly scarce
+  shape.blocks_max = std::max(1, session_blocks / 2) + static_cast<int32_t>(plenty * session_blocks * shape.running_max);
   shape.blocks = static_cast<int32_t>(random->between(std::max(1, shape.blocks_max / 2), shape.blocks_max));
   shape.queued_tokens_max = random->between(shape.session_tokens, 8 * shape.session_tokens);
   shape.prefix = random->chance(0.8);
   shape.guaranteed = random->chance(0.15);
-  shape.overcommit_quantile = 0.5 + random->uniform() / 2;
+  shape.overcommit_quantile = 0.05 + 0.95 * random->uniform();
   shape.ring_events = 2 << random->between(0, 4);
   shape.queue_timeout_us = random->chance(0.3) ? 0 : random->between(50'000, 5'000'000);
   shape.request_timeout_us = random->chance(0.8) ? 0 : random->between(50'000, 5'000'000);

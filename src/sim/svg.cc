@@ -10,7 +10,7 @@ namespace {
 
 constexpr double kWidth = 960, kLeft = 76, kRight = 24, kTop = 64, kPanel = 150, kGap = 46;
 constexpr double kPlotWidth = kWidth - kLeft - kRight;
-constexpr size_t kPointsMax = 1200;
+constexpr double kStretches = 800;
 
 struct Point {
   double x, y;  // seconds, value
@@ -45,15 +45,18 @@ double round_step(double span, int steps) {
   return 10 * power;
 }
 
-// The highest of each run of points, so that a peak is never lost.
-std::vector<Point> thinned(const std::vector<Point>& points) {
-  if (points.size() <= kPointsMax) return points;
+// The highest of each stretch of time and the last, so that neither a peak nor its end is lost.
+std::vector<Point> thinned(const std::vector<Point>& points, double seconds) {
+  if (points.size() <= 2 * kStretches) return points;
   std::vector<Point> out;
-  const size_t run = (points.size() + kPointsMax - 1) / kPointsMax;
-  for (size_t begin = 0; begin < points.size(); begin += run) {
-    const auto first = points.begin() + static_cast<ptrdiff_t>(begin);
-    const auto last = points.begin() + static_cast<ptrdiff_t>(std::min(points.size(), begin + run));
-    out.push_back(*std::max_element(first, last, [](const Point& a, const Point& b) { return a.y < b.y; }));
+  const auto stretch_of = [&](const Point& point) { return static_cast<int64_t>(point.x / seconds * kStretches); };
+  for (size_t begin = 0, end = 0; begin < points.size(); begin = end) {
+    size_t highest = begin;
+    for (end = begin; end < points.size() && stretch_of(points[end]) == stretch_of(points[begin]); ++end) {
+      if (points[end].y > points[highest].y) highest = end;
+    }
+    out.push_back(points[highest]);
+    if (highest + 1 < end) out.push_back(points[end - 1]);
   }
   return out;
 }
@@ -104,13 +107,15 @@ class Plot {
 
   template <class YOf>
   void add_line(const Line& line, const YOf& y_of) {
-    const std::vector<Point> points = thinned(line.points);
+    const std::vector<Point> points = thinned(line.points, seconds_);
     std::string shape;
     for (const Point& point : points) {
       if (line.dots) {
         shape += fmt::format("M{:.1f} {:.1f}h0", x_of(point.x), y_of(point.y));
       } else {
-        shape += fmt::format("{}{:.1f} {:.1f}", shape.empty() ? 'M' : 'L', x_of(point.x), y_of(point.y));
+        // A value holds until the next one.
+        shape += shape.empty() ? fmt::format("M{:.1f} {:.1f}", x_of(point.x), y_of(point.y))
+                               : fmt::format("H{:.1f}V{:.1f}", x_of(point.x), y_of(point.y));
       }
     }
     if (shape.empty()) return;

@@ -105,6 +105,7 @@ class World {
   void compute();
   int32_t token_for(const StepSequence& part);
   void account_step();
+  void sample();
   void sleep();
 
   // world_faults.cc

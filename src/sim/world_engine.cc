@@ -29,11 +29,7 @@ void World::turn() {
                                                             [](int32_t waiting) { return waiting > 0; });
   scheduler_.plan_step(now, &step_);
   scheduler_.publish_load();
-  const Micros next_sample = outcome_.samples.empty() ? 0 : outcome_.samples.back().at_us + options_.sample_us;
-  if (options_.sample_us > 0 && now_ >= next_sample) {
-    outcome_.samples.push_back({now_, scheduler_.waiting_count(), scheduler_.running_count(), pool_.live_blocks(),
-                                pool_.evictable_blocks(), pool_.total_blocks()});
-  }
+  if (options_.sample_us > 0) sample();
   read_notices();
   check_counts();
   if (step_.empty()) return sleep();
@@ -42,6 +38,15 @@ void World::turn() {
   step_begun_us_ = now_;
   note(EventKind::kWake, static_cast<int64_t>(step_.tokens.size()), static_cast<int64_t>(step_.sequences.size()));
   at(now_ + takes, EventKind::kStepEnd, 0);
+}
+
+// Not more often than asked for, but always where the server falls idle.
+void World::sample() {
+  const Micros next = outcome_.samples.empty() ? 0 : outcome_.samples.back().at_us + options_.sample_us;
+  const bool idle = scheduler_.running_count() + scheduler_.waiting_count() == 0;
+  if (now_ < next && !(idle && outcome_.samples.back().running > 0)) return;
+  outcome_.samples.push_back({now_, scheduler_.waiting_count(), scheduler_.running_count(), pool_.live_blocks(),
+                              pool_.evictable_blocks(), pool_.total_blocks()});
 }
 
 void World::sleep() {
