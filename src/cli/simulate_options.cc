@@ -17,11 +17,27 @@ namespace {
 
 // Settings of the server that the simulator honours, by their names in `weir serve`.
 const std::set<std::string>& server_flags() {
-  static const std::set<std::string> names = {
-      "config", "session-len", "max-batch-size", "max-concurrent-requests", "max-queued-requests", "max-queued-tokens",
-      "queue-timeout", "request-timeout", "max-prefill-token-num", "classes", "default-class", "ageing", "ttft-slo",
-      "tpot-slo", "cache-block-seq-len", "enable-prefix-caching", "reservation", "overcommit-quantile", "quant-policy",
-      "host-request-bytes", "host-bytes-per-request"};
+  static const std::set<std::string> names = {"config",
+                                              "session-len",
+                                              "max-batch-size",
+                                              "max-concurrent-requests",
+                                              "max-queued-requests",
+                                              "max-queued-tokens",
+                                              "queue-timeout",
+                                              "request-timeout",
+                                              "max-prefill-token-num",
+                                              "classes",
+                                              "default-class",
+                                              "ageing",
+                                              "ttft-slo",
+                                              "tpot-slo",
+                                              "cache-block-seq-len",
+                                              "enable-prefix-caching",
+                                              "reservation",
+                                              "overcommit-quantile",
+                                              "quant-policy",
+                                              "host-request-bytes",
+                                              "host-bytes-per-request"};
   return names;
 }
 
@@ -32,12 +48,14 @@ Result<double> number_in(const std::string& text, double min, double max, const 
   double value = 0;
   const auto end = std::from_chars(text.data(), text.data() + text.size(), value);
   if (end.ec != std::errc() || end.ptr != text.data() + text.size() || !(value >= min && value <= max)) {
-    return invalid_argument(fmt::format("{}: '{}' is no number from {:g} to {:g}", what, text.substr(0, 40), min, max));
+    return invalid_argument(
+        fmt::format("{}: '{}' is no number from {:g} to {:g}", what, text.substr(0, 40), min, max));
   }
   return value;
 }
 
-Result<double> number_flag(const ParsedCommand& command, const std::string& name, double otherwise, double min, double max) {
+Result<double> number_flag(const ParsedCommand& command, const std::string& name, double otherwise, double min,
+                           double max) {
   if (!command.given(name)) return otherwise;
   return number_in(command.value_or(name, ""), min, max, "--" + name);
 }
@@ -53,7 +71,8 @@ Result<Micros> duration_flag(const ParsedCommand& command, const std::string& na
 Result<sim::Length> length_flag(const ParsedCommand& command, const std::string& name, sim::Length otherwise) {
   if (!command.given(name)) return otherwise;
   const std::vector<std::string> parts = split_words(command.value_or(name, ""), ":");
-  if (parts.empty() || parts.size() > 2) return invalid_argument("--" + name + ": write MEAN or MEAN:VARIATION, such as 512:1");
+  if (parts.empty() || parts.size() > 2)
+    return invalid_argument("--" + name + ": write MEAN or MEAN:VARIATION, such as 512:1");
   sim::Length length;
   WEIR_ASSIGN_OR_RETURN(length.mean, number_in(parts[0], 1, 1e7, "--" + name));
   if (parts.size() == 2) {
@@ -64,7 +83,8 @@ Result<sim::Length> length_flag(const ParsedCommand& command, const std::string&
 
 Result<std::unique_ptr<sim::StepProfile>> profile_from(const ParsedCommand& command, const Settings& settings) {
   if (command.given("profile")) {
-    if (command.given("gpu")) return invalid_argument("--profile and --gpu are two answers to one question; give one");
+    if (command.given("gpu"))
+      return invalid_argument("--profile and --gpu are two answers to one question; give one");
     return sim::read_profile(command.value_or("profile", ""));
   }
   if (!command.given("gpu")) {
@@ -74,7 +94,8 @@ Result<std::unique_ptr<sim::StepProfile>> profile_from(const ParsedCommand& comm
   WEIR_ASSIGN_OR_RETURN(const int64_t bits, integer_flag(command, "weight-bits", 16, 2, 32));
   options.weight_bytes = static_cast<double>(bits) / 8;
   options.kv_bytes = settings.quant_policy == 0 ? 2 : settings.quant_policy / 8.0;
-  WEIR_ASSIGN_OR_RETURN(options.bandwidth_share, number_flag(command, "bandwidth-share", options.bandwidth_share, 0.01, 1));
+  WEIR_ASSIGN_OR_RETURN(options.bandwidth_share,
+                        number_flag(command, "bandwidth-share", options.bandwidth_share, 0.01, 1));
   WEIR_ASSIGN_OR_RETURN(options.peak_share, number_flag(command, "peak-share", options.peak_share, 0.01, 1));
   WEIR_ASSIGN_OR_RETURN(options.overhead_us, number_flag(command, "step-overhead-us", options.overhead_us, 0, 1e6));
   return sim::make_roofline(command.value_or("gpu", ""), command.value_or("model-size", "8B"), options);
@@ -86,20 +107,23 @@ Status take_tenants(const std::string& text, sim::ServerShape* shape, sim::Mix* 
   std::set<std::string> names;
   for (const std::string& word : split_words(text, ",")) {
     const std::vector<std::string> parts = split_words(word, ":");
-    if (parts.empty() || parts.size() > 3) return invalid_argument("--tenants: write NAME[:WEIGHT[:SHARE]],... such as a:1:9,b:3:1");
+    if (parts.empty() || parts.size() > 3)
+      return invalid_argument("--tenants: write NAME[:WEIGHT[:SHARE]],... such as a:1:9,b:3:1");
     sim::TenantShape tenant{.name = parts[0].substr(0, 32)};
-    if (!names.insert(tenant.name).second) return invalid_argument("--tenants: " + tenant.name + " stands there twice");
+    if (!names.insert(tenant.name).second)
+      return invalid_argument("--tenants: " + tenant.name + " stands there twice");
     double share = 1;
     if (parts.size() > 1) {
       WEIR_ASSIGN_OR_RETURN(tenant.weight, number_in(parts[1], 0.001, 1e6, "--tenants " + tenant.name));
-  }
+    }
     if (parts.size() > 2) {
-    WEIR_ASSIGN_OR_RETURN(share, number_in(parts[2], 0.0001, 1e6, "--tenants " + tenant.name));
-  }
+      WEIR_ASSIGN_OR_RETURN(share, number_in(parts[2], 0.0001, 1e6, "--tenants " + tenant.name));
+    }
     shape->tenants.push_back(std::move(tenant));
     mixture->tenant_shares.push_back(share);
   }
-  if (shape->tenants.empty() || shape->tenants.size() > 64) return invalid_argument("--tenants: write 1 to 64 of them");
+  if (shape->tenants.empty() || shape->tenants.size() > 64)
+    return invalid_argument("--tenants: write 1 to 64 of them");
   return ok_status();
 }
 
@@ -109,10 +133,13 @@ Status take_class_mix(const std::string& text, const sim::ServerShape& shape, si
   for (const std::string& word : split_words(text, ",")) {
     const size_t equals = word.find('=');
     const int index = find_class(shape.classes, std::string_view(word).substr(0, equals));
-    if (index < 0) return invalid_argument("--class-mix: '" + word.substr(0, std::min<size_t>(equals, 40)) + "' is none of --classes");
+    if (index < 0)
+      return invalid_argument("--class-mix: '" + word.substr(0, std::min<size_t>(equals, 40)) +
+                              "' is none of --classes");
     double share = 1;
     if (equals != std::string::npos) {
-      WEIR_ASSIGN_OR_RETURN(share, number_in(word.substr(equals + 1), 0, 1e6, "--class-mix " + word.substr(0, equals)));
+      WEIR_ASSIGN_OR_RETURN(share,
+                            number_in(word.substr(equals + 1), 0, 1e6, "--class-mix " + word.substr(0, equals)));
     }
     mixture->class_shares[static_cast<size_t>(index)] = share;
   }
@@ -120,7 +147,8 @@ Status take_class_mix(const std::string& text, const sim::ServerShape& shape, si
   return invalid_argument("--class-mix: give one class at least a share above 0");
 }
 
-Result<sim::Load> generated_load(const ParsedCommand& command, const Settings& settings, uint64_t seed, std::string* text) {
+Result<sim::Load> generated_load(const ParsedCommand& command, const Settings& settings, uint64_t seed,
+                                 std::string* text) {
   sim::GenerateOptions options{.seed = seed};
   WEIR_ASSIGN_OR_RETURN(options.requests, integer_flag(command, "requests", 1000, 1, sim::kRequestsMax));
   WEIR_ASSIGN_OR_RETURN(options.arrivals.rate, number_flag(command, "poisson", 1, 1e-4, 1e6));
@@ -136,17 +164,22 @@ Result<sim::Load> generated_load(const ParsedCommand& command, const Settings& s
     options.shared_tokens = static_cast<int32_t>(tokens);
     WEIR_ASSIGN_OR_RETURN(options.shared_share, number_in(parts[1], 0, 1, "--shared-prefix"));
   }
-  *text = fmt::format("{} requests, {:g} a second{}{}, about {:g} prompt and {:g} output tokens", options.requests,
-                      options.arrivals.rate, options.arrivals.burst > 1 ? fmt::format(" in bursts of {}", options.arrivals.burst) : "",
-                      options.arrivals.variation != 1 ? fmt::format(" (variation {:g})", options.arrivals.variation) : "",
-                      options.prompt.mean, options.output.mean);
+  *text = fmt::format(
+      "{} requests, {:g} a second{}{}, about {:g} prompt and {:g} output tokens", options.requests,
+      options.arrivals.rate,
+      options.arrivals.burst > 1 ? fmt::format(" in bursts of {}", options.arrivals.burst) : "",
+      options.arrivals.variation != 1 ? fmt::format(" (variation {:g})", options.arrivals.variation) : "",
+      options.prompt.mean, options.output.mean);
   return sim::generate(options);
 }
 
-Result<sim::Load> load_from(const ParsedCommand& command, const Settings& settings, uint64_t seed, std::string* text) {
+Result<sim::Load> load_from(const ParsedCommand& command, const Settings& settings, uint64_t seed,
+                            std::string* text) {
   if (!command.given("trace")) return generated_load(command, settings, seed, text);
-  for (const char* name : {"poisson", "arrival-variation", "burst", "prompt-tokens", "output-tokens", "shared-prefix"}) {
-    if (command.given(name)) return invalid_argument(fmt::format("--{} makes up a load and --trace has one; give one of them", name));
+  for (const char* name :
+       {"poisson", "arrival-variation", "burst", "prompt-tokens", "output-tokens", "shared-prefix"}) {
+    if (command.given(name))
+      return invalid_argument(fmt::format("--{} makes up a load and --trace has one; give one of them", name));
   }
   const std::string path = command.value_or("trace", "");
   sim::TraceOptions options;
@@ -161,28 +194,34 @@ Result<sim::Load> load_from(const ParsedCommand& command, const Settings& settin
 
 int64_t longest_of(const sim::Load& load) {
   int64_t longest = 0;
-  for (const sim::SimRequest& one : load.requests) longest = std::max(longest, int64_t{one.prompt_tokens} + one.output_tokens);
+  for (const sim::SimRequest& one : load.requests)
+    longest = std::max(longest, int64_t{one.prompt_tokens} + one.output_tokens);
   return longest;
 }
 
-Result<sim::ServerShape> shape_from(const ParsedCommand& command, const Settings& settings, const sim::StepProfile& profile,
-                                    const sim::Load& load) {
+Result<sim::ServerShape> shape_from(const ParsedCommand& command, const Settings& settings,
+                                    const sim::StepProfile& profile, const sim::Load& load) {
   sim::ServerShape shape;
   shape.running_max = settings.max_concurrent_requests;
   shape.queued_max = settings.max_queued_requests;
   shape.step_tokens_max = settings.max_prefill_token_num;
   // As long as the longest request of the load, and one for the token that would come next.
-  shape.session_tokens = settings.session_len > 0 ? settings.session_len : std::max<int64_t>(longest_of(load) + 1, 2048);
+  shape.session_tokens =
+      settings.session_len > 0 ? settings.session_len : std::max<int64_t>(longest_of(load) + 1, 2048);
   if (shape.session_tokens * shape.running_max > kHistoryTokensMax) {
-    return invalid_argument(fmt::format("{} places of {} tokens are too much to simulate; a smaller --session-len (longer requests are "
-                                        "refused) or --max-concurrent-requests", shape.running_max, shape.session_tokens));
+    return invalid_argument(
+        fmt::format("{} places of {} tokens are too much to simulate; a smaller --session-len (longer requests are "
+                    "refused) or --max-concurrent-requests",
+                    shape.running_max, shape.session_tokens));
   }
   shape.queued_tokens_max = settings.max_queued_tokens > 0 ? settings.max_queued_tokens
                                                            : std::max<int64_t>(4 * shape.session_tokens, 65536);
   shape.block_tokens = settings.cache_block_seq_len;
-  const int64_t of_profile = profile.kv_tokens() > 0 ? profile.kv_tokens() : shape.session_tokens * shape.running_max;
-  WEIR_ASSIGN_OR_RETURN(const int64_t kv_tokens,
-                        integer_flag(command, "kv-tokens", std::min(of_profile, kKvTokensMax), shape.block_tokens, kKvTokensMax));
+  const int64_t of_profile =
+      profile.kv_tokens() > 0 ? profile.kv_tokens() : shape.session_tokens * shape.running_max;
+  WEIR_ASSIGN_OR_RETURN(
+      const int64_t kv_tokens,
+      integer_flag(command, "kv-tokens", std::min(of_profile, kKvTokensMax), shape.block_tokens, kKvTokensMax));
   shape.blocks = shape.blocks_max = static_cast<int32_t>(std::max<int64_t>(1, kv_tokens / shape.block_tokens));
   shape.prefix = settings.enable_prefix_caching;
   shape.guaranteed = settings.reservation == "guaranteed";
@@ -274,21 +313,25 @@ Result<SimulatePlan> simulate_plan(const ParsedCommand& command, std::vector<std
   WEIR_ASSIGN_OR_RETURN(plan.load, load_from(command, settings, plan.context.seed, &plan.context.load));
   WEIR_ASSIGN_OR_RETURN(plan.world.shape, shape_from(command, settings, *plan.profile, plan.load));
   sim::Mix mixture;
-  if (command.given("tenants")) WEIR_RETURN_IF_ERROR(take_tenants(command.value_or("tenants", ""), &plan.world.shape, &mixture));
+  if (command.given("tenants"))
+    WEIR_RETURN_IF_ERROR(take_tenants(command.value_or("tenants", ""), &plan.world.shape, &mixture));
   if (command.given("class-mix")) {
     WEIR_RETURN_IF_ERROR(take_class_mix(command.value_or("class-mix", ""), plan.world.shape, &mixture));
   } else {
     mixture.class_shares.assign(plan.world.shape.classes.size(), 0);
-    mixture.class_shares[static_cast<size_t>(std::max(0, find_class(plan.world.shape.classes, settings.default_class)))] = 1;
+    mixture.class_shares[static_cast<size_t>(
+        std::max(0, find_class(plan.world.shape.classes, settings.default_class)))] = 1;
   }
   WEIR_ASSIGN_OR_RETURN(mixture.deadline_us, duration_flag(command, "deadline", 0));
   sim::apply_mix(mixture, plan.context.seed, &plan.load);
-  WEIR_ASSIGN_OR_RETURN(const int64_t max_tokens, integer_flag(command, "max-tokens", 0, 0, sim::kRequestTokensMax));
+  WEIR_ASSIGN_OR_RETURN(const int64_t max_tokens,
+                        integer_flag(command, "max-tokens", 0, 0, sim::kRequestTokensMax));
   for (sim::SimRequest& request : plan.load.requests) request.max_tokens = static_cast<int32_t>(max_tokens);
   WEIR_ASSIGN_OR_RETURN(const double faults, number_flag(command, "faults", 0, 0, 1));
   WEIR_ASSIGN_OR_RETURN(const int64_t server_faults, integer_flag(command, "server-faults", 0, 0, 100'000));
   if (faults > 0) sim::add_client_faults(faults, plan.context.seed, &plan.load);
-  plan.world.faults = sim::draw_faults(server_faults, plan.load.last_arrival_us(), plan.world.shape, false, plan.context.seed);
+  plan.world.faults =
+      sim::draw_faults(server_faults, plan.load.last_arrival_us(), plan.world.shape, false, plan.context.seed);
   WEIR_ASSIGN_OR_RETURN(const int64_t check_every, integer_flag(command, "check-every", 64, 1, 1'000'000));
   plan.world.check_every = static_cast<int>(check_every);
   plan.world.check_kv = command.given("check-kv");

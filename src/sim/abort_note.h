@@ -1,5 +1,5 @@
-// AbortNote: while it lives, an abort (a WEIR_CHECK of any room) first prints which seed and step it happened in, and
-// the command that replays it.
+// AbortNote: while it lives, an abort (a WEIR_CHECK of any room) first prints which seed and step it happened in,
+// and the command that replays it.
 //
 // One at a time, in the thread that simulates; static state, because a signal handler sees nothing else. It writes
 // with write(2) alone.

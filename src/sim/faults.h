@@ -9,19 +9,19 @@
 namespace weir::sim {
 
 enum class FaultKind : uint8_t {
-  kSqueeze,          // memory is short: the pool shrinks to what lives; for `amount` us
-  kResizePool,       // the operator gives the pool `amount` blocks
-  kHalveWork,        // half the places and tokens; for `amount` us
-  kLimitRunning,     // the operator sets `amount` places
+  kSqueeze,       // memory is short: the pool shrinks to what lives; for `amount` us
+  kResizePool,    // the operator gives the pool `amount` blocks
+  kHalveWork,     // half the places and tokens; for `amount` us
+  kLimitRunning,  // the operator sets `amount` places
   kDropCaches,
   kCancelNewest,
-  kRefuseNew,        // the door is shut for `amount` us
-  kStall,            // the next step takes `amount` us more
-  kFailStep,         // the executor fails as a whole
-  kFailRow,          // one sequence's logits are not numbers
-  kClockForward,     // the server's clock jumps by `amount` us: a machine that slept
-  kClockBack,        // and goes back by `amount` us, which a monotonic clock does not; nothing may break all the same
-  kShutdown,         // drain; what runs ends with kShutdown after `amount` us
+  kRefuseNew,     // the door is shut for `amount` us
+  kStall,         // the next step takes `amount` us more
+  kFailStep,      // the executor fails as a whole
+  kFailRow,       // one sequence's logits are not numbers
+  kClockForward,  // the server's clock jumps by `amount` us: a machine that slept
+  kClockBack,     // and goes back by `amount` us, which a monotonic clock does not; nothing may break all the same
+  kShutdown,      // drain; what runs ends with kShutdown after `amount` us
   kCount
 };
 const char* fault_name(FaultKind kind);

@@ -1,5 +1,6 @@
-// KvMemory: a KV cache of hashes, for the check mode. Each position holds a hash of the text up to it, so that a sequence
-// that attends to anything but its own text is found, whoever computed it and wherever it was copied or moved.
+// KvMemory: a KV cache of hashes, for the check mode. Each position holds a hash of the text up to it, so that a
+// sequence that attends to anything but its own text is found, whoever computed it and wherever it was copied or
+// moved.
 //
 // Owner: the World; one thread. Costs the context of every sequence in every step: for small worlds.
 #pragma once
@@ -40,7 +41,8 @@ class KvMemory {
         uint64_t* const at = cell_at(part, p);
         *at = chain[static_cast<size_t>(p)];
         uint64_t& last = written_in_[static_cast<size_t>(at - cells_.data())];
-        if (last == step_) return fmt::format("two sequences write KV position {} of slot {} in one step", p, part.slot);
+        if (last == step_)
+          return fmt::format("two sequences write KV position {} of slot {} in one step", p, part.slot);
         last = step_;
       }
     }
@@ -76,8 +78,8 @@ class KvMemory {
   }
 
   const int64_t block_tokens_;
-  std::vector<uint64_t> cells_;       // [blocks_max, block_tokens]
-  std::vector<uint64_t> written_in_;  // the step that wrote each last
+  std::vector<uint64_t> cells_;                // [blocks_max, block_tokens]
+  std::vector<uint64_t> written_in_;           // the step that wrote each last
   std::vector<std::vector<uint64_t>> chains_;  // [slots] of the text so far
   uint64_t step_ = 0;
 };

@@ -41,7 +41,7 @@ struct SimRequest {
   int32_t choices = 1;        // n
   int32_t tenant = 0;
   int32_t class_index = 0;
-  Micros deadline_us = 0;     // after its arrival; 0: none
+  Micros deadline_us = 0;  // after its arrival; 0: none
   // The text begins with that of block_ids[begin, begin + count), kSharedBlockTokens each; or, when there are none,
   // with shared_tokens of the text that shared_seed stands for. The rest is its own.
   uint32_t block_ids_begin = 0, block_ids_count = 0;

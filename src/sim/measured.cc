@@ -14,16 +14,25 @@ namespace {
 
 constexpr size_t kPointsMax = 4096, kKnotsMax = 64;
 
+// Beside the curve, each linear.
+struct Slopes {
+  double sample_us = 0, attended_us = 0, context_us = 0;
+};
+constexpr size_t kSlopes = 3;
+
 class Measured final : public StepProfile {
  public:
-  Measured(std::vector<int64_t> knots, std::vector<double> us, double sample_us, double attended_us, std::string text,
-           int64_t kv_tokens)
-      : knots_(std::move(knots)), us_(std::move(us)), sample_us_(sample_us), attended_us_(attended_us),
-        text_(std::move(text)), kv_tokens_(kv_tokens) {}
+  Measured(std::vector<int64_t> knots, std::vector<double> us, Slopes slopes, std::string text, int64_t kv_tokens)
+      : knots_(std::move(knots)),
+        us_(std::move(us)),
+        slopes_(slopes),
+        text_(std::move(text)),
+        kv_tokens_(kv_tokens) {}
 
   Micros step_us(const StepShape& shape) const override {
-    const double us = curve(shape.tokens) + sample_us_ * static_cast<double>(shape.samples) +
-                      attended_us_ * static_cast<double>(shape.attended_tokens);
+    const double us = curve(shape.tokens) + slopes_.sample_us * static_cast<double>(shape.samples) +
+                      slopes_.attended_us * static_cast<double>(shape.attended_tokens) +
+                      slopes_.context_us * static_cast<double>(shape.context_tokens);
     return std::max<Micros>(1, static_cast<Micros>(us + 0.5));
   }
   std::string description() const override { return text_; }
@@ -34,20 +43,21 @@ class Measured final : public StepProfile {
     if (knots_.size() == 1) return us_[0] * static_cast<double>(tokens) / static_cast<double>(knots_[0]);
     const auto above = std::upper_bound(knots_.begin() + 1, knots_.end() - 1, tokens);
     const auto i = static_cast<size_t>(above - knots_.begin());
-    const double share = static_cast<double>(tokens - knots_[i - 1]) / static_cast<double>(knots_[i] - knots_[i - 1]);
+    const double share =
+        static_cast<double>(tokens - knots_[i - 1]) / static_cast<double>(knots_[i] - knots_[i - 1]);
     return std::max(0.0, us_[i - 1] + share * (us_[i] - us_[i - 1]));
   }
 
  private:
   const std::vector<int64_t> knots_;
   const std::vector<double> us_;
-  const double sample_us_, attended_us_;
+  const Slopes slopes_;
   const std::string text_;
   const int64_t kv_tokens_;
 };
 
-// Solves the normal equations a x = b by Cholesky; a little of the diagonal is added, so that what no point tells apart
-// stays small instead of unbounded. a: [n, n] symmetric, row-major, overwritten.
+// Solves the normal equations a x = b by Cholesky; a little of the diagonal is added, so that what no point tells
+// apart stays small instead of unbounded. a: [n, n] symmetric, row-major, overwritten.
 std::vector<double> solve(std::vector<double>* a, std::vector<double> b) {
   const size_t n = b.size();
   const auto at = [&](size_t i, size_t j) -> double& { return (*a)[i * n + j]; };
@@ -70,26 +80,31 @@ std::vector<double> solve(std::vector<double>* a, std::vector<double> b) {
   return b;
 }
 
-// One point's row: hat functions of the knots, then samples, then attended tokens in thousands (for the scale).
-std::vector<double> row_of(const MeasuredPoint& point, const std::vector<int64_t>& knots) {
-  std::vector<double> row(knots.size() + 2);
-  row[static_cast<size_t>(std::lower_bound(knots.begin(), knots.end(), point.tokens) - knots.begin())] = 1;
-  row[knots.size()] = static_cast<double>(point.samples);
-  row[knots.size() + 1] = static_cast<double>(point.attended_tokens) / 1000;
+// One point's row: hat functions of the knots, then samples, then attended and context tokens in thousands (for the
+// scale).
+std::vector<double> row_of(const StepShape& shape, const std::vector<int64_t>& knots) {
+  std::vector<double> row(knots.size() + kSlopes);
+  row[static_cast<size_t>(std::lower_bound(knots.begin(), knots.end(), shape.tokens) - knots.begin())] = 1;
+  row[knots.size()] = static_cast<double>(shape.samples);
+  row[knots.size() + 1] = static_cast<double>(shape.attended_tokens) / 1000;
+  row[knots.size() + 2] = static_cast<double>(shape.context_tokens) / 1000;
   return row;
 }
 
 Result<MeasuredPoint> parse_point(const std::string& text) {
   const std::vector<std::string> words = split_words(text, " \t");
   MeasuredPoint point;
-  if (words.size() != 4) return invalid_argument("'" + text.substr(0, 60) + "': write four numbers: tokens samples attended us");
-  int64_t* const numbers[] = {&point.tokens, &point.samples, &point.attended_tokens};
-  for (size_t i = 0; i < 3; ++i) {
+  if (words.size() != 5) {
+    return invalid_argument("'" + text.substr(0, 60) + "': write five numbers: tokens samples attended context us");
+  }
+  StepShape& shape = point.shape;
+  int64_t* const numbers[] = {&shape.tokens, &shape.samples, &shape.attended_tokens, &shape.context_tokens};
+  for (size_t i = 0; i < 4; ++i) {
     WEIR_ASSIGN_OR_RETURN(*numbers[i], parse_integer(words[i], i == 0 ? 1 : 0, int64_t{1} << 40));
   }
-  const auto end = std::from_chars(words[3].data(), words[3].data() + words[3].size(), point.us);
+  const auto end = std::from_chars(words[4].data(), words[4].data() + words[4].size(), point.us);
   if (end.ec != std::errc() || *end.ptr != 0 || !(point.us > 0 && point.us < 1e10)) {
-    return invalid_argument("'" + words[3].substr(0, 40) + "' is no time in microseconds above 0");
+    return invalid_argument("'" + words[4].substr(0, 40) + "' is no time in microseconds above 0");
   }
   return point;
 }
@@ -99,21 +114,22 @@ Result<MeasuredPoint> parse_point(const std::string& text) {
 Result<std::unique_ptr<StepProfile>> fit_profile(const std::vector<MeasuredPoint>& points, std::string description,
                                                  int64_t kv_tokens) {
   std::vector<int64_t> knots;
-  for (const MeasuredPoint& point : points) knots.push_back(point.tokens);
+  for (const MeasuredPoint& point : points) knots.push_back(point.shape.tokens);
   std::sort(knots.begin(), knots.end());
   knots.erase(std::unique(knots.begin(), knots.end()), knots.end());
   if (knots.size() < 2 || knots.size() > kKnotsMax || points.size() > kPointsMax) {
-    return invalid_argument(fmt::format("a profile needs 2 to {} different numbers of tokens in at most {} points; this one has {} in {}",
-                                        kKnotsMax, kPointsMax, knots.size(), points.size()));
+    return invalid_argument(fmt::format(
+        "a profile needs 2 to {} different numbers of tokens in at most {} points; this one has {} in {}",
+        kKnotsMax, kPointsMax, knots.size(), points.size()));
   }
-  const size_t n = knots.size() + 2;
+  const size_t n = knots.size() + kSlopes;
   // What comes out negative is no cost: it is left out and the rest is fitted again.
   std::vector<double> x;
   std::vector<bool> left_out(n, false);
-  for (int round = 0; round < 3; ++round) {
+  for (size_t round = 0; round <= kSlopes; ++round) {
     std::vector<double> a(n * n), b(n);
     for (const MeasuredPoint& point : points) {
-      const std::vector<double> row = row_of(point, knots);
+      const std::vector<double> row = row_of(point.shape, knots);
       const double weight = 1 / (point.us * point.us);
       for (size_t i = 0; i < n; ++i) {
         if (left_out[i] || row[i] == 0) continue;
@@ -131,25 +147,28 @@ Result<std::unique_ptr<StepProfile>> fit_profile(const std::vector<MeasuredPoint
   }
   for (size_t i = 0; i < n; ++i) x[i] = left_out[i] ? 0 : std::max(0.0, x[i]);
   std::vector<double> curve(x.begin(), x.begin() + static_cast<ptrdiff_t>(knots.size()));
-  for (size_t i = 1; i < curve.size(); ++i) curve[i] = std::max(curve[i], curve[i - 1]);  // more tokens never cost less
+  for (size_t i = 1; i < curve.size(); ++i)
+    curve[i] = std::max(curve[i], curve[i - 1]);  // more tokens never cost less
   std::vector<double> errors;
-  const Measured fitted(knots, curve, x[n - 2], x[n - 1] / 1000, "", kv_tokens);
+  const Slopes slopes{x[n - 3], x[n - 2] / 1000, x[n - 1] / 1000};
+  const Measured fitted(knots, curve, slopes, "", kv_tokens);
   for (const MeasuredPoint& point : points) {
-    const double us = static_cast<double>(fitted.step_us({point.tokens, point.samples, point.attended_tokens, 0}));
+    const double us = static_cast<double>(fitted.step_us(point.shape));
     errors.push_back(std::abs(us / point.us - 1));
   }
   std::sort(errors.begin(), errors.end());
   description += fmt::format(" ({} points, error of the fit {:.1f}% at the median, {:.1f}% at most)", points.size(),
                              100 * errors[errors.size() / 2], 100 * errors.back());
   return std::unique_ptr<StepProfile>(
-      std::make_unique<Measured>(knots, curve, x[n - 2], x[n - 1] / 1000, std::move(description), kv_tokens));
+      std::make_unique<Measured>(knots, curve, slopes, std::move(description), kv_tokens));
 }
 
 Result<std::unique_ptr<StepProfile>> read_profile(const std::string& path) {
   WEIR_ASSIGN_OR_RETURN(const NamedTexts file,
                         read_settings_file(path, {"machine", "model", "date", "kv-tokens", "points"}));
   const auto found = file.find("points");
-  if (found == file.end()) return invalid_argument(path + ": points is missing; bench_step_profile writes such a file");
+  if (found == file.end())
+    return invalid_argument(path + ": points is missing; bench_step_profile writes such a file");
   std::vector<MeasuredPoint> points;
   for (const std::string& text : found->second) {
     Result<MeasuredPoint> point = parse_point(text);

@@ -34,30 +34,33 @@ TEST(Roofline, UnknownNamesListTheKnownOnes) {
 }
 
 TEST(Measured, AnExactModelIsFoundAgain) {
-  const auto truth = [](int64_t tokens, int64_t samples, int64_t attended) {
-    return 500 + 40.0 * static_cast<double>(tokens) + 9 * static_cast<double>(samples) + 0.02 * static_cast<double>(attended);
+  const auto truth = [](const StepShape& shape) {
+    return 500 + 40.0 * static_cast<double>(shape.tokens) + 9 * static_cast<double>(shape.samples) +
+           0.02 * static_cast<double>(shape.attended_tokens) + 0.5 * static_cast<double>(shape.context_tokens);
   };
   std::vector<MeasuredPoint> points;
   for (const int64_t tokens : {1, 4, 16, 64, 256}) {
     for (const int64_t context : {64, 512, 2048}) {
-      points.push_back({tokens, tokens, tokens * context, truth(tokens, tokens, tokens * context)});
-      points.push_back({tokens, 1, tokens * context, truth(tokens, 1, tokens * context)});
+      const StepShape decode{tokens, tokens, tokens * context, tokens * context},
+          prefill{tokens, 1, tokens * context, context};
+      points.push_back({decode, truth(decode)});
+      points.push_back({prefill, truth(prefill)});
     }
   }
   const auto profile = fit_profile(points, "test", 0);
   ASSERT_TRUE(profile.ok()) << profile.status().message();
-  for (const auto& [tokens, samples, attended] : {std::tuple{8, 8, 800}, {100, 1, 5000}, {300, 3, 100000}}) {
-    const double wanted = truth(tokens, samples, attended);
-    EXPECT_NEAR(static_cast<double>((*profile)->step_us({tokens, samples, attended, 0})), wanted, 0.02 * wanted);
+  for (const StepShape& shape : {StepShape{8, 8, 800, 800}, {100, 1, 5000, 300}, {300, 3, 100000, 1000}}) {
+    EXPECT_NEAR(static_cast<double>((*profile)->step_us(shape)), truth(shape), 0.02 * truth(shape));
   }
   EXPECT_THAT((*profile)->description(), HasSubstr("30 points"));
 }
 
 TEST(Measured, ACostThatComesOutNegativeIsNone) {
-  const auto profile = fit_profile({{1, 1, 10, 100}, {1, 1, 1000, 90}, {8, 1, 10, 200}, {8, 8, 10, 150}}, "test", 0);
+  const auto profile = fit_profile(
+      {{{1, 1, 10, 10}, 100}, {{1, 1, 1000, 1000}, 90}, {{8, 1, 10, 10}, 200}, {{8, 8, 10, 10}, 150}}, "test", 0);
   ASSERT_TRUE(profile.ok());
-  EXPECT_GE((*profile)->step_us({8, 8, 1'000'000, 0}), (*profile)->step_us({8, 8, 10, 0}));
-  EXPECT_GE((*profile)->step_us({1, 1, 1 << 30, 0}), 1);
+  EXPECT_GE((*profile)->step_us({8, 8, 1'000'000, 1'000'000}), (*profile)->step_us({8, 8, 10, 10}));
+  EXPECT_GE((*profile)->step_us({1, 1, 1 << 30, 1 << 30}), 1);
 }
 
 std::string message_of(const std::string& text) {
@@ -69,14 +72,17 @@ std::string message_of(const std::string& text) {
 }
 
 TEST(Measured, BadFilesSayWhatIsWrong) {
-  EXPECT_EQ(message_of("machine = \"m\"\nmodel = \"x\"\nkv-tokens = 100\npoints = [\"1 1 1 10\", \"2 1 3 20.5\"]\n"), "");
+  EXPECT_EQ(
+      message_of("machine = \"m\"\nmodel = \"x\"\nkv-tokens = 100\npoints = [\"1 1 1 1 10\", \"2 1 3 2 20.5\"]\n"),
+      "");
   EXPECT_THAT(message_of("machine = \"m\"\n"), HasSubstr("points is missing"));
-  EXPECT_THAT(message_of("points = [\"1 1 1 10\"]\n"), HasSubstr("needs 2 to 64 different numbers of tokens"));
-  EXPECT_THAT(message_of("points = [\"1 1 1 10\", \"1 1 1\"]\n"), HasSubstr("point 2: '1 1 1': write four numbers"));
-  EXPECT_THAT(message_of("points = [\"0 1 1 10\"]\n"), HasSubstr("point 1"));
-  EXPECT_THAT(message_of("points = [\"1 1 1 -10\"]\n"), HasSubstr("no time in microseconds"));
-  EXPECT_THAT(message_of("points = [\"1 1 1 nan\"]\n"), HasSubstr("no time in microseconds"));
-  EXPECT_THAT(message_of("kv-tokens = 0\npoints = [\"1 1 1 10\", \"2 1 3 20\"]\n"), HasSubstr("kv-tokens"));
+  EXPECT_THAT(message_of("points = [\"1 1 1 1 10\"]\n"), HasSubstr("needs 2 to 64 different numbers of tokens"));
+  EXPECT_THAT(message_of("points = [\"1 1 1 1 10\", \"1 1 1\"]\n"),
+              HasSubstr("point 2: '1 1 1': write five numbers"));
+  EXPECT_THAT(message_of("points = [\"0 1 1 1 10\"]\n"), HasSubstr("point 1"));
+  EXPECT_THAT(message_of("points = [\"1 1 1 1 -10\"]\n"), HasSubstr("no time in microseconds"));
+  EXPECT_THAT(message_of("points = [\"1 1 1 1 nan\"]\n"), HasSubstr("no time in microseconds"));
+  EXPECT_THAT(message_of("kv-tokens = 0\npoints = [\"1 1 1 1 10\", \"2 1 3 2 20\"]\n"), HasSubstr("kv-tokens"));
   EXPECT_THAT(message_of("points = 3 3\n"), HasSubstr(":1: "));
   EXPECT_EQ(read_profile("no/such/file.toml").status().code(), Code::kNotFound);
 }

@@ -1,7 +1,7 @@
 // Random: every number that the simulator draws, from one seed.
 //
-// The distributions are our own, because those of the standard library differ between implementations and a seed must
-// replay anywhere. A value; one thread.
+// The distributions are our own, because those of the standard library differ between implementations and a seed
+// must replay anywhere. A value; one thread.
 #pragma once
 
 #include <array>
@@ -64,7 +64,8 @@ class Random {
     const double d = a - 1.0 / 3, c = 1 / std::sqrt(9 * d);
     for (;;) {
       const double x = normal(), root = 1 + c * x, v = root * root * root;
-      if (v > 0 && std::log1p(-uniform()) < 0.5 * x * x + d - d * v + d * std::log(v)) return mean / shape * boost * d * v;
+      if (v > 0 && std::log1p(-uniform()) < 0.5 * x * x + d - d * v + d * std::log(v))
+        return mean / shape * boost * d * v;
     }
   }
 

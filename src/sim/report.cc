@@ -68,7 +68,8 @@ Summary summarise(const Outcome& outcome, const ReportContext& context) {
   summary.groups.push_back(group_of("all", outcome, context, [](const SequenceRecord&) { return true; }));
   const auto add = [&](const std::string& name, const std::function<bool(const SequenceRecord&)>& belongs) {
     Group group = group_of(name, outcome, context, belongs);
-    if (group.sequences > 0 && group.sequences < summary.groups[0].sequences) summary.groups.push_back(std::move(group));
+    if (group.sequences > 0 && group.sequences < summary.groups[0].sequences)
+      summary.groups.push_back(std::move(group));
   };
   for (size_t i = 0; i < context.shape.classes.size(); ++i) {
     add("class " + context.shape.classes[i].name,

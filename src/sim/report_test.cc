@@ -34,10 +34,18 @@ Outcome two_tenants() {
   outcome.simulated_us = 2'000'000;
   outcome.tenants = {{.contended = 300}, {.contended = 100}};
   const auto add = [&](int32_t tenant, Micros first, Micros last, FinishReason reason, bool left, bool late) {
-    outcome.records.push_back({.arrival_us = 1000, .start_wait_us = 10, .first_token_us = first, .last_token_us = last,
-                               .prompt_tokens = 5, .output_tokens = 11, .tenant = tenant, .reason = reason, .left = left, .late = late});
+    outcome.records.push_back({.arrival_us = 1000,
+                               .start_wait_us = 10,
+                               .first_token_us = first,
+                               .last_token_us = last,
+                               .prompt_tokens = 5,
+                               .output_tokens = 11,
+                               .tenant = tenant,
+                               .reason = reason,
+                               .left = left,
+                               .late = late});
   };
-  add(0, 100'000, 200'000, FinishReason::kStop, false, false);   // 10 ms a token
+  add(0, 100'000, 200'000, FinishReason::kStop, false, false);    // 10 ms a token
   add(0, 500'000, 700'000, FinishReason::kLength, false, false);  // 20 ms a token
   add(1, 100'000, 200'000, FinishReason::kStop, false, true);
   add(1, 100'000, 200'000, FinishReason::kCancelled, true, false);

@@ -12,7 +12,8 @@ std::string Violation::text() const {
   return fmt::format("step {} at {:.6f} s: {}", step, static_cast<double>(at_us) / 1e6, what);
 }
 
-RunReport run_and_report(const RunOptions& options, const StepProfile& profile, const Load& load, const ReportContext& context) {
+RunReport run_and_report(const RunOptions& options, const StepProfile& profile, const Load& load,
+                         const ReportContext& context) {
   const Outcome outcome = World({options, {}}, &profile, &load).run();
   RunReport report;
   if (outcome.violation) {

@@ -18,10 +18,10 @@ struct RunOptions {
   ServerShape shape;
   std::vector<ServerFault> faults;
   uint64_t seed = 1;
-  bool check_kv = false;      // keep a KV memory of hashes
-  int check_every = 1;        // steps between two walks over everything; what is cheap is checked after each
-  Micros sample_us = 0;       // between two samples for the plot; 0: none
-  bool keep_records = true;   // of each sequence, for percentiles and the plot
+  bool check_kv = false;     // keep a KV memory of hashes
+  int check_every = 1;       // steps between two walks over everything; what is cheap is checked after each
+  Micros sample_us = 0;      // between two samples for the plot; 0: none
+  bool keep_records = true;  // of each sequence, for percentiles and the plot
 };
 
 struct ReportContext {
@@ -41,10 +41,11 @@ struct Violation {
 };
 
 struct RunReport {
-  std::string violation;      // empty: every invariant held
+  std::string violation;  // empty: every invariant held
   std::string table, json;
-  std::string svg;            // empty unless sample_us was given
+  std::string svg;  // empty unless sample_us was given
 };
-RunReport run_and_report(const RunOptions& options, const StepProfile& profile, const Load& load, const ReportContext& context);
+RunReport run_and_report(const RunOptions& options, const StepProfile& profile, const Load& load,
+                         const ReportContext& context);
 
 }  // namespace weir::sim

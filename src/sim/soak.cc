@@ -26,9 +26,11 @@ ServerShape draw_shape(Random* random) {
   shape.block_tokens = 4 << random->between(0, 2);
   shape.session_tokens = random->between(16, 96);
   shape.step_tokens_max = static_cast<int>(random->between(shape.running_max, shape.running_max + 32));
-  const auto session_blocks = static_cast<int32_t>((shape.session_tokens + shape.block_tokens - 1) / shape.block_tokens);
+  const auto session_blocks =
+      static_cast<int32_t>((shape.session_tokens + shape.block_tokens - 1) / shape.block_tokens);
   const double plenty = random->uniform() * random->uniform();  // mostly scarce
-  shape.blocks_max = std::max(1, session_blocks / 2) + static_cast<int32_t>(plenty * session_blocks * shape.running_max);
+  shape.blocks_max =
+      std::max(1, session_blocks / 2) + static_cast<int32_t>(plenty * session_blocks * shape.running_max);
   shape.blocks = static_cast<int32_t>(random->between(std::max(1, shape.blocks_max / 2), shape.blocks_max));
   shape.queued_tokens_max = random->between(shape.session_tokens, 8 * shape.session_tokens);
   shape.prefix = random->chance(0.8);
@@ -57,8 +59,10 @@ Load draw_load(const ServerShape& shape, int64_t requests, uint64_t seed, Random
   options.arrivals.rate = std::exp(random->uniform() * 5) * 5;
   options.arrivals.variation = 0.3 + 3 * random->uniform();
   options.arrivals.burst = random->chance(0.3) ? random->between(2, 20) : 1;
-  options.prompt = {.mean = static_cast<double>(random->between(1, shape.session_tokens / 2)), .variation = random->uniform()};
-  options.output = {.mean = static_cast<double>(random->between(1, shape.session_tokens / 2)), .variation = random->uniform()};
+  options.prompt = {.mean = static_cast<double>(random->between(1, shape.session_tokens / 2)),
+                    .variation = random->uniform()};
+  options.output = {.mean = static_cast<double>(random->between(1, shape.session_tokens / 2)),
+                    .variation = random->uniform()};
   options.shared_tokens = static_cast<int32_t>(random->between(0, shape.session_tokens / 2));
   options.shared_share = random->uniform();
   Load load = generate(options);
@@ -106,7 +110,8 @@ SoakWorld draw_world(uint64_t seed, int64_t requests, bool faults) {
 }
 
 std::string replay_command(uint64_t seed, int64_t requests, bool faults) {
-  return fmt::format("weir simulate --seeds 1 --seed {} --requests {}{}", seed, requests, faults ? "" : " --faults off");
+  return fmt::format("weir simulate --seeds 1 --seed {} --requests {}{}", seed, requests,
+                     faults ? "" : " --faults off");
 }
 
 SoakResult run_soak(const SoakOptions& options, const std::function<void(const SoakResult&)>& progress) {

@@ -1,4 +1,5 @@
-// Soak: many small worlds, each drawn from its seed: shape, load and faults. What a server meets in years, in seconds.
+// Soak: many small worlds, each drawn from its seed: shape, load and faults. What a server meets in years, in
+// seconds.
 #pragma once
 
 #include <array>
@@ -15,7 +16,7 @@ namespace weir::sim {
 struct SoakOptions {
   uint64_t first_seed = 1;
   int64_t seeds = 1;
-  int64_t requests = 1000;        // of each seed
+  int64_t requests = 1000;  // of each seed
   bool faults = true;
 };
 

@@ -44,8 +44,8 @@ bool parse_time(const std::string& text, int64_t* micros) {
     *micros = static_cast<int64_t>(seconds * 1e6);
     return true;
   }
-  if (text.size() < 19 || text[4] != '-' || text[7] != '-' || (text[10] != ' ' && text[10] != 'T') || text[13] != ':' ||
-      text[16] != ':') {
+  if (text.size() < 19 || text[4] != '-' || text[7] != '-' || (text[10] != ' ' && text[10] != 'T') ||
+      text[13] != ':' || text[16] != ':') {
     return false;
   }
   int64_t parts[6] = {};
@@ -53,7 +53,8 @@ bool parse_time(const std::string& text, int64_t* micros) {
   for (size_t i = 0; i < places.size(); ++i) {
     if (!parse_number(std::string_view(text).substr(places[i].first, places[i].second), &parts[i])) return false;
   }
-  if (parts[1] < 1 || parts[1] > 12 || parts[2] < 1 || parts[2] > 31 || parts[3] > 23 || parts[4] > 59 || parts[5] > 60) {
+  if (parts[1] < 1 || parts[1] > 12 || parts[2] < 1 || parts[2] > 31 || parts[3] > 23 || parts[4] > 59 ||
+      parts[5] > 60) {
     return false;
   }
   double fraction = 0;
@@ -80,8 +81,10 @@ Result<Load> parse_azure(std::istream* text, const std::string& where, const Tra
   for (size_t i = 0; i < kColumns.size(); ++i) {
     column[i] = static_cast<size_t>(std::find(header.begin(), header.end(), kColumns[i]) - header.begin());
     if (column[i] == header.size()) {
-      return lines.error(fmt::format("the column {} is missing; an Azure trace begins with "
-                                     "TIMESTAMP,ContextTokens,GeneratedTokens", kColumns[i]));
+      return lines.error(
+          fmt::format("the column {} is missing; an Azure trace begins with "
+                      "TIMESTAMP,ContextTokens,GeneratedTokens",
+                      kColumns[i]));
     }
   }
   Load load;
@@ -94,7 +97,8 @@ Result<Load> parse_azure(std::istream* text, const std::string& where, const Tra
     }
     int64_t time_us = 0, prompt = 0, output = 0;
     if (!parse_time(cells[column[0]], &time_us)) {
-      return lines.error("'" + cells[column[0]].substr(0, 40) + "' is no time; write 2023-11-16 18:17:03.9799600 or seconds");
+      return lines.error("'" + cells[column[0]].substr(0, 40) +
+                         "' is no time; write 2023-11-16 18:17:03.9799600 or seconds");
     }
     for (const auto& [index, value] : {std::pair{column[1], &prompt}, std::pair{column[2], &output}}) {
       if (!parse_number(cells[index], value)) {
@@ -104,7 +108,8 @@ Result<Load> parse_azure(std::istream* text, const std::string& where, const Tra
     if (load.requests.empty()) first_us = time_us;
     const int64_t since_first = time_us - first_us;
     if (since_first < 0) {
-      return lines.error(fmt::format("the time goes back by {} us; sort the trace by time", previous_us - since_first));
+      return lines.error(
+          fmt::format("the time goes back by {} us; sort the trace by time", previous_us - since_first));
     }
     WEIR_RETURN_IF_ERROR(append_request(lines, options, since_first, prompt, output, &previous_us, &load));
   }

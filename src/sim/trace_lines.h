@@ -32,7 +32,9 @@ class TraceLines {
     return !line->empty();
   }
   const Status& status() const { return status_; }
-  Status error(const std::string& what) const { return invalid_argument(fmt::format("{}:{}: {}", where_, number_, what)); }
+  Status error(const std::string& what) const {
+    return invalid_argument(fmt::format("{}:{}: {}", where_, number_, what));
+  }
   Status empty() const { return invalid_argument(where_ + ": the trace holds no request"); }
 
  private:

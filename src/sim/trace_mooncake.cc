@@ -33,7 +33,8 @@ Status take_hashes(const TraceLines& lines, const json::value* hashes, Load* loa
   request.block_ids_begin = static_cast<uint32_t>(load->block_ids.size());
   request.block_ids_count = static_cast<uint32_t>(list.size());
   for (const json::value& hash : list) {
-    if (!hash.is_int64() || hash.get_int64() < 0) return lines.error("hash_ids holds something that is no number of 0 or more");
+    if (!hash.is_int64() || hash.get_int64() < 0)
+      return lines.error("hash_ids holds something that is no number of 0 or more");
     load->block_ids.push_back(static_cast<uint64_t>(hash.get_int64()));
   }
   return ok_status();
@@ -52,16 +53,18 @@ Result<Load> parse_mooncake(std::istream* text, const std::string& where, const 
     json::parse_options bounds;
     bounds.max_depth = 4;
     const json::value value = json::parse(line, failed, {}, bounds);
-    if (failed || !value.is_object()) return lines.error("this is no JSON object; a Mooncake trace has one per line");
+    if (failed || !value.is_object())
+      return lines.error("this is no JSON object; a Mooncake trace has one per line");
     const json::object& object = value.get_object();
     int64_t time_ms = 0, prompt = 0, output = 0;
-    for (const auto& [name, number] :
-         {std::pair{"timestamp", &time_ms}, std::pair{"input_length", &prompt}, std::pair{"output_length", &output}}) {
+    for (const auto& [name, number] : {std::pair{"timestamp", &time_ms}, std::pair{"input_length", &prompt},
+                                       std::pair{"output_length", &output}}) {
       if (!number_of(object, name, number)) {
         return lines.error(fmt::format("{} is missing or no whole number", name));
       }
     }
-    if (time_ms > int64_t{1} << 50) return lines.error("the time is too far in the future; timestamp is in milliseconds");
+    if (time_ms > int64_t{1} << 50)
+      return lines.error("the time is too far in the future; timestamp is in milliseconds");
     if (time_ms < 0) return lines.error("the time is negative");
     WEIR_RETURN_IF_ERROR(append_request(lines, options, time_ms * 1000, prompt, output, &previous_us, &load));
     WEIR_RETURN_IF_ERROR(take_hashes(lines, object.if_contains("hash_ids"), &load));

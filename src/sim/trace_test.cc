@@ -24,7 +24,8 @@ Result<Load> mooncake(const std::string& text, const TraceOptions& options = {})
 constexpr char kHeader[] = "TIMESTAMP,ContextTokens,GeneratedTokens\r\n";
 
 TEST(AzureTrace, TimesCountFromTheFirstAndTheLastLineNeedsNoEnd) {
-  const auto load = azure(std::string(kHeader) + "2023-12-31 23:59:59.9000000,4808,10\r\n2024-01-01 00:00:01.1500000,7,1899");
+  const auto load =
+      azure(std::string(kHeader) + "2023-12-31 23:59:59.9000000,4808,10\r\n2024-01-01 00:00:01.1500000,7,1899");
   ASSERT_TRUE(load.ok()) << load.status().message();
   ASSERT_EQ(load->requests.size(), 2u);
   EXPECT_EQ(load->requests[0].arrival_us, 0);
@@ -34,7 +35,8 @@ TEST(AzureTrace, TimesCountFromTheFirstAndTheLastLineNeedsNoEnd) {
 }
 
 TEST(AzureTrace, ColumnsMayStandInAnyOrderAndTimesMayBeSeconds) {
-  const auto load = azure("GeneratedTokens,Name,TIMESTAMP,ContextTokens\n3,x,100.5,20\n4,y,102.5,30\n", {.speed = 2});
+  const auto load =
+      azure("GeneratedTokens,Name,TIMESTAMP,ContextTokens\n3,x,100.5,20\n4,y,102.5,30\n", {.speed = 2});
   ASSERT_TRUE(load.ok()) << load.status().message();
   EXPECT_EQ(load->requests[1].arrival_us, 1'000'000) << "twice as fast";
   EXPECT_EQ(load->requests[1].prompt_tokens, 30);
@@ -91,14 +93,20 @@ TEST(MooncakeTrace, BadOnesNameTheLine) {
       {"{", "m.jsonl:1: this is no JSON object"},
       {good + "[1]\n", "m.jsonl:2: this is no JSON object"},
       {"{\"input_length\": 5, \"output_length\": 5, \"hash_ids\": []}", "timestamp is missing"},
-      {"{\"timestamp\": 1, \"input_length\": \"5\", \"output_length\": 5, \"hash_ids\": []}", "input_length is missing or no whole number"},
+      {"{\"timestamp\": 1, \"input_length\": \"5\", \"output_length\": 5, \"hash_ids\": []}",
+       "input_length is missing or no whole number"},
       {"{\"timestamp\": 1, \"input_length\": 5, \"output_length\": 5}", "hash_ids is missing"},
-      {"{\"timestamp\": 1, \"input_length\": 5, \"output_length\": 5, \"hash_ids\": [1, 2]}", "2 hash_ids for 5 tokens"},
-      {"{\"timestamp\": 1, \"input_length\": 5, \"output_length\": 5, \"hash_ids\": [-1]}", "no number of 0 or more"},
+      {"{\"timestamp\": 1, \"input_length\": 5, \"output_length\": 5, \"hash_ids\": [1, 2]}",
+       "2 hash_ids for 5 tokens"},
+      {"{\"timestamp\": 1, \"input_length\": 5, \"output_length\": 5, \"hash_ids\": [-1]}",
+       "no number of 0 or more"},
       {"{\"timestamp\": -1, \"input_length\": 5, \"output_length\": 5, \"hash_ids\": [1]}", "the time is negative"},
-      {"{\"timestamp\": 1e18, \"input_length\": 5, \"output_length\": 5, \"hash_ids\": [1]}", "timestamp is missing or no whole number"},
-      {"{\"timestamp\": 9000000000000000000, \"input_length\": 5, \"output_length\": 5, \"hash_ids\": [1]}", "too far in the future"},
-      {good + "{\"timestamp\": 9, \"input_length\": 5, \"output_length\": 5, \"hash_ids\": [1]}", "m.jsonl:2: the time goes back by 1000 us"},
+      {"{\"timestamp\": 1e18, \"input_length\": 5, \"output_length\": 5, \"hash_ids\": [1]}",
+       "timestamp is missing or no whole number"},
+      {"{\"timestamp\": 9000000000000000000, \"input_length\": 5, \"output_length\": 5, \"hash_ids\": [1]}",
+       "too far in the future"},
+      {good + "{\"timestamp\": 9, \"input_length\": 5, \"output_length\": 5, \"hash_ids\": [1]}",
+       "m.jsonl:2: the time goes back by 1000 us"},
       {"{\"timestamp\": 1, \"input_length\": 0, \"output_length\": 5, \"hash_ids\": []}", "a prompt of 0 tokens"},
       {"[[[[[[[[[[[[]]]]]]]]]]]]", "this is no JSON object"},
   };

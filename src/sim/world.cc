@@ -15,11 +15,12 @@ World::World(WorldOptions options, const StepProfile* profile, const Load* load)
       load_(load),
       gateway_(shape_.running_max + shape_.queued_max, places_of(scheduler_options(shape_)), 1, shape_.ring_events),
       door_(door_options(shape_), &gateway_),
-      prefix_(shape_.prefix ? std::make_unique<PrefixCache>(PrefixCacheOptions{
-                                  .blocks_max = shape_.blocks_max, .block_tokens = shape_.block_tokens})
+      prefix_(shape_.prefix ? std::make_unique<PrefixCache>(PrefixCacheOptions{.blocks_max = shape_.blocks_max,
+                                                                               .block_tokens = shape_.block_tokens})
                             : nullptr),
       pool_(pool_options(shape_), prefix_.get()),
-      histories_(static_cast<size_t>(places_of(scheduler_options(shape_))) * static_cast<size_t>(shape_.session_tokens)),
+      histories_(static_cast<size_t>(places_of(scheduler_options(shape_))) *
+                 static_cast<size_t>(shape_.session_tokens)),
       scheduler_(scheduler_options(shape_), &pool_, prefix_.get(), &gateway_, histories_),
       ledger_(std::make_shared<Ledger>(LedgerOptions{.total_bytes_max = shape_.host_bytes_max,
                                                      .request_bytes_max = shape_.host_bytes_per_request})),
@@ -33,7 +34,8 @@ World::World(WorldOptions options, const StepProfile* profile, const Load* load)
   copies_.reserve(static_cast<size_t>(shape_.blocks_max));
   outcome_.tenants.resize(shape_.tenants.size());
   for (size_t i = 0; i < shape_.tenants.size() && i < kTenantsMax; ++i) {
-    gateway_.tenants().knobs[i].weight_milli.store(std::max(1, static_cast<int32_t>(shape_.tenants[i].weight * 1000)));
+    gateway_.tenants().knobs[i].weight_milli.store(
+        std::max(1, static_cast<int32_t>(shape_.tenants[i].weight * 1000)));
   }
   gateway_.tenants().used.store(static_cast<int32_t>(std::max<size_t>(1, shape_.tenants.size())));
   bound_us_ = bound_of_run();
@@ -80,8 +82,9 @@ Outcome World::run() {
     } else if (!woken_ || busy_) {
       break;
     }
-    const bool more_now = (!events_.empty() && events_.top().at == now_) ||
-                          (next_arrival_ < load_->requests.size() && load_->requests[next_arrival_].arrival_us <= now_);
+    const bool more_now =
+        (!events_.empty() && events_.top().at == now_) ||
+        (next_arrival_ < load_->requests.size() && load_->requests[next_arrival_].arrival_us <= now_);
     if (!more_now && woken_ && !busy_ && !outcome_.violation) turn();
   }
   if (!outcome_.violation) check_all_returned();
@@ -92,10 +95,14 @@ Outcome World::run() {
 
 void World::handle(const Event& event) {
   switch (event.kind) {
-    case EventKind::kTokenised: return tokenised(event.index);
-    case EventKind::kStepEnd: return end_step();
-    case EventKind::kFault: return begin_fault(event.index);
-    case EventKind::kFaultEnd: return end_fault(event.index);
+    case EventKind::kTokenised:
+      return tokenised(event.index);
+    case EventKind::kStepEnd:
+      return end_step();
+    case EventKind::kFault:
+      return begin_fault(event.index);
+    case EventKind::kFaultEnd:
+      return end_fault(event.index);
     case EventKind::kWake:
       if (wake_at_ == event.at) {
         wake_at_ = -1;
@@ -104,7 +111,8 @@ void World::handle(const Event& event) {
       return;
     case EventKind::kRead:
     case EventKind::kLeave:
-    case EventKind::kRelease: break;
+    case EventKind::kRelease:
+      break;
   }
   if (client(event.index).generation != event.generation) return;  // of an occupant that is gone
   if (event.kind == EventKind::kRead) {
@@ -128,7 +136,8 @@ void World::collect_figures() {
   outcome_.prefix_hit_tokens = load.prefix_hit_tokens.load();
   outcome_.prefix_evictions = pool_.evictions();
   outcome_.ring_stalls = load.ring_stalls.load();
-  for (size_t i = 0; i < outcome_.refusals.size(); ++i) outcome_.refusals[i] = door_.refusals(static_cast<Refusal>(i));
+  for (size_t i = 0; i < outcome_.refusals.size(); ++i)
+    outcome_.refusals[i] = door_.refusals(static_cast<Refusal>(i));
 }
 
 }  // namespace weir::sim

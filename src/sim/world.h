@@ -1,10 +1,10 @@
 // World: the real FrontDoor, Gateway, Scheduler, BlockPool, PrefixCache and Ledger under a clock of its own.
 //
-// Owner: the caller; one thread, no real time, no I/O. Events are handled in the order of their time; the engine's turn
-// is what engine/ does (commands, controls, the pool's size, expiry, plan, compute, commit), and a step takes as long
-// as the profile says. Clients arrive, read, read slowly, leave. After every step the invariants are checked
-// (world_checks.cc): one that fails ends the run with a Violation; those that the rooms themselves CHECK abort, and
-// abort_note.h says where. The same options give the same run, event by event (Outcome::event_hash).
+// Owner: the caller; one thread, no real time, no I/O. Events are handled in the order of their time; the engine's
+// turn is what engine/ does (commands, controls, the pool's size, expiry, plan, compute, commit), and a step takes
+// as long as the profile says. Clients arrive, read, read slowly, leave. After every step the invariants are
+// checked (world_checks.cc): one that fails ends the run with a Violation; those that the rooms themselves CHECK
+// abort, and abort_note.h says where. The same options give the same run, event by event (Outcome::event_hash).
 #pragma once
 
 #include <functional>
@@ -69,7 +69,8 @@ class World {
     std::unique_ptr<Place> place;  // null: nobody has the slot
     uint32_t generation = 0;
     int32_t choice = 0;
-    bool ended = false, cancel_sent = false, gone = false, read_pending = false, cut_pending = false, failed = false;
+    bool ended = false, cancel_sent = false, gone = false, read_pending = false, cut_pending = false,
+         failed = false;
     FinishReason reason = FinishReason::kNone;
     int32_t produced = 0, read = 0;
     int32_t kv_tokens = 0, furthest = 0;  // computed as of its last step; the most ever
@@ -135,8 +136,8 @@ class World {
   Scheduler scheduler_;
   std::shared_ptr<Ledger> ledger_;
   std::unique_ptr<KvMemory> kv_;
-  std::vector<Client> clients_;                // [slots]
-  std::map<int32_t, Knock> knocks_;            // by request, while its text becomes tokens
+  std::vector<Client> clients_;      // [slots]
+  std::map<int32_t, Knock> knocks_;  // by request, while its text becomes tokens
 
   std::priority_queue<Event, std::vector<Event>, std::greater<>> events_;
   uint64_t event_order_ = 0;
@@ -161,11 +162,11 @@ class World {
   bool memory_was_short_ = false, shut_down_ = false, shutdown_due_ = false;
 
   // Watched by the invariants.
-  std::vector<SlotIndex> started_;             // in the order in which they last started
+  std::vector<SlotIndex> started_;  // in the order in which they last started
   SlotIndex watched_ = -1;
   uint32_t watched_generation_ = 0;
-  int missed_ = 0;                             // steps in a row without the watched one
-  std::vector<int32_t> waiting_of_tenant_;     // submitted and in no step yet
+  int missed_ = 0;                          // steps in a row without the watched one
+  std::vector<int32_t> waiting_of_tenant_;  // submitted and in no step yet
   bool contended_ = false;
   int places_held_ = 0;
   Outcome outcome_;

@@ -25,19 +25,20 @@ void World::check_counts() {
                             pool_.live_blocks(), pool_.evictable_blocks(), pool_.total_blocks()));
   }
   if (door_.admitted() != places_held_ || places_held_ > gateway_.slots()) {
-    return fail(fmt::format("the door counts {} places, the clients hold {} of {} slots", door_.admitted(), places_held_,
-                            gateway_.slots()));
+    return fail(fmt::format("the door counts {} places, the clients hold {} of {} slots", door_.admitted(),
+                            places_held_, gateway_.slots()));
   }
   if (scheduler_.running_count() > scheduler_.options().running_max) {
-    return fail(fmt::format("{} sequences run in {} places", scheduler_.running_count(), scheduler_.options().running_max));
+    return fail(
+        fmt::format("{} sequences run in {} places", scheduler_.running_count(), scheduler_.options().running_max));
   }
   if (step_.tokens.size() > static_cast<size_t>(scheduler_.options().step_tokens_max)) {
     return fail(fmt::format("a step of {} tokens", step_.tokens.size()));
   }
 }
 
-// The oldest running sequence of the highest class moves on, unless its reader does not let it: preemption cannot loop.
-// A few steps of grace, because it may wait for a prefix that another one computes, or for a chunk's turn.
+// The oldest running sequence of the highest class moves on, unless its reader does not let it: preemption cannot
+// loop. A few steps of grace, because it may wait for a prefix that another one computes, or for a chunk's turn.
 void World::check_progress() {
   SlotIndex oldest = -1;
   for (const SlotIndex slot : started_) {
@@ -56,7 +57,8 @@ void World::check_progress() {
   }
   const int64_t grace = 64 + 4 * shape_.session_tokens / shape_.step_tokens_max;
   if (++missed_ > grace) {
-    fail(fmt::format("request {} is the oldest running one and was in none of {} steps", client(oldest).ticket->spec.id, missed_));
+    fail(fmt::format("request {} is the oldest running one and was in none of {} steps",
+                     client(oldest).ticket->spec.id, missed_));
   }
 }
 
@@ -69,28 +71,37 @@ void World::check_end(SlotIndex slot) {
     --waiting_of_tenant_[static_cast<size_t>(one.ticket->spec.tenant)];
   }
   if (justified(one)) return;
-  fail(fmt::format("request {} ended with {} after {} of {} tokens, for which there is no reason", one.ticket->spec.id,
-                   finish_reason_name(one.reason), one.produced, one.ticket->request->output_tokens));
+  fail(fmt::format("request {} ended with {} after {} of {} tokens, for which there is no reason",
+                   one.ticket->spec.id, finish_reason_name(one.reason), one.produced,
+                   one.ticket->request->output_tokens));
 }
 
 bool World::justified(const Client& one) const {
   const RequestSpec& spec = one.ticket->spec;
   const int64_t text = one.ticket->request->prompt_tokens + int64_t{one.produced};
   switch (one.reason) {
-    case FinishReason::kStop: return one.produced == one.ticket->request->output_tokens;
+    case FinishReason::kStop:
+      return one.produced == one.ticket->request->output_tokens;
     case FinishReason::kLength:
       return one.produced >= spec.params.max_tokens || text >= shape_.session_tokens || memory_was_short_ ||
              pool_.blocks_for(text) + 1 > std::min(pool_.total_blocks(), pool_.options().blocks_per_sequence_max);
-    case FinishReason::kCancelled: return one.cancel_sent;
-    case FinishReason::kQueueTimeout: return spec.queue_deadline_us > 0 && clock_most_us_ >= spec.queue_deadline_us;
-    case FinishReason::kShutdown: return shut_down_;
-    case FinishReason::kError: return one.failed;
-    case FinishReason::kMemoryPressure: return memory_was_short_;
-    case FinishReason::kDeadline: return spec.deadline_us > 0;
+    case FinishReason::kCancelled:
+      return one.cancel_sent;
+    case FinishReason::kQueueTimeout:
+      return spec.queue_deadline_us > 0 && clock_most_us_ >= spec.queue_deadline_us;
+    case FinishReason::kShutdown:
+      return shut_down_;
+    case FinishReason::kError:
+      return one.failed;
+    case FinishReason::kMemoryPressure:
+      return memory_was_short_;
+    case FinishReason::kDeadline:
+      return spec.deadline_us > 0;
     case FinishReason::kExpired:
       return shape_.classes[static_cast<size_t>(spec.class_index)].kind == ClassKind::kUrgent;
     case FinishReason::kStuck:
-    case FinishReason::kNone: return false;
+    case FinishReason::kNone:
+      return false;
   }
   return false;
 }
@@ -100,23 +111,25 @@ void World::check_time() {
   for (SlotIndex slot = 0; slot < gateway_.slots(); ++slot) {
     const Client& one = client(slot);
     if (!one.place || one.ended) continue;
-    return fail(fmt::format("request {} has not ended, {:.1f} s after its arrival; everything should have ended by {:.1f} s",
-                            one.ticket->spec.id, static_cast<double>(now_ - one.ticket->request->arrival_us) / 1e6,
-                            static_cast<double>(bound_us_) / 1e6));
+    return fail(fmt::format(
+        "request {} has not ended, {:.1f} s after its arrival; everything should have ended by {:.1f} s",
+        one.ticket->spec.id, static_cast<double>(now_ - one.ticket->request->arrival_us) / 1e6,
+        static_cast<double>(bound_us_) / 1e6));
   }
 }
 
 // A generous end: all work one after the other, several times over, and every delay that was ordered.
 Micros World::bound_of_run() const {
   const int64_t step_tokens = std::max(1, shape_.step_tokens_max / 2), session = shape_.session_tokens;
-  const Micros full = profile_->step_us({shape_.step_tokens_max, shape_.running_max, shape_.step_tokens_max * session,
-                                         shape_.running_max * session});
+  const Micros full = profile_->step_us(
+      {shape_.step_tokens_max, shape_.running_max, shape_.step_tokens_max * session, shape_.running_max * session});
   Micros work = 0;
   for (const SimRequest& request : load_->requests) {
     const int64_t steps = std::min<int64_t>(request.prompt_tokens, session) / step_tokens + 1 +
                           std::min<int64_t>(request.output_tokens, session);
     work += steps * full * request.choices;
-    if (request.reader == Reader::kSlow) work += (request.output_tokens / shape_.slow_reader_tokens + 2) * shape_.slow_reader_us;
+    if (request.reader == Reader::kSlow)
+      work += (request.output_tokens / shape_.slow_reader_tokens + 2) * shape_.slow_reader_us;
     if (request.reader == Reader::kStops) work += shape_.write_timeout_us;
   }
   Micros delays = 0;
@@ -125,15 +138,18 @@ Micros World::bound_of_run() const {
   }
   const Micros last_fault = options_.faults.empty() ? 0 : options_.faults.back().at_us;
   const auto classes = static_cast<int64_t>(shape_.classes.size());
-  return std::max(load_->last_arrival_us(), last_fault) + 60'000'000 + 4 * work + delays + classes * shape_.ageing_us;
+  return std::max(load_->last_arrival_us(), last_fault) + 60'000'000 + 4 * work + delays +
+         classes * shape_.ageing_us;
 }
 
 void World::check_all_returned() {
   if (outcome_.ended != outcome_.submitted) {
-    const auto left = std::find_if(clients_.begin(), clients_.end(), [](const Client& one) { return one.place && !one.ended; });
-    return fail(fmt::format("{} of {} sequences never ended, and nothing more will happen; the first is of request {}",
-                            outcome_.submitted - outcome_.ended, outcome_.submitted,
-                            left == clients_.end() ? 0 : left->ticket->spec.id));
+    const auto left =
+        std::find_if(clients_.begin(), clients_.end(), [](const Client& one) { return one.place && !one.ended; });
+    return fail(
+        fmt::format("{} of {} sequences never ended, and nothing more will happen; the first is of request {}",
+                    outcome_.submitted - outcome_.ended, outcome_.submitted,
+                    left == clients_.end() ? 0 : left->ticket->spec.id));
   }
   const LoadGauges& load = gateway_.load();
   const std::array<std::pair<const char*, int64_t>, 7> must_be_zero = {{

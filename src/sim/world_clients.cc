@@ -60,7 +60,8 @@ void World::submit(int32_t index, std::vector<Place> places, Charge prompt_charg
   spec.id = static_cast<uint64_t>(index);
   write_prompt(*load_, request, ticket->own_text, &spec.prompt);
   const int64_t room = shape_.session_tokens - request.prompt_tokens;
-  spec.params.max_tokens = static_cast<int32_t>(request.max_tokens > 0 ? std::min<int64_t>(request.max_tokens, room) : room);
+  spec.params.max_tokens =
+      static_cast<int32_t>(request.max_tokens > 0 ? std::min<int64_t>(request.max_tokens, room) : room);
   spec.arrival_us = std::max<Micros>(1, server_now() - (now_ - request.arrival_us));
   if (shape_.queue_timeout_us > 0) spec.queue_deadline_us = spec.arrival_us + shape_.queue_timeout_us;
   for (const Micros allowed : {shape_.request_timeout_us, request.deadline_us}) {
@@ -122,8 +123,9 @@ void World::read_notices() {
       continue;
     }
     note(EventKind::kRelease, notice.slot, static_cast<int64_t>(notice.finish));
-    if (one.ended) return fail(fmt::format("slot {} ended twice: {} after {}", notice.slot,
-                                           finish_reason_name(notice.finish), finish_reason_name(one.reason)));
+    if (one.ended)
+      return fail(fmt::format("slot {} ended twice: {} after {}", notice.slot, finish_reason_name(notice.finish),
+                              finish_reason_name(one.reason)));
     one.ended = true;
     one.reason = notice.finish;
     ++outcome_.ended;
@@ -176,7 +178,8 @@ int World::take_tokens(SlotIndex slot, int most) {
   while (ring != nullptr && taken < most && ring->try_pop(&event)) {
     const Ticket& ticket = *one.ticket;
     if (event.token != expected_token(ticket.own_text, one.choice, one.read, ticket.request->output_tokens)) {
-      fail(fmt::format("request {} choice {} read a wrong token as number {}", ticket.spec.id, one.choice, one.read));
+      fail(fmt::format("request {} choice {} read a wrong token as number {}", ticket.spec.id, one.choice,
+                       one.read));
       break;
     }
     if (one.first_us < 0) one.first_us = now_;

@@ -1,5 +1,5 @@
-// World: the engine's half, in the order of engine/engine.cc and engine/live_pool.cc, with a model that takes no time
-// of ours.
+// World: the engine's half, in the order of engine/engine.cc and engine/live_pool.cc, with a model that takes no
+// time of ours.
 #include <algorithm>
 
 #include "sim/abort_note.h"
@@ -152,7 +152,8 @@ void World::apply_pool() {
   const int32_t now = pool_.total_blocks();
   int32_t wanted = pool_ordered_;
   if (squeezed) {
-    const int32_t least = std::max(pool_.live_blocks() + pool_.options().sequences_max, pool_.options().blocks_per_sequence_max);
+    const int32_t least =
+        std::max(pool_.live_blocks() + pool_.options().sequences_max, pool_.options().blocks_per_sequence_max);
     wanted = std::min(wanted, now - least >= std::max(1, now / 8) ? least : now);
   }
   scheduler_.set_squeezed(squeezed || now < pool_ordered_);

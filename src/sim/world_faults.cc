@@ -39,20 +39,33 @@ void World::begin_fault(int32_t index) {
       controls.running_limit.store(static_cast<int32_t>(fault.amount));
       return;
     }
-    case FaultKind::kDropCaches: controls.drop_caches.fetch_add(1); return;
+    case FaultKind::kDropCaches:
+      controls.drop_caches.fetch_add(1);
+      return;
     case FaultKind::kCancelNewest:
       memory_was_short_ = true;
       controls.cancel_newest.fetch_add(1);
       return;
-    case FaultKind::kStall: stall_us_ += fault.amount; return;
-    case FaultKind::kFailStep: fail_step_ = true; return;
-    case FaultKind::kFailRow: fail_row_ = true; return;
-    case FaultKind::kClockForward: clock_skew_us_ += fault.amount; return;
-    case FaultKind::kClockBack: clock_skew_us_ -= fault.amount; return;
+    case FaultKind::kStall:
+      stall_us_ += fault.amount;
+      return;
+    case FaultKind::kFailStep:
+      fail_step_ = true;
+      return;
+    case FaultKind::kFailRow:
+      fail_row_ = true;
+      return;
+    case FaultKind::kClockForward:
+      clock_skew_us_ += fault.amount;
+      return;
+    case FaultKind::kClockBack:
+      clock_skew_us_ -= fault.amount;
+      return;
     case FaultKind::kShutdown:
       door_.start_draining();
       break;
-    case FaultKind::kCount: return;
+    case FaultKind::kCount:
+      return;
   }
   at(now_ + fault.amount, EventKind::kFaultEnd, index);
 }

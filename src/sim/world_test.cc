@@ -33,9 +33,9 @@ TEST(Soak, ThousandsOfSeedsBreakNothing) {
   EXPECT_EQ(result.seeds, kSeeds);
   EXPECT_EQ(result.requests, kSeeds * 40);
   // It met what it is there for.
-  for (const FinishReason reason : {FinishReason::kStop, FinishReason::kLength, FinishReason::kCancelled,
-                                    FinishReason::kQueueTimeout, FinishReason::kShutdown, FinishReason::kError,
-                                    FinishReason::kMemoryPressure}) {
+  for (const FinishReason reason :
+       {FinishReason::kStop, FinishReason::kLength, FinishReason::kCancelled, FinishReason::kQueueTimeout,
+        FinishReason::kShutdown, FinishReason::kError, FinishReason::kMemoryPressure}) {
     EXPECT_GT(result.finishes[static_cast<size_t>(reason)], 0u) << finish_reason_name(reason);
   }
   EXPECT_GT(result.preemptions, 0u);
@@ -78,8 +78,13 @@ struct Small {
     options.shape.block_tokens = 4;
     options.shape.blocks = options.shape.blocks_max = 24;
     options.check_kv = true;
-    load = generate({.requests = 60, .arrivals = {.rate = 100}, .prompt = {20, 0.5}, .output = {15, 0.5}, .tokens_max = 60,
-                     .shared_tokens = 11, .shared_share = 0.7});
+    load = generate({.requests = 60,
+                     .arrivals = {.rate = 100},
+                     .prompt = {20, 0.5},
+                     .output = {15, 0.5},
+                     .tokens_max = 60,
+                     .shared_tokens = 11,
+                     .shared_share = 0.7});
     for (SimRequest& request : load.requests) request.choices = 2;
   }
   std::string what() const {
@@ -103,7 +108,8 @@ TEST(Mutation, AFinishThatIsLostIsFound) {
   world.options.sabotage.loses_notice = [&](const Notice& notice) {
     return notice.finish != FinishReason::kNone && ++finishes == 5;
   };
-  EXPECT_THAT(world.what(), AnyOf(HasSubstr("never ended"), HasSubstr("has not ended"), HasSubstr("is the oldest running one")));
+  EXPECT_THAT(world.what(),
+              AnyOf(HasSubstr("never ended"), HasSubstr("has not ended"), HasSubstr("is the oldest running one")));
 }
 
 TEST(Mutation, APlaceThatIsNotGivenBackIsFound) {
@@ -159,7 +165,8 @@ Outcome run_trace(const std::string& path, WorldOptions options, int64_t request
   const Result<Load> load = read_trace(path, {.requests_max = requests});
   EXPECT_TRUE(load.ok()) << load.status().message();
   const auto profile = std::move(make_roofline("h200", "8B", {})).value();
-  options.shape.blocks = options.shape.blocks_max = static_cast<int32_t>(profile->kv_tokens() / options.shape.block_tokens);
+  options.shape.blocks = options.shape.blocks_max =
+      static_cast<int32_t>(profile->kv_tokens() / options.shape.block_tokens);
   options.check_every = 500;
   return World(options, profile.get(), &*load).run();
 }
