@@ -153,6 +153,43 @@ class StepTimer {
   SamplingParams params_;
 };
 
+// What the engine itself takes for a step of so many decodes, rings and notices included: a turn without a model.
+inline double engine_us(int sequences, const BenchClock& clock) {
+  constexpr int kSession = 1024, kTurns = 300;
+  NullExecutor executor(32000);
+  const SchedulerOptions options{
+      .slots = sequences, .running_max = sequences, .step_tokens_max = 512, .session_tokens = kSession};
+  Gateway gateway(sequences, sequences, 1, Gateway::kRingEvents);
+  BlockPool pool({.blocks = sequences * kSession / 64,
+                  .block_tokens = 64,
+                  .sequences_max = sequences,
+                  .blocks_per_sequence_max = kSession / 64});
+  Engine engine(options, &pool, nullptr, &gateway, &executor, &clock);
+  RequestSpec spec;
+  spec.prompt.assign(8, 1);
+  spec.params.max_tokens = kSession - 8;
+  spec.params.ignore_eos = true;
+  std::vector<RequestSpec> specs(static_cast<size_t>(sequences), spec);
+  for (SlotIndex slot = 0; slot < sequences; ++slot) {
+    gateway.channel(slot).spec = &specs[static_cast<size_t>(slot)];
+    gateway.submit(slot);
+  }
+  std::vector<double> times;
+  for (int i = 0; i < kTurns; ++i) {
+    const double begin = clock.us();
+    engine.turn();
+    Notice notice;
+    TokenEvent event;
+    while (gateway.next_notice(0, &notice)) {
+      while (gateway.channel(notice.slot).ring->try_pop(&event)) {
+      }
+    }
+    times.push_back(clock.us() - begin);
+  }
+  std::nth_element(times.begin(), times.begin() + kTurns / 2, times.end());
+  return times[kTurns / 2];
+}
+
 // Medians of `rounds`, the shapes in turn within each, so that a noise of the machine meets all of them.
 inline std::vector<sim::MeasuredPoint> measure_steps(RealModel* rig, const BenchClock& clock, int rounds) {
   StepTimer timer(rig, &clock);
@@ -171,7 +208,7 @@ inline std::vector<sim::MeasuredPoint> measure_steps(RealModel* rig, const Bench
   }
   for (size_t i = 0; i < grid.size(); ++i) {
     std::nth_element(times[i].begin(), times[i].begin() + rounds, times[i].end());
-    points[i].us = times[i][static_cast<size_t>(rounds)];
+    points[i].us = times[i][static_cast<size_t>(rounds)] + engine_us(static_cast<int>(grid[i].size()), clock);
   }
   return points;
 }

@@ -4,7 +4,8 @@
 //   bench_step_profile [--model DIR] [--threads N] [--rounds N] [--machine TEXT] [--clock wall|processor] > FILE
 //
 // --clock processor, with one thread: what the work costs, however many others use the machine.
-// The whole of the executor is timed, sampling included; the engine's own part of a step (bench_engine) is not.
+// The whole of the executor is timed, sampling included; what the engine itself takes for so many sequences is timed
+// without a model and added.
 #include <ctime>
 
 #include "real_model.h"
