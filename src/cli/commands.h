@@ -10,5 +10,6 @@ Command plan_command();
 Command chat_command();
 Command bench_command();
 Command key_command();
+Command simulate_command();
 
 }  // namespace weir

@@ -1,0 +1,52 @@
+// ServerShape: the server that is simulated, in numbers. A value; checked by who makes it (cli/, soak.h).
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "message/classes.h"
+
+namespace weir::sim {
+
+struct TenantShape {
+  std::string name = "default";
+  double weight = 1;  // (0, 1e6]
+};
+
+struct ServerShape {
+  int running_max = 32;  // places
+  int queued_max = 128;  // sequences that may wait
+  int64_t queued_tokens_max = 65536;
+  int64_t session_tokens = 8192;
+  int step_tokens_max = 512;  // >= running_max
+  int32_t blocks = 4096, blocks_max = 4096;
+  int block_tokens = 64;
+  bool prefix = true;
+  bool guaranteed = false;  // every request reserves prompt + max_tokens
+  double overcommit_quantile = 0.9;
+  int ring_events = 64;
+  Micros queue_timeout_us = 60'000'000;  // 0: none
+  Micros request_timeout_us = 0;         // 0: none
+  Micros ageing_us = 30'000'000;
+  std::vector<PriorityClass> classes = default_classes();
+  std::vector<TenantShape> tenants = {TenantShape{}};
+  uint64_t host_bytes_max = uint64_t{1} << 40, host_bytes_per_request = uint64_t{1} << 40;
+
+  // What surrounds the engine.
+  Micros tokenise_us = 0;                // between the knock and the admission
+  Micros io_us = 50;                     // from the last token read to the place given back
+  Micros slow_reader_us = 50'000;        // a slow reader looks as often
+  int slow_reader_tokens = 4;            // and takes so many
+  Micros write_timeout_us = 30'000'000;  // a reader that stopped is cut off
+
+  int64_t pool_tokens() const { return int64_t{blocks} * block_tokens; }
+  // Blocks of the longest sequence that the pool could ever hold.
+  int32_t blocks_per_sequence() const {
+    const int64_t session = (session_tokens + block_tokens - 1) / block_tokens;
+    return static_cast<int32_t>(session < blocks_max ? session : blocks_max);
+  }
+};
+
+}  // namespace weir::sim
