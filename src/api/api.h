@@ -113,7 +113,6 @@ struct ApiContext {
   std::function<PressureNow()> pressure_now;
   std::function<bool()> engine_alive;
   std::function<OverloadNow()> overload_now;
-  std::vector<PriorityClass> classes = default_classes();  // by class index
   std::function<WatchdogNow()> watchdog_now;
   // Runs it on that io thread: http::Server::post. RETURNS: false where that thread has ended.
   std::function<bool(int io_index, http::Callback callback)> post_io;

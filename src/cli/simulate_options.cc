@@ -29,6 +29,7 @@ const std::set<std::string>& server_flags() {
                                               "classes",
                                               "default-class",
                                               "ageing",
+                                              "queue-delay-target",
                                               "ttft-slo",
                                               "tpot-slo",
                                               "cache-block-seq-len",
@@ -229,6 +230,9 @@ Result<sim::ServerShape> shape_from(const ParsedCommand& command, const Settings
   shape.queue_timeout_us = settings.queue_timeout_ms * 1000;
   shape.request_timeout_us = settings.request_timeout_ms * 1000;
   shape.ageing_us = settings.ageing_ms * 1000;
+  shape.codel_target_us = settings.queue_delay_target_ms * 1000;
+  shape.ttft_slo_us = settings.ttft_slo_ms * 1000;
+  shape.tpot_slo_us = settings.tpot_slo_ms * 1000;
   shape.classes.clear();
   for (const ClassSetting& one : settings.classes) {
     shape.classes.push_back({one.name, one.kind == "urgent"       ? ClassKind::kUrgent

@@ -92,6 +92,10 @@ struct LoadGauges {
   // By class: how many wait, and how long one that came now would wait for its start; 0: not at all, or not known.
   std::atomic<int32_t> waiting_by_class[kClassesMax]{};
   std::atomic<int64_t> start_in_us_p50[kClassesMax]{}, start_in_us_p90[kClassesMax]{};
+  // How right that was: actual over predicted, in thousandths; and the share that started by its p90. 0: none yet.
+  std::atomic<int64_t> start_ratio_milli_p50{0}, start_ratio_milli_p90{0}, start_within_p90_milli{0};
+  std::atomic<int64_t> step_error_milli_p50{0}, step_error_milli_p90{0};  // |predicted / took - 1| of steps
+  std::atomic<int64_t> step_pace_milli{1000};  // took over predicted, smoothed: 2000 is twice as slow as learnt
   std::atomic<bool> queue_stands{false};       // CoDel expires urgent work
   std::atomic<int64_t> prefill_us_per_1k_tokens{0};  // of a prompt alone, as the step-time model sees it; 0: not known
   std::atomic<int64_t> token_us_p50{0};        // time between two tokens of a running sequence; 0: not known

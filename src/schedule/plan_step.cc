@@ -164,7 +164,6 @@ void Scheduler::start(const Start& start, Micros now) {
     channel.started_us = now;
     deadlines_.set(start.slot, time_up(sequence));
     start_forecast_.started(sequence.told, now);
-    note_delay(now - sequence.submitted_us);
     load.started_sequences.fetch_add(1, std::memory_order_relaxed);
     load.prefix_lookup_tokens.fetch_add(known, std::memory_order_relaxed);
     load.prefix_hit_tokens.fetch_add(static_cast<uint64_t>(start.shared_tokens), std::memory_order_relaxed);

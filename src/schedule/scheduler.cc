@@ -315,13 +315,6 @@ void Scheduler::note_finish(Micros now) {
   last_finish_us_ = idle ? 0 : now;
 }
 
-// Smoothed in the same way: what the adaptive limit takes for the queue's delay.
-void Scheduler::note_delay(Micros waited) {
-  std::atomic<int64_t>& smoothed = gateway_->load().queue_delay_us;
-  const int64_t old = smoothed.load(std::memory_order_relaxed);
-  smoothed.store(old + (std::max<int64_t>(waited, 0) - old) / 8, std::memory_order_relaxed);
-}
-
 void Scheduler::finish_all(FinishReason reason, Micros now) {
   while (!waiting_.empty()) finish(waiting_.any(), reason, now);
   while (!running_.empty()) finish(running_.back(), reason, now);

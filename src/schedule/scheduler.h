@@ -159,7 +159,6 @@ class Scheduler {
   FinishReason reason_to_end(const Sequence& sequence, int32_t token) const;
   void finish(SlotIndex slot, FinishReason reason, Micros now);
   void note_finish(Micros now);
-  void note_delay(Micros waited);
   void preempt(SlotIndex slot, Micros now);
   TenantGauges& gauges(const Sequence& sequence) {
     return gateway_->tenants().gauges[static_cast<size_t>(sequence.tenant)];

@@ -2,6 +2,8 @@
 // option of theirs is passed on here.
 #pragma once
 
+#include <algorithm>
+
 #include "admission/front_door.h"
 #include "schedule/scheduler.h"
 #include "sim/load.h"
@@ -18,13 +20,22 @@ inline SchedulerOptions scheduler_options(const ServerShape& shape) {
   options.eos_ids = {kEosToken};
   options.overcommit_quantile = shape.overcommit_quantile;
   options.ageing_us = shape.ageing_us;
+  options.codel_target_us = shape.codel_target_us;
+  options.tpot_slo_us = shape.tpot_slo_us;
+  options.tenants = std::max(1, static_cast<int>(shape.tenants.size()));
   options.classes.clear();
-  for (const PriorityClass& one : shape.classes) options.classes.push_back(one.kind);
+  bool urgent = false, background = false;
+  for (const PriorityClass& one : shape.classes) {
+    options.classes.push_back(one.kind);
+    urgent |= one.kind == ClassKind::kUrgent;
+    background |= one.kind == ClassKind::kBackground;
+  }
+  if (urgent && background) options.parked_max = options.running_max;  // as server/blueprint.cc has it
   return options;
 }
 
 // Rings, histories and block tables that the Scheduler wants.
-inline int places_of(const SchedulerOptions& options) { return options.running_max + options.parked_max; }
+inline int places_of(const SchedulerOptions& options) { return options.places(); }
 
 inline BlockPoolOptions pool_options(const ServerShape& shape) {
   return {.blocks = shape.blocks,
@@ -39,7 +50,8 @@ inline FrontDoorOptions door_options(const ServerShape& shape) {
           .queued_max = shape.queued_max,
           .queued_tokens_max = shape.queued_tokens_max,
           .session_tokens = shape.session_tokens,
-          .pool_tokens = shape.pool_tokens()};
+          .pool_tokens = shape.pool_tokens(),
+          .ttft_slo_us = shape.ttft_slo_us};
 }
 
 }  // namespace weir::sim

@@ -30,6 +30,8 @@ struct ServerShape {
   Micros queue_timeout_us = 60'000'000;  // 0: none
   Micros request_timeout_us = 0;         // 0: none
   Micros ageing_us = 30'000'000;
+  Micros codel_target_us = 10'000'000;   // 0: urgent work never expires
+  Micros tpot_slo_us = 0, ttft_slo_us = 0;  // 0: none
   std::vector<PriorityClass> classes = default_classes();
   std::vector<TenantShape> tenants = {TenantShape{}};
   uint64_t host_bytes_max = uint64_t{1} << 40, host_bytes_per_request = uint64_t{1} << 40;

@@ -40,6 +40,8 @@ ServerShape draw_shape(Random* random) {
   shape.queue_timeout_us = random->chance(0.3) ? 0 : random->between(50'000, 5'000'000);
   shape.request_timeout_us = random->chance(0.8) ? 0 : random->between(50'000, 5'000'000);
   shape.ageing_us = random->between(100'000, 2'000'000);
+  shape.codel_target_us = random->chance(0.3) ? 0 : random->between(20'000, 500'000);
+  shape.tpot_slo_us = random->chance(0.7) ? 0 : random->between(500, 20'000);
   shape.tokenise_us = random->chance(0.5) ? 0 : random->between(1, 3000);
   shape.io_us = random->between(0, 300);
   shape.slow_reader_us = random->between(1000, 20'000);

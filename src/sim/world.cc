@@ -37,6 +37,10 @@ World::World(WorldOptions options, const StepProfile* profile, const Load* load)
     gateway_.tenants().knobs[i].weight_milli.store(
         std::max(1, static_cast<int32_t>(shape_.tenants[i].weight * 1000)));
   }
+  for (size_t i = 0; i < shape_.tenants.size() && i < kTenantsMax && shape_.tenants.size() > 1; ++i) {
+    door_.set_tenant({static_cast<int32_t>(i), 0}, {}, std::max<int64_t>(1, static_cast<int64_t>(shape_.tenants[i].weight * 1000)));
+  }
+  door_.deal_shares();
   gateway_.tenants().used.store(static_cast<int32_t>(std::max<size_t>(1, shape_.tenants.size())));
   bound_us_ = bound_of_run();
   door_.set_ready();

@@ -89,6 +89,8 @@ class World {
   void arrive(int32_t request);
   void tokenised(int32_t request);
   void submit(int32_t request, std::vector<Place> places, Charge prompt_charge);
+  int32_t tenant_of(const SimRequest& request) const;
+  int32_t class_of(const SimRequest& request) const;
   void refuse(const Status& status);
   void leave(SlotIndex slot);
   void read_notices();

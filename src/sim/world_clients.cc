@@ -14,11 +14,19 @@ int32_t expected_token(uint64_t own_text, int32_t choice, int32_t index, int32_t
 
 }  // namespace
 
+int32_t World::tenant_of(const SimRequest& request) const {
+  return std::min(request.tenant, static_cast<int32_t>(shape_.tenants.size()) - 1);
+}
+
+int32_t World::class_of(const SimRequest& request) const {
+  return std::min(request.class_index, static_cast<int32_t>(shape_.classes.size()) - 1);
+}
+
 void World::refuse(const Status& status) { door_.count_refusal(status.reason()); }
 
 void World::arrive(int32_t index) {
   ++outcome_.offered;
-  Result<Knock> knock = door_.knock();
+  Result<Knock> knock = door_.knock({tenant_of(load_->requests[static_cast<size_t>(index)]), server_now()});
   note(EventKind::kTokenised, index, knock.ok());
   if (!knock.ok()) return refuse(knock.status());
   knocks_.emplace(index, std::move(*knock));
@@ -41,7 +49,10 @@ void World::tokenised(int32_t index) {
     return door_.count_refusal(grant == Grant::kTotalFull ? Refusal::kHostBytesFull : Refusal::kOverHostBytes);
   }
   const int64_t most = request.max_tokens > 0 ? request.max_tokens : shape_.session_tokens;
-  Demand demand{.prompt_tokens = {request.prompt_tokens}, .n = request.choices};
+  Demand demand{.prompt_tokens = {request.prompt_tokens},
+                .n = request.choices,
+                .timing = {.class_index = class_of(request), .now_us = server_now()},
+                .visitor = {tenant_of(request), server_now()}};
   if (shape_.guaranteed) demand.guaranteed_tokens = std::min(shape_.session_tokens, request.prompt_tokens + most);
   Result<std::vector<Place>> places = door_.admit(demand, std::move(knock));
   note(EventKind::kTokenised, index, places.ok());
@@ -69,8 +80,8 @@ void World::submit(int32_t index, std::vector<Place> places, Charge prompt_charg
     const Micros deadline = spec.arrival_us + allowed;
     spec.deadline_us = spec.deadline_us == 0 ? deadline : std::min(spec.deadline_us, deadline);
   }
-  spec.tenant = std::min(request.tenant, static_cast<int32_t>(shape_.tenants.size()) - 1);
-  spec.class_index = std::min(request.class_index, static_cast<int32_t>(shape_.classes.size()) - 1);
+  spec.tenant = tenant_of(request);
+  spec.class_index = class_of(request);
   spec.guaranteed = shape_.guaranteed;
   int32_t choice = 0;
   for (Place& place : places) {

@@ -69,6 +69,7 @@ void World::end_step() {
   compute();
   account_step();
   scheduler_.commit(step_, std::span<StepResult>(results_).first(step_.sequences.size()), server_now());
+  scheduler_.note_step(step_, now_ - step_begun_us_);
   scheduler_.publish_load();
   gateway_.load().steps.fetch_add(1, std::memory_order_relaxed);
   gateway_.load().step_us_total.fetch_add(now_ - step_begun_us_, std::memory_order_relaxed);
@@ -132,6 +133,8 @@ void World::apply_controls(Micros now) {
   const int32_t places = controls.running_limit.load(std::memory_order_relaxed);
   const SchedulerOptions& built = scheduler_.options();
   scheduler_.set_running_limit(std::max(1, (places > 0 ? places : built.running_max) / divisor));
+  scheduler_.set_prefill_tokens_limit(controls.prefill_tokens_limit.load(std::memory_order_relaxed));
+  scheduler_.set_hold_background(controls.hold_background.load(std::memory_order_relaxed));
   scheduler_.set_step_tokens_limit(built.step_tokens_max / divisor);
   const uint32_t cancels = controls.cancel_newest.load(std::memory_order_relaxed);
   if (cancels != cancels_seen_) scheduler_.cancel_newest(now);
