@@ -7,7 +7,7 @@
 namespace weir::load {
 namespace {
 
-constexpr double kWidth = 720, kHeight = 300, kLeft = 64, kRight = 16, kTop = 46, kBottom = 46;
+constexpr double kWidth = 720, kHeight = 300, kLeft = 64, kRight = 28, kTop = 46, kBottom = 46;
 constexpr const char* kColours[] = {"#1f6feb", "#d1242f", "#1a7f37", "#bc4c00", "#8250df", "#57606a"};
 
 std::string fixed(double value, int digits) {
