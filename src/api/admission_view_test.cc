@@ -70,8 +70,15 @@ TEST(AdmissionView, TellsWhoRunsAndWhoWaitsWhileEverythingIsFull) {
   EXPECT_TRUE(world.get("/admission")->json().at("sequences").as_array().empty());
 }
 
+TenantPolicy tenant_with_key(const std::string& name) {
+  return {.name = name, .keys = {sha256(name)}, .class_index = 1, .classes = 0b111};
+}
+
 TEST(AdmissionView, OnesOwnAloneWithoutTheAdminKey) {
-  World world({.running_max = 4, .api_keys = {"anna", "ben"}, .admin_key = "chief"});
+  WorldOptions options{.running_max = 4, .admin_key = "chief"};
+  options.tenants = {tenant_with_key("anna"), tenant_with_key("ben")};
+  options.ledger.groups = kTenantsMax;
+  World world(options);
   const std::string body = R"({"prompt":"a","max_tokens":30})";
   world.engine.frozen = true;
   const auto annas = ask_as(&world, "anna", make_request("POST", "/v1/completions", body));

@@ -233,8 +233,10 @@ Result<sim::ServerShape> shape_from(const ParsedCommand& command, const Settings
   shape.codel_target_us = settings.queue_delay_target_ms * 1000;
   shape.ttft_slo_us = settings.ttft_slo_ms * 1000;
   shape.tpot_slo_us = settings.tpot_slo_ms * 1000;
+  shape.default_class = 0;
   shape.classes.clear();
   for (const ClassSetting& one : settings.classes) {
+    if (one.name == settings.default_class) shape.default_class = static_cast<int32_t>(shape.classes.size());
     shape.classes.push_back({one.name, one.kind == "urgent"       ? ClassKind::kUrgent
                                        : one.kind == "background" ? ClassKind::kBackground
                                                                   : ClassKind::kStandard});

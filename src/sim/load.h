@@ -40,7 +40,7 @@ struct SimRequest {
   int32_t max_tokens = 0;     // 0: as many as the session allows
   int32_t choices = 1;        // n
   int32_t tenant = 0;
-  int32_t class_index = 0;
+  int32_t class_index = -1;  // -1: the server's default
   Micros deadline_us = 0;  // after its arrival; 0: none
   // The text begins with that of block_ids[begin, begin + count), kSharedBlockTokens each; or, when there are none,
   // with shared_tokens of the text that shared_seed stands for. The rest is its own.

@@ -33,6 +33,7 @@ struct ServerShape {
   Micros codel_target_us = 10'000'000;   // 0: urgent work never expires
   Micros tpot_slo_us = 0, ttft_slo_us = 0;  // 0: none
   std::vector<PriorityClass> classes = default_classes();
+  int32_t default_class = 1;  // of requests that name none
   std::vector<TenantShape> tenants = {TenantShape{}};
   uint64_t host_bytes_max = uint64_t{1} << 40, host_bytes_per_request = uint64_t{1} << 40;
 

@@ -43,6 +43,8 @@ void World::check_progress() {
   SlotIndex oldest = -1;
   for (const SlotIndex slot : started_) {
     const Client& one = client(slot);
+    // Put back, it waits for its turn like everybody else.
+    if (gateway_.channel(slot).wait.reason.load(std::memory_order_relaxed) != WaitReason::kNone) continue;
     if (oldest < 0 || one.ticket->spec.class_index < client(oldest).ticket->spec.class_index) oldest = slot;
   }
   const uint32_t generation = oldest < 0 ? 0 : client(oldest).generation;

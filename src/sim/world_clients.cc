@@ -19,7 +19,8 @@ int32_t World::tenant_of(const SimRequest& request) const {
 }
 
 int32_t World::class_of(const SimRequest& request) const {
-  return std::min(request.class_index, static_cast<int32_t>(shape_.classes.size()) - 1);
+  const int32_t asked = request.class_index < 0 ? shape_.default_class : request.class_index;
+  return std::min(asked, static_cast<int32_t>(shape_.classes.size()) - 1);
 }
 
 void World::refuse(const Status& status) { door_.count_refusal(status.reason()); }
