@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "api/world_test.h"
+#include "base/sha256.h"
 
 namespace weir::api {
 namespace {
