@@ -32,11 +32,14 @@ std::string_view class_name(const ApiContext& context, int32_t index) {
   return i < context.classes.size() ? std::string_view(context.classes[i].name) : std::string_view("unnamed");
 }
 
-void append_sequence(const ApiContext& context, const Roster::Seen& one, Micros now, std::string* out) {
+void append_sequence(const ApiContext& context, const std::vector<std::string>& tenants, const Roster::Seen& one, Micros now,
+                     std::string* out) {
   const bool runs = one.why == WaitReason::kNone;
   out->append(R"({"id":)");
   append_json_string(one.request_id, out);
-  out->append(fmt::format(R"(,"choice":{},"tenant":{},"class":)", one.entry.choice, one.entry.tenant));
+  out->append(fmt::format(R"(,"choice":{},"tenant":)", one.entry.choice));
+  append_json_string(tenants[static_cast<size_t>(one.entry.tenant)], out);  // names are never taken back
+  out->append(R"(,"class":)");
   append_json_string(class_name(context, one.entry.class_index), out);
   out->append(fmt::format(R"(,"state":"{}","age_seconds":{:.3f})", runs ? "running" : "waiting",
                           seconds(std::max<Micros>(now - one.entry.arrival_us, 0))));
@@ -103,9 +106,10 @@ std::string admission_json(const Service& service, std::optional<int32_t> tenant
   if (context.overload_now) append_overload(context.overload_now(), now, &out);
   out.append(fmt::format(R"("scope":"{}","running":{},"waiting":{},"sequences":[)", tenant ? "own" : "all", view.running,
                          view.waiting));
+  const std::vector<std::string> tenants = context.tenants->names();
   for (size_t i = 0; i < view.seen.size(); ++i) {
     if (i > 0) out.push_back(',');
-    append_sequence(context, view.seen[i], now, &out);
+    append_sequence(context, tenants, view.seen[i], now, &out);
   }
   const size_t all = view.running + view.waiting;
   out.append(fmt::format(R"(],"left_out":{}}})", all - std::min(all, view.seen.size())));

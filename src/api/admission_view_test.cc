@@ -87,6 +87,7 @@ TEST(AdmissionView, OnesOwnAloneWithoutTheAdminKey) {
   world.run_until([&] { return world.gateway.load().waiting.load() == 2; });
   EXPECT_EQ(look(&world, "anna")->json().at("sequences").as_array().size(), 1u);
   EXPECT_EQ(look(&world, "anna")->json().at("scope"), "own");
+  EXPECT_EQ(look(&world, "anna")->json().at("sequences").at(0).at("tenant"), "anna");
   EXPECT_EQ(look(&world, "anna")->json().at("sequences").at(0).at("id"), "of-anna");
   EXPECT_EQ(look(&world, "ben")->json().at("sequences").at(0).at("id"), "of-ben");
   const auto all = look(&world, "chief");
