@@ -223,7 +223,7 @@ Result<std::vector<TenantSetting>> parse_tenants_toml(std::string_view text, con
   const toml::parse_result parsed = toml::parse(text);
   if (!parsed) {
     return invalid_argument(toml_line(where, parsed.error().source()) + ": " +
-                            std::string(parsed.error().description()));
+                            toml_message(parsed.error()));
   }
   for (const auto& [key, node] : parsed.table()) {
     if (key.str() == "tenant" && node.is_array_of_tables()) continue;

@@ -80,7 +80,7 @@ Result<NamedTexts> parse_settings_toml(std::string_view text, const std::string&
   const toml::parse_result parsed = toml::parse(text);
   if (!parsed) {
     const toml::parse_error& error = parsed.error();
-    return invalid_argument(toml_line(where, error.source()) + ": " + std::string(error.description()));
+    return invalid_argument(toml_line(where, error.source()) + ": " + toml_message(error));
   }
   NamedTexts found;
   WEIR_RETURN_IF_ERROR(read_table(parsed.table(), true, where, known, &found));
