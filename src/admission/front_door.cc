@@ -128,6 +128,17 @@ Status FrontDoor::could_ever_fit(const Demand& demand) const {
                                 tokens, options_.pool_tokens));
     }
   }
+  const int64_t share_milli =
+      gateway_->tenants().knobs[static_cast<size_t>(demand.visitor.tenant)].kv_share_milli.load(std::memory_order_relaxed);
+  const int64_t share_tokens = options_.pool_tokens * share_milli / 1000;
+  const auto longest = std::max_element(demand.prompt_tokens.begin(), demand.prompt_tokens.end());
+  const int64_t held = std::max(longest == demand.prompt_tokens.end() ? 0 : *longest + 1, demand.guaranteed_tokens);
+  if (share_milli < 1000 && held > share_tokens) {
+    return refuse(Code::kInvalidArgument, Refusal::kPromptOverPool,
+                  fmt::format("the request needs {} tokens of KV cache and this key's tenant may hold {} (its kv_share); "
+                              "shorten it or raise the share",
+                              held, share_tokens));
+  }
   if (demand.guaranteed_tokens > options_.pool_tokens) {
     return refuse(Code::kInvalidArgument, Refusal::kGuaranteeOverPool,
                   fmt::format("prompt and max_tokens are {} tokens and the KV pool holds {} in all; lower max_tokens or "

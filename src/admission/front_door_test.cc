@@ -42,6 +42,24 @@ TEST_F(Traps, prompt_longer_than_pool) {
   EXPECT_TRUE(admit(47).ok());
 }
 
+// What its tenant's share of the pool could never hold is told so at the door, and others are not concerned.
+TEST_F(FrontDoorTest, ARequestLargerThanItsTenantsShareOfThePoolIsTold) {
+  gateway.tenants().knobs[3].kv_share_milli = 500;
+  door.set_tenant({3, 0}, {}, 1000);
+  door.deal_shares();
+  const auto as_tenant = [&](int64_t tokens, int64_t guaranteed = 0) {
+    auto places = door.admit({.prompt_tokens = {tokens}, .guaranteed_tokens = guaranteed, .visitor = {3, 0}});
+    return places.ok() ? ok_status() : places.status();
+  };
+  EXPECT_TRUE(as_tenant(23).ok());
+  const Status refused = as_tenant(24);
+  EXPECT_EQ(refused.code(), Code::kInvalidArgument);
+  EXPECT_EQ(refused.reason(), "prompt_over_pool");
+  EXPECT_NE(refused.message().find("may hold 24"), std::string::npos) << refused.message();
+  EXPECT_EQ(as_tenant(10, 30).reason(), "prompt_over_pool") << "with its guarantee";
+  EXPECT_TRUE(admit(47).ok()) << "others have the whole pool";
+}
+
 TEST_F(Traps, n_counts_as_one) {
   EXPECT_EQ(admit(4, 3).reason(), "too_many_sequences");
   ASSERT_TRUE(admit(4, 2).ok());

@@ -71,7 +71,7 @@ TEST_F(TenantsTest, AReloadKeepsIndicesAndWhatRuns) {
   EXPECT_EQ(knobs(2).running_max, 1);
   EXPECT_EQ(knobs(2).kv_share_milli, 250);
   door.set_ready();
-  auto places = door.admit({.prompt_tokens = {30}, .visitor = {2, 1}});
+  auto places = door.admit({.prompt_tokens = {10}, .visitor = {2, 1}});
   ASSERT_TRUE(places.ok());
   const auto before = tenants.directory();
   ASSERT_TRUE(tenants.replace({b}, true, 1).ok());

@@ -122,7 +122,7 @@ TEST(Metrics, EveryFamilyIsThereFromTheStartAndWellFormed) {
         "weir_memory_limit_bytes", "weir_memory_huge_page_bytes", "weir_memory_pressure", "weir_memory_room_bytes", "weir_memory_stage",
         "weir_memory_stage_entered_total", "weir_memory_source_info", "weir_queue_seconds", "weir_time_to_first_token_seconds",
         "weir_time_per_output_token_seconds", "weir_request_seconds", "weir_host_bytes", "weir_host_bytes_peak",
-        "weir_host_bytes_limit", "weir_step_prediction_error_ratio", "weir_step_pace_ratio", "weir_start_prediction_error_ratio",
+        "weir_host_bytes_limit", "weir_queue_stands", "weir_step_prediction_error_ratio", "weir_step_pace_ratio", "weir_start_prediction_error_ratio",
         "weir_start_in_time_ratio", "weir_waiting_by_class", "weir_predicted_start_seconds",
         "weir_adaptive_limit", "weir_adaptive_acting", "weir_adaptive_signal_ratio", "weir_adaptive_changes_total",
         "weir_brown_out_level", "weir_brown_out_active", "weir_brown_out_entered_total", "weir_host_refusals_total", "weir_watchdog_stalls_total",

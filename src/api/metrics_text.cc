@@ -92,6 +92,7 @@ void write_engine(const LoadGauges& load, PromText* out) {
                read(load.passes));
   out->counter("weir_lifts_total", "Sequences that waited so long that they count as of the next higher class.",
                read(load.lifts));
+  out->gauge("weir_queue_stands", "1 while urgent work expires because the queue does not drain.", read(load.queue_stands) ? 1 : 0);
   out->counter("weir_recomputed_tokens_total", "Tokens computed again after a preemption.", read(load.recomputed_tokens));
   const uint64_t produced = read(load.prompt_tokens) + read(load.output_tokens);
   out->gauge("weir_recompute_ratio", "Tokens computed again per token of prompt or answer.",

@@ -40,16 +40,11 @@ StepRunner::Outcome StepRunner::run(Step* step, std::span<StepResult> results) {
 }
 
 Status StepRunner::run_once(const Step& step, std::span<StepResult> results) {
-  LoadGauges& load = gateway_->load();
   const Micros now = clock_->now_us();
   stop_.begin(++number_);
   board_.begin(number_, now, step, gateway_);
-  load.heartbeat_us.store(now, std::memory_order_relaxed);
-  load.step_tokens.store(static_cast<int32_t>(step.tokens.size()), std::memory_order_relaxed);
-  load.step_sequences.store(static_cast<int32_t>(step.sequences.size()), std::memory_order_relaxed);
-  load.step_begun_us.store(now, std::memory_order_release);
+  gateway_->load().heartbeat_us.store(now, std::memory_order_relaxed);
   Status status = executor_->run(step, results);
-  load.step_begun_us.store(0, std::memory_order_relaxed);
   board_.end();
   if (was_abandoned(status)) abandoned_.fetch_add(1, std::memory_order_relaxed);
   return status;

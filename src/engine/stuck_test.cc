@@ -25,11 +25,13 @@ struct HangingExecutor final : Executor {
   std::function<void()> on_hang = [] {};
   std::vector<BlockCopy> copies;
   int hangs = 0;
+  size_t hung_sequences = 0;  // of the last step that hung
 
   Status run(const Step& step, std::span<StepResult> results) override {
     EXPECT_TRUE(step.copies.empty()) << "they were made before";
     if (std::any_of(step.sequences.begin(), step.sequences.end(), hangs_on)) {
       ++hangs;
+      hung_sequences = step.sequences.size();
       on_hang();
       while (!must_stop()) std::this_thread::yield();
       return abandoned();
@@ -108,7 +110,7 @@ TEST(Traps, one_bad_request_kills_the_batch) {
   EXPECT_EQ(rig.engine.steps().abandoned_steps(), 2u);
   EXPECT_EQ(rig.engine.steps().culprits(), 1u);
   EXPECT_EQ(rig.pool.free_blocks(), rig.pool.total_blocks());
-  EXPECT_EQ(rig.gateway.load().step_begun_us, 0);
+  EXPECT_EQ(rig.engine.steps().board().begun_us(), 0);
 }
 
 // The same in the middle of an answer, with two culprits at once.
@@ -162,8 +164,8 @@ TEST(StuckStep, TheBoardTellsWhoIsComputed) {
     const auto view = rig.engine.steps().board().read();
     ASSERT_TRUE(view.has_value());
     seen.push_back(*view);
-    EXPECT_EQ(rig.gateway.load().step_begun_us, view->begun_us);
-    EXPECT_EQ(rig.gateway.load().step_sequences, static_cast<int32_t>(view->parts.size()));
+    EXPECT_EQ(rig.engine.steps().board().begun_us(), view->begun_us);
+    EXPECT_EQ(executor.hung_sequences, view->parts.size());
     rig.abandon_now();
   };
   rig.submit(0, {1, 2, 3}, 9);

@@ -98,13 +98,9 @@ struct LoadGauges {
   std::atomic<int64_t> step_pace_milli{1000};  // took over predicted, smoothed: 2000 is twice as slow as learnt
   std::atomic<bool> queue_stands{false};       // CoDel expires urgent work
   std::atomic<int64_t> prefill_us_per_1k_tokens{0};  // of a prompt alone, as the step-time model sees it; 0: not known
-  std::atomic<int64_t> token_us_p50{0};        // time between two tokens of a running sequence; 0: not known
   std::atomic<uint64_t> passes{0};             // starts before one that was next and did not fit
   std::atomic<uint64_t> place_preemptions{0};  // of background work by urgent work, for its place
   std::atomic<uint64_t> lifts{0};              // sequences that aged into the next higher class
-  // The step under way, for the watchdog; begun is 0 between steps.
-  std::atomic<int64_t> step_begun_us{0};
-  std::atomic<int32_t> step_tokens{0}, step_sequences{0};
   std::atomic<int64_t> step_us_total{0};
   std::atomic<int64_t> finish_interval_us{0};  // smoothed time between sequence ends while busy; 0: not known yet
   std::atomic<int64_t> heartbeat_us{0};        // Clock time of the last turn of the step loop

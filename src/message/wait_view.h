@@ -31,7 +31,7 @@ struct WaitView {
   std::atomic<Micros> start_p50_us{0}, start_p90_us{0};              // 0: not known
   std::atomic<Micros> first_token_p50_us{0}, first_token_p90_us{0};  // 0: not known
 
-  // Before a submit, by the io thread that has the slot.
+  // Nothing is known yet: by the io thread before a submit, by the engine when the sequence joins the queue.
   void begin() {
     reason.store(WaitReason::kNew, std::memory_order_relaxed);
     ahead.store(0, std::memory_order_relaxed);

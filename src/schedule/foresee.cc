@@ -135,7 +135,6 @@ void Scheduler::publish_forecast() {
     load.start_in_us_p90[c].store(start.p90_us, std::memory_order_relaxed);
   }
   load.prefill_us_per_1k_tokens.store(start_forecast_.prefill_us_per_1k_tokens(), std::memory_order_relaxed);
-  load.token_us_p50.store(step_time_.predict(shape_of_decodes()), std::memory_order_relaxed);
   load.start_ratio_milli_p50.store(milli(start_forecast_.ratio_quantile(0.5)), std::memory_order_relaxed);
   load.start_ratio_milli_p90.store(milli(start_forecast_.ratio_quantile(0.9)), std::memory_order_relaxed);
   load.start_within_p90_milli.store(milli(start_forecast_.within_p90()), std::memory_order_relaxed);

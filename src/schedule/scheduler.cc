@@ -132,11 +132,7 @@ void Scheduler::join_queue(SlotIndex slot, WaitReason reason) {
   waiting_tokens_ += sequence.prompt_tokens;
   parked_ += sequence.place >= 0;
   gauges(sequence).waiting.fetch_add(1, std::memory_order_relaxed);
-  WaitView& view = gateway_->channel(slot).wait;
-  view.ahead.store(0, std::memory_order_relaxed);
-  for (auto* time : {&view.start_p50_us, &view.start_p90_us, &view.first_token_p50_us, &view.first_token_p90_us}) {
-    time->store(0, std::memory_order_relaxed);
-  }
+  gateway_->channel(slot).wait.begin();
   say(slot, reason);
 }
 

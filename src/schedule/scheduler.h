@@ -106,7 +106,6 @@ class Scheduler {
   bool cancel_newest(Micros now);
 
   const SchedulerOptions& options() const { return options_; }
-  StepTimeModel& step_time() { return step_time_; }  // for a prior, before the first step
   const StepTimeModel& step_time() const { return step_time_; }
   const StartForecast& start_forecast() const { return start_forecast_; }
   int running_count() const { return static_cast<int>(running_.size()); }

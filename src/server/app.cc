@@ -178,7 +178,7 @@ Status App::Impl::build_engine() {
                                                       .session_tokens = blueprint.model.session_tokens,
                                                       .pool_tokens = blueprint.plan.kv_tokens,
                                                       .ttft_slo_us = blueprint.settings.ttft_slo_ms * 1000,
-                                                      .default_class = blueprint.default_class()},
+                                                      .default_class = default_class_of(blueprint.settings)},
                                      gateway.get());
   executor = std::make_unique<ModelExecutor>(model.get(), blueprint.backend.get(), &kv, options.eos_ids);
   Executor* runs = executor.get();
@@ -267,7 +267,6 @@ Status App::Impl::build_door(ApiContext context) {
   };
   context.pressure_now = [this] { return pressure_now(); };
   context.overload_now = [this] { return overload->now(); };
-  context.classes = blueprint.classes();
   api = std::make_unique<Api>(std::move(context));
   WEIR_ASSIGN_OR_RETURN(server, http::Server::create(http_options(blueprint.settings),
                                                      [this](http::Request&& request, std::shared_ptr<http::Exchange> exchange) {

@@ -83,7 +83,6 @@ Status choose_sizes(Blueprint* b) {
   constexpr int kQueuedFloor = 1024;  // slots are small; the queue can be lengthened so far while serving
   b->running_max = std::max({1, s.max_batch_size, s.max_concurrent_requests});
   b->queued_max = std::max(kQueuedFloor, s.max_queued_requests);
-  b->slots = b->running_max + b->queued_max;
   b->model.session_tokens = s.session_len > 0 ? s.session_len : b->spec.context_max;
   b->model.block_tokens = s.cache_block_seq_len;
   b->model.sequences_max = b->running_max;
@@ -275,8 +274,6 @@ Result<Blueprint> draw_blueprint(const Settings& settings) {
 }
 
 std::vector<PriorityClass> Blueprint::classes() const { return classes_of(settings); }
-
-int Blueprint::default_class() const { return std::max(0, find_class(classes(), settings.default_class)); }
 
 // Work can be parked only where some class may ask for it and some must give way: as much of it as there are places.
 SchedulerOptions Blueprint::scheduler_options(const ModelOptions& sizes) const {

@@ -31,7 +31,6 @@ struct Blueprint {
   ModelOptions model;             // session_tokens and all other sizes of the forward
   int running_max = 0;            // places that are built; --max-concurrent-requests of them are in use
   int queued_max = 0;             // waiting sequences that there are slots for; --max-queued-requests of them are used
-  int slots = 0;                  // places and waiting
   int64_t queued_tokens_max = 0;
   size_t token_bytes_max = 0;     // text bytes of the longest token
   MemoryPlan plan;
@@ -41,7 +40,6 @@ struct Blueprint {
   SchedulerOptions scheduler_options(const ModelOptions& options) const;
   SchedulerOptions scheduler_options() const { return scheduler_options(model); }
   std::vector<PriorityClass> classes() const;
-  int default_class() const;  // of requests that name none; by index
   BlockPoolOptions pool_options() const;
   PrefixCacheOptions prefix_options() const;
   // Blocks that the pool can be grown to while serving: tables and address space are there for them.

@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "server/blueprint.h"
+#include "server/key_file.h"
 
 namespace weir {
 namespace {
@@ -25,7 +26,6 @@ const char* mode_name(AdaptiveMode mode) {
   return "unknown";
 }
 
-
 AdaptiveMode adaptive_mode(const std::string& word) {
   return word == "on" ? AdaptiveMode::kOn : word == "shadow" ? AdaptiveMode::kShadow : AdaptiveMode::kOff;
 }
@@ -41,7 +41,7 @@ OverloadOptions overload_options(const Blueprint& blueprint) {
           .queue_timeout_us = settings.queue_timeout_ms * 1000,
           .places = blueprint.running_max,
           .step_tokens_max = settings.max_prefill_token_num,
-          .standard_class = blueprint.default_class()};
+          .standard_class = default_class_of(settings)};
 }
 
 void RecentLeast::add(double value, Micros now) {
