@@ -77,9 +77,14 @@ WEIR_INLINE void x8_store(uint8_t* to, const int8_t* four) {
 }
 WEIR_INLINE X8 x8_load(const uint8_t* p) { return {i_broadcast(p), i_broadcast(p + 4)}; }
 WEIR_INLINE Int i8_start(const uint8_t*) { return _mm256_setzero_si256(); }
+// gcc 12 would put all additions of a group behind its products, and those on the stack: a sum is wanted at once.
+WEIR_INLINE Int summed(Int a) {
+  asm("" : "+x"(a));
+  return a;
+}
 WEIR_INLINE Int i8_dot(Int acc, const Weight8& w, const X8& x) {
-  acc = _mm256_add_epi32(acc, _mm256_madd_epi16(w.even, x.even));
-  return _mm256_add_epi32(acc, _mm256_madd_epi16(w.odd, x.odd));
+  acc = summed(_mm256_add_epi32(acc, _mm256_madd_epi16(w.even, x.even)));
+  return summed(_mm256_add_epi32(acc, _mm256_madd_epi16(w.odd, x.odd)));
 }
 
 // int4: a pair of products is at most 2 * 15 * 127 = 3 810, so eight of them fit i16 (30 480) and one madd serves 32
@@ -91,7 +96,7 @@ WEIR_INLINE void i4_load(const uint8_t* p, Int* low, Int* high) {
   *high = _mm256_and_si256(_mm256_srli_epi16(both, 4), mask);
 }
 WEIR_INLINE Int i4_start(Int) { return _mm256_setzero_si256(); }
-WEIR_INLINE Int i4_dot(Int acc, Int w, Int x) { return _mm256_add_epi16(acc, _mm256_maddubs_epi16(w, x)); }
+WEIR_INLINE Int i4_dot(Int acc, Int w, Int x) { return summed(_mm256_add_epi16(acc, _mm256_maddubs_epi16(w, x))); }
 WEIR_INLINE Int i4_end(Int acc, Int total) {
   return _mm256_add_epi32(total, _mm256_madd_epi16(acc, _mm256_set1_epi16(1)));
 }

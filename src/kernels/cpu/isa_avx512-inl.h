@@ -77,6 +77,13 @@ WEIR_INLINE Int i4_start(Int total) { return total; }
 WEIR_INLINE Int i4_dot(Int acc, Int w, Int x) { return _mm512_dpbusd_epi32(acc, w, x); }
 WEIR_INLINE Int i4_end(Int acc, Int) { return acc; }
 #else
+// gcc 12 would put all additions of a group behind its products, and those on the stack: a sum is wanted at once.
+WEIR_INLINE Int summed(Int a) {
+#if defined(__AVX512F__)  // not where it is emulated
+  asm("" : "+v"(a));
+#endif
+  return a;
+}
 // maddubs multiplies unsigned by signed bytes: |w| * (x with w's sign) = x * w, and with |x|, |w| <= 127 a pair sums to
 // at most 2 * 127 * 127 = 32 258, inside i16. There is no vpsignb here, so a mask negates x.
 struct Weight8 {
@@ -91,11 +98,11 @@ WEIR_INLINE Int i8_start(const uint8_t*) { return _mm512_setzero_si512(); }
 WEIR_INLINE Int i8_dot(Int acc, const Weight8& w, X8 x) {
   const __m512i signed_x = _mm512_mask_sub_epi8(x, w.negative, _mm512_setzero_si512(), x);
   const __m512i pairs = _mm512_maddubs_epi16(w.magnitude, signed_x);
-  return _mm512_add_epi32(acc, _mm512_madd_epi16(pairs, _mm512_set1_epi16(1)));
+  return summed(_mm512_add_epi32(acc, _mm512_madd_epi16(pairs, _mm512_set1_epi16(1))));
 }
 // int4: eight pairs of at most 2 * 15 * 127 fit i16.
 WEIR_INLINE Int i4_start(Int) { return _mm512_setzero_si512(); }
-WEIR_INLINE Int i4_dot(Int acc, Int w, Int x) { return _mm512_add_epi16(acc, _mm512_maddubs_epi16(w, x)); }
+WEIR_INLINE Int i4_dot(Int acc, Int w, Int x) { return summed(_mm512_add_epi16(acc, _mm512_maddubs_epi16(w, x))); }
 WEIR_INLINE Int i4_end(Int acc, Int total) {
   return _mm512_add_epi32(total, _mm512_madd_epi16(acc, _mm512_set1_epi16(1)));
 }

@@ -29,13 +29,9 @@ void float_kernel(const LinearTask& task, int64_t row, int64_t panel, const Ahea
     for (int i = 0; i < P * kRegs; ++i) acc[r][i] = r_zero();
   }
   int64_t k = 0;
-  for (int64_t turn = 0; k + kStep <= task.k; k += kStep, ++turn) {
-    if (ahead.takes(turn)) {
-      for (int p = 0; p < P; ++p) {
-        prefetch_far(w[p] + k * kPanel * T::kBytes + ahead.bytes);
-        prefetch_far(w[p] + k * kPanel * T::kBytes + ahead.bytes + 64);
-      }
-    }
+  Fetcher fetch(ahead);
+  for (; k + kStep <= task.k; k += kStep) {
+    fetch.template step<2, P>(w, k * kPanel * T::kBytes);
 #pragma GCC unroll 4
     for (int64_t step = 0; step < kStep; ++step) float_step<T, R, P>(x, w, k + step, acc);
   }

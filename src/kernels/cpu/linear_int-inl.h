@@ -100,14 +100,12 @@ void quant_kernel(const LinearTask& task, int64_t row, int64_t panel, const Ahea
   for (int r = 0; r < R; ++r) {
     for (int i = 0; i < kRegs; ++i) acc[r][i] = r_zero();
   }
-  int64_t turn = 0;
+  Fetcher fetch(ahead);
   for (int64_t s = 0; s < supers; ++s, super += F::kLayout.super_bytes) {
 #pragma GCC unroll 2
-    for (int64_t g = 0; g < kGroups; ++g, ++turn, x += F::prepared(R)) {
+    for (int64_t g = 0; g < kGroups; ++g, x += F::prepared(R)) {
       const uint8_t* w = super + g * F::kGroupBytes;
-      if (ahead.takes(turn)) {
-        for (int line = 0; line < kLines; ++line) prefetch_far(w + ahead.bytes + line * 64);
-      }
+      fetch.template step<kLines, 1>(&w, 0);
       Int dot[R][kRegs];
       F::template dot<R>(x, w, super + F::kLayout.zeros_offset + g * kPanel, dot);
       for (int i = 0; i < kRegs; ++i) {
