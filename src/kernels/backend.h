@@ -19,7 +19,7 @@ namespace weir {
 struct BackendOptions {
   int threads = 0;  // compute threads, the calling one included; 0 = one per CPU this process may use; <= 1024
   std::string isa;  // "" = the best this CPU has (WEIR_ISA in the environment, where set, wins): scalar, avx2,
-                    // avx512, avx512vnni, neon
+                    // avx512, avx512vnni, neon, neoni8mm
   bool pin = true;  // tie workers to CPUs; ignored where there are more threads than CPUs
   bool lock_memory = false;  // lock the pages of every region (mlock), where the device is the host
 };

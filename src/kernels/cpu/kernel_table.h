@@ -133,5 +133,6 @@ const KernelTable* avx2_table();
 const KernelTable* avx512_table();
 const KernelTable* avx512vnni_table();
 const KernelTable* neon_table();
+const KernelTable* neoni8mm_table();
 
 }  // namespace weir::cpu

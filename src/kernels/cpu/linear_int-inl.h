@@ -20,6 +20,38 @@ struct PreparedGroup {
   static_assert(prepared(1) * 32 <= kPreparedBytesMax * G);
 };
 
+#if defined(WEIR_MATRIX)
+// out += dots of R rows with all columns over `pairs` x 8 inputs; load(pair, i, &first, &last) gives 4 + 4 inputs of the
+// columns of register i.
+template <int R, class Load>
+WEIR_INLINE void matrix_dots(const uint8_t* x, int pairs, const Load& load, Int (&out)[R][kRegs]) {
+  constexpr int kRowPairs = (R + 1) / 2;
+  Int acc[kRowPairs][kRegs][2];
+  for (int r = 0; r < kRowPairs; ++r) {
+    for (int i = 0; i < kRegs; ++i) acc[r][i][0] = acc[r][i][1] = i_zero();
+  }
+  for (int pair = 0; pair < pairs; ++pair) {
+    Int rows[kRowPairs];
+    for (int r = 0; r < kRowPairs; ++r) rows[r] = i_row_pair(x, 2 * pair, R, 2 * r);
+    for (int i = 0; i < kRegs; ++i) {
+      Int first, last;
+      load(pair, i, &first, &last);
+      const ColumnPairs columns = i_column_pairs(first, last);
+      for (int r = 0; r < kRowPairs; ++r) {
+        acc[r][i][0] = i_matrix(acc[r][i][0], rows[r], columns.left);
+        acc[r][i][1] = i_matrix(acc[r][i][1], rows[r], columns.right);
+      }
+    }
+  }
+  for (int r = 0; r < R; ++r) {
+    for (int i = 0; i < kRegs; ++i) {
+      const Int left = acc[r / 2][i][0], right = acc[r / 2][i][1];
+      out[r][i] = i_add(out[r][i], r % 2 == 0 ? i_first_row(left, right) : i_second_row(left, right));
+    }
+  }
+}
+#endif
+
 struct Int8Weights : PreparedGroup<32, kX8Bytes> {
   static constexpr QuantLayout kLayout = kInt8Layout;
   static constexpr int32_t kOffset = -128;
@@ -32,6 +64,14 @@ struct Int8Weights : PreparedGroup<32, kX8Bytes> {
     for (int r = 0; r < R; ++r) {
       for (int i = 0; i < kRegs; ++i) out[r][i] = i8_start(x + offsets(R) + r * 4);
     }
+#if defined(WEIR_MATRIX)
+    if constexpr (R > 1) {
+      return matrix_dots<R>(x, 4, [&](int pair, int i, Int* first, Int* last) {
+        *first = i_load(w + 2 * pair * 64 + i * kLanes * 4);
+        *last = i_load(w + (2 * pair + 1) * 64 + i * kLanes * 4);
+      }, out);
+    }
+#endif
 #pragma GCC unroll 8
     for (int quad = 0; quad < 8; ++quad) {
       Weight8 weight[kRegs];
@@ -62,6 +102,13 @@ struct Int4Weights : PreparedGroup<G, 4> {
         out[r][i] = kZeros ? i_offset4(zeros + i * kLanes, offset) : i_broadcast(offset);
       }
     }
+#if defined(WEIR_MATRIX)
+    if constexpr (R > 1) {
+      return matrix_dots<R>(x, G / 8, [&](int pair, int i, Int* first, Int* last) {
+        i4_load(w + pair * 64 + i * kLanes * 4, first, last);
+      }, out);
+    }
+#endif
 #pragma GCC unroll 2
     for (int part = 0; part < G / 32; ++part, x += 32 * R, w += 16 * kPanel) {
       Int acc[R][kRegs];

@@ -24,6 +24,7 @@ TEST(KernelBits, Avx2) { expect_bits_of_scalar("avx2"); }
 TEST(KernelBits, Avx512) { expect_bits_of_scalar("avx512"); }
 TEST(KernelBits, Avx512Vnni) { expect_bits_of_scalar("avx512vnni"); }
 TEST(KernelBits, Neon) { expect_bits_of_scalar("neon"); }
+TEST(KernelBits, NeonMatrix) { expect_bits_of_scalar("neoni8mm"); }
 
 // The comparison itself must be able to fail: a table whose rms_norm is off by one bit somewhere is found.
 TEST(KernelBits, ComparisonNoticesOneBit) {
