@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <cstring>
 #include <thread>
@@ -62,7 +63,6 @@ Status add_file(const MappedFile& file, Chain* chain) {
     facts = file.facts_now();
   }
   if (!facts.ok()) return facts.status().with_prefix(file.path());
-  WEIR_RETURN_IF_ERROR(file.check_size());
   const size_t slash = file.path().rfind('/');
   chain->add(file.path().substr(slash == std::string::npos ? 0 : slash + 1));
   chain->add(fmt::format("{} {} {} {}", facts->bytes, facts->inode, facts->modified_ns, facts->changed_ns));
@@ -71,14 +71,19 @@ Status add_file(const MappedFile& file, Chain* chain) {
 
 }  // namespace
 
-Sha256 checkpoint_sample(const Checkpoint& checkpoint) {
+Result<Sha256> checkpoint_sample(const Checkpoint& checkpoint) {
   Chain chain;
-  for (const auto& file : checkpoint.files()) chain.add_long(header_of(*file));
+  for (const auto& file : checkpoint.files()) {
+    WEIR_RETURN_IF_ERROR(file->check_size());
+    chain.add_long(header_of(*file));
+  }
+  std::array<std::byte, kSampleBytes> buffer;
   for (const TensorView& tensor : checkpoint.tensors()) {
     const uint64_t count = std::min<uint64_t>(tensor.bytes.size(), kSampleBytes);
-    const auto sample = tensor.bytes.subspan((tensor.bytes.size() - count) / 2, count);
+    const auto sample = std::span(buffer).first(count);
+    const auto part = tensor.bytes.subspan((tensor.bytes.size() - count) / 2, count);
+    WEIR_RETURN_IF_ERROR(checkpoint.files()[tensor.file]->copy(part, sample));
     chain.add(text_of(sample));
-    if (!sample.empty()) checkpoint.drop_pages(sample);
   }
   return chain.digest();
 }
@@ -88,7 +93,7 @@ Result<Sha256> checkpoint_identity(const std::string& model_dir, const Checkpoin
   WEIR_ASSIGN_OR_RETURN(const std::string config, read_small_file(model_dir + "/config.json", kConfigBytesMax));
   chain.add(config);
   for (const auto& file : checkpoint.files()) WEIR_RETURN_IF_ERROR(add_file(*file, &chain));
-  const Sha256 sample = checkpoint_sample(checkpoint);
+  WEIR_ASSIGN_OR_RETURN(const Sha256 sample, checkpoint_sample(checkpoint));
   chain.add({reinterpret_cast<const char*>(sample.data()), sample.size()});
   return chain.digest();
 }

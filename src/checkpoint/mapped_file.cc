@@ -89,6 +89,18 @@ void MappedFile::drop_pages(std::span<const std::byte> part) const {
   if (!part.empty()) madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);
 }
 
+Status MappedFile::copy(std::span<const std::byte> part, std::span<std::byte> into) const {
+  WEIR_CHECK(contains(part) && into.size() == part.size());
+  const auto offset = static_cast<off_t>(part.data() - bytes_.data());
+  for (size_t done = 0; done < into.size();) {
+    const ssize_t count = pread(file_.fd(), into.data() + done, into.size() - done, offset + static_cast<off_t>(done));
+    if (count < 0 && errno == EINTR) continue;
+    if (count <= 0) return data_loss(fmt::format("{}: cannot be read; is it being replaced?", path_));
+    done += static_cast<size_t>(count);
+  }
+  return ok_status();
+}
+
 void MappedFile::read_ahead(const std::byte* from, uint64_t bytes) const {
   const auto base = reinterpret_cast<uintptr_t>(bytes_.data());
   const auto begin = reinterpret_cast<uintptr_t>(from) / page_bytes() * page_bytes();

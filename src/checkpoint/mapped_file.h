@@ -62,6 +62,9 @@ class MappedFile {
   // Takes the pages that `part` touches out of the resident size; reading them again is allowed and slow.
   // REQUIRES: contains(part).
   void drop_pages(std::span<const std::byte> part) const;
+  // Copies `part` of the file as it is now, without making a page of the mapping resident; a file that shrank is an error
+  // here and no fault. REQUIRES: contains(part), into.size() == part.size(). ERRORS: kDataLoss.
+  Status copy(std::span<const std::byte> part, std::span<std::byte> into) const;
   // Asks the kernel to start reading up to `bytes` that begin at `from` into its cache; nothing becomes resident here.
   // REQUIRES: `from` lies in bytes(), or at its end.
   void read_ahead(const std::byte* from, uint64_t bytes) const;

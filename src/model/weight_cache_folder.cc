@@ -177,7 +177,7 @@ void UnfinishedFile::sweep(const Descriptor& folder) {
 Status UnfinishedFile::commit() {
   if (fsync(descriptor_.get()) != 0) return system_error("it cannot be made durable", errno);
   if (renameat(folder_, temporary_.c_str(), folder_, file_.c_str()) != 0) {
-    return system_error("it cannot take its place; remove what is there", errno);
+    return failed_precondition(fmt::format("it cannot take its place ({}); remove what is there", std::strerror(errno)));
   }
   temporary_.clear();
   if (fsync(folder_) != 0) return system_error("its folder cannot be made durable", errno);

@@ -1,0 +1,81 @@
+// The packed bytes are kept on disk (model/weight_cache.h): they may not change without their version.
+#include "kernels/cpu/pack.h"
+
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <span>
+#include <vector>
+
+#include "base/sha256.h"
+#include "device/host/host_device.h"
+#include "kernels/backend.h"
+
+namespace weir::cpu {
+namespace {
+
+// [19, 70] small numbers of both signs: no multiple of a panel, a group or a line.
+constexpr int64_t kRows = 19, kCols = 70;
+
+std::vector<float> tiny_matrix() {
+  std::vector<float> values(kRows * kCols);
+  for (size_t i = 0; i < values.size(); ++i) values[i] = static_cast<float>(static_cast<int>(i * 37 % 101) - 50) / 64.0f;
+  return values;
+}
+
+// On memory that holds `paint` before; in pieces of `piece` rows.
+std::vector<uint8_t> packed(WeightFormat format, int paint, int64_t piece) {
+  auto backend = std::move(make_backend("cpu", {.threads = 1, .isa = "", .pin = false})).value();
+  const uint64_t bytes = backend->ops().packed_bytes(format, kRows, kCols);
+  const Region region = std::move(backend->device().reserve(bytes)).value();
+  auto* memory = host_ptr<uint8_t>(region.span().data);
+  std::memset(memory, paint, bytes);
+  const auto stream = std::move(backend->device().make_stream()).value();
+  const std::vector<float> values = tiny_matrix();
+  for (int64_t row = 0; row < kRows; row += piece) {
+    backend->ops().pack_rows(*stream, {.rows = values.data() + row * kCols, .dtype = DType::kF32, .row_begin = row,
+                                       .row_count = std::min(piece, kRows - row),
+                                       .dst = {.format = format, .n = kRows, .k = kCols, .data = region.span()}});
+  }
+  return {memory, memory + bytes};
+}
+
+std::string digest(const std::vector<uint8_t>& bytes) {
+  return hex_of(sha256({reinterpret_cast<const char*>(bytes.data()), bytes.size()}));
+}
+
+struct Golden {
+  WeightFormat format;
+  const char* digest;
+};
+
+// A digest that is not the one below says: raise kPackVersion, then write version and digests anew.
+TEST(PackVersion, GoesUpWhenThePackedBytesChange) {
+  ASSERT_EQ(kPackVersion, 1u) << "write the digests of the new version here";
+  for (const Golden& golden : {Golden{WeightFormat::kF32, "?"},
+                               {WeightFormat::kF16, "?"},
+                               {WeightFormat::kBF16, "?"},
+                               {WeightFormat::kInt8G32, "?"}}) {
+    EXPECT_EQ(digest(packed(golden.format, 0, kRows)), golden.digest) << weight_format_name(golden.format);
+  }
+}
+
+// Regions are zero when they are reserved, so that two packings are the same to the last byte of padding.
+TEST(PackVersion, TheSameBytesInAnyPieces) {
+  for (const WeightFormat format : {WeightFormat::kF32, WeightFormat::kF16, WeightFormat::kBF16, WeightFormat::kInt8G32}) {
+    const std::vector<uint8_t> whole = packed(format, 0, kRows);
+    for (const int64_t piece : {1, 3, 16, 18}) EXPECT_EQ(packed(format, 0, piece), whole) << piece;
+    // What packing does not write stays as it was: nothing but padding, less than a line a panel.
+    const std::vector<uint8_t> painted = packed(format, 0xa5, kRows);
+    size_t untouched = 0;
+    for (size_t i = 0; i < whole.size(); ++i) {
+      if (painted[i] == whole[i]) continue;
+      EXPECT_EQ(whole[i], 0);
+      ++untouched;
+    }
+    EXPECT_LT(untouched, 2 * 64u) << weight_format_name(format);
+  }
+}
+
+}  // namespace
+}  // namespace weir::cpu
