@@ -104,6 +104,11 @@ Result<Descriptor> open_cache_file(const Descriptor& folder, const std::string& 
   return out;
 }
 
+bool read_past_page_cache(const Descriptor& file, bool on) {
+  const int flags = fcntl(file.get(), F_GETFL);
+  return flags >= 0 && fcntl(file.get(), F_SETFL, on ? flags | O_DIRECT : flags & ~O_DIRECT) == 0 && on;
+}
+
 Status read_at(const Descriptor& file, uint64_t offset, std::span<std::byte> into) {
   for (size_t done = 0; done < into.size();) {
     const ssize_t count = pread(file.get(), into.data() + done, into.size() - done, static_cast<off_t>(offset + done));

@@ -34,6 +34,10 @@ Result<Descriptor> open_cache_folder(const std::string& folder);
 // MODIFIES: *bytes, its size. ERRORS: kNotFound; kFailedPrecondition.
 Result<Descriptor> open_cache_file(const Descriptor& folder, const std::string& file, uint64_t* bytes);
 
+// Lets read_at() of whole pages into whole pages go past the page cache, where the file system can: no copy, and nobody
+// else's pages are pushed out. RETURNS: whether it will. Not while another thread reads.
+bool read_past_page_cache(const Descriptor& file, bool on);
+
 // All of `into`, or of `from`; and gives the pages back to the kernel behind it, when they are on the disk.
 // ERRORS: kDataLoss when the file ends before; kFailedPrecondition or kResourceExhausted from the system.
 Status read_at(const Descriptor& file, uint64_t offset, std::span<std::byte> into);

@@ -95,6 +95,21 @@ TEST(WeightCache, ReadsWhatWasWritten) {
   EXPECT_TRUE(folder.read(key_of(9)).ok());
 }
 
+// Whole pages of memory, as a region has them, take the way past the page cache where there is one; the bytes are the same,
+// and damage is found there too.
+TEST(WeightCache, IntoWholePagesOfMemory) {
+  const Folder folder;
+  ASSERT_TRUE(folder.write().ok());
+  std::vector<std::byte> memory(kBytes + kCachePageBytes);
+  const auto address = reinterpret_cast<uintptr_t>(memory.data());
+  const auto into = std::span(memory).subspan(kCachePageBytes - address % kCachePageBytes, kBytes);
+  ASSERT_TRUE(read_weight_cache(folder.place, key_of(1), into, {.threads = 2}).ok());
+  const std::vector<std::byte> wanted = bytes_of(1);
+  EXPECT_EQ(std::memcmp(into.data(), wanted.data(), kBytes), 0);
+  folder.flip_bit(cache_file_bytes(kBytes) - kBytes + kCacheChunkBytes + 77);
+  EXPECT_THAT(read_weight_cache(folder.place, key_of(1), into, {.threads = 2}).message(), HasSubstr("its piece 2 of 3 is damaged"));
+}
+
 TEST(WeightCache, SizesAroundAChunk) {
   for (const uint64_t bytes : {uint64_t{1}, kCacheChunkBytes - 1, kCacheChunkBytes, kCacheChunkBytes + 1}) {
     const Folder folder;
