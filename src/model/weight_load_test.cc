@@ -239,6 +239,50 @@ TEST_P(BadCache, IsToldIgnoredAndWrittenAgain) {
 
 INSTANTIATE_TEST_SUITE_P(Files, BadCache, testing::ValuesIn(kBad), [](const auto& info) { return std::string(info.param.name); });
 
+// A model whose vectors end inside a cache line: norms of 36 numbers in f32.
+void write_odd_model(const ScratchDir& dir) {
+  const std::string config = R"({"architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_size": 36,
+      "intermediate_size": 44, "num_attention_heads": 2, "num_key_value_heads": 1, "num_hidden_layers": 1, "vocab_size": 50,
+      "max_position_embeddings": 64, "rms_norm_eps": 1e-5, "rope_theta": 10000.0, "tie_word_embeddings": true,
+      "hidden_act": "silu", "torch_dtype": "bfloat16"})";
+  std::string header;
+  size_t bytes = 0;
+  for (const TensorNeed& need : tensors_of(parse_config(config, "").value())) {
+    if (need.optional) continue;
+    size_t size = 2;
+    std::string shape;
+    for (const int64_t dim : need.shape) {
+      size *= static_cast<size_t>(dim);
+      shape += (shape.empty() ? "" : ",") + std::to_string(dim);
+    }
+    header += (bytes ? ",\"" : "{\"") + need.name + R"(":{"dtype":"BF16","shape":[)" + shape + R"(],"data_offsets":[)" +
+              std::to_string(bytes) + "," + std::to_string(bytes + size) + "]}";
+    bytes += size;
+  }
+  std::string file = safetensors_bytes(header + "}", bytes);
+  for (size_t i = file.size() - bytes + 1; i < file.size(); i += 2) file[i] = 0x3c;  // about 0.01, all of them finite
+  dir.write("config.json", config);
+  dir.write("model.safetensors", file);
+}
+
+// Padding is never packed, so what a damaged file left in it must go before the packing.
+TEST(WeightLoad, NothingOfADamagedFileStaysInTheRegion) {
+  const ScratchDir model, folder;
+  write_odd_model(model);
+  const Loaded plain = load(model.path(), WeightFormat::kBF16, "");
+  (void)load(model.path(), WeightFormat::kBF16, folder.path());
+  const fs::path path = only_file(folder);
+  std::fstream file(path, std::ios::in | std::ios::out | std::ios::binary);
+  file.seekp(2 * kCachePageBytes);
+  file << std::string(fs::file_size(path) - 2 * kCachePageBytes, '\xa5');
+  file.close();
+  const Loaded packed = load(model.path(), WeightFormat::kBF16, folder.path());
+  EXPECT_THAT(packed.log, HasSubstr("its piece 1 of 1 is damaged"));
+  expect_same_bytes(packed, plain);
+  const std::byte* after_norm = plain.bytes().data() + 36 * sizeof(float);
+  EXPECT_EQ(*after_norm, std::byte{0}) << "there is padding here, or this test tests nothing";
+}
+
 TEST(WeightLoad, AModelThatWasReplacedIsPackedAgain) {
   const ScratchDir model, folder;
   for (const char* name : {"config.json", "model.safetensors"}) {
