@@ -147,6 +147,8 @@ std::vector<SettingOption> make_options() {
        word(&S::model_format, {"auto", "int8", "int4", "int4-g64", "int4z", "int4z-g64"})},
       {{"dtype", "TYPE", kModel, "auto, float32, bfloat16 or float16", "auto"},
        word(&S::dtype, {"auto", "float32", "bfloat16", "float16"})},
+      {{"weight-cache", "DIR", kModel, "keeps the packed weights here, for a faster next start", ""},
+       text(&S::weight_cache)},
       {{"session-len", "TOKENS", kModel, "prompt + answer; 0: the model's context, or what fits", "0"},
        integer(&S::session_len, 0, 1 << 24)},
 

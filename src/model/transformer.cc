@@ -20,7 +20,7 @@ ModelNeeds Transformer::needs(const ModelSpec& spec, const ModelOptions& options
   logits.mat<float>(options.sequences_max, spec.vocab);
   const KvGeometry kv = kv_geometry(spec, options);
   return {.weights = weights.used(), .workspace = workspace.used(), .logits = logits.used(),
-          .kv_block = kv.block_bytes()};
+          .loading = kLoadingBytes, .kv_block = kv.block_bytes()};
 }
 
 Transformer::Transformer(const ModelSpec& spec, const ModelOptions& options, Backend& backend)
@@ -28,13 +28,14 @@ Transformer::Transformer(const ModelSpec& spec, const ModelOptions& options, Bac
 
 Result<std::unique_ptr<Transformer>> Transformer::load(const ModelSpec& spec, const ModelOptions& options,
                                                        Checkpoint& checkpoint, Backend& backend,
-                                                       const Progress& progress) {
+                                                       const LoadProgress& progress, const WeightCacheUse& cache) {
   WEIR_RETURN_IF_ERROR(check_tensors(spec, checkpoint));
   WEIR_RETURN_IF_ERROR(checkpoint.check_files());
   std::unique_ptr<Transformer> t(new Transformer(spec, options, backend));
   Device& device = backend.device();
   const ModelNeeds needs = Transformer::needs(spec, options, backend.ops());
   t->kv_block_bytes_ = needs.kv_block;
+  if (progress) progress(0.0, "reserving memory");
   WEIR_ASSIGN_OR_RETURN(t->stream_, device.make_stream());
   WEIR_ASSIGN_OR_RETURN(t->weight_region_, device.reserve(needs.weights));
   WEIR_ASSIGN_OR_RETURN(t->workspace_region_, device.reserve(needs.workspace));
@@ -46,8 +47,10 @@ Result<std::unique_ptr<Transformer>> Transformer::load(const ModelSpec& spec, co
   if (device.host_pointer(t->logits_.data) == nullptr) {
     t->host_logits_.resize(static_cast<size_t>(options.sequences_max * spec.vocab));
   }
-  WEIR_RETURN_IF_ERROR(
-      fill_weights(spec, checkpoint, device, backend.ops(), *t->stream_, progress, &t->weights_));
+  WEIR_RETURN_IF_ERROR(load_weights({.spec = spec, .options = options, .checkpoint = checkpoint, .backend = backend,
+                                     .stream = *t->stream_, .region = t->weight_region_.span(), .cache = cache,
+                                     .progress = progress},
+                                    &t->weights_));
   return t;
 }
 
