@@ -28,20 +28,36 @@ void pack_float_row(const PackRowsArgs& args, int64_t row, uint8_t* panel, int64
     store_element(dtype, to + k * kPanel * bytes, source_element(args, row, k));
 }
 
+// Inputs [begin, begin + count) of a row as f32: a loop per type, which the compiler makes wide.
+void load_inputs(const PackRowsArgs& args, int64_t row, int64_t begin, int64_t count, float* x) {
+  const auto offset = static_cast<uint64_t>((row - args.row_begin) * args.dst.k + begin);
+  const auto* from = static_cast<const uint8_t*>(args.rows) + offset * static_cast<uint64_t>(element_bytes(args.dtype));
+  if (args.dtype == DType::kF32) {
+    std::memcpy(x, from, static_cast<size_t>(count) * sizeof(float));
+    return;
+  }
+  uint16_t halves[kQuantGroupMax];
+  std::memcpy(halves, from, static_cast<size_t>(count) * sizeof(uint16_t));
+  if (args.dtype == DType::kBF16) {
+    for (int64_t i = 0; i < count; ++i) x[i] = f32_from_bf16(halves[i]);
+  } else {
+    for (int64_t i = 0; i < count; ++i) x[i] = f32_from_f16(halves[i]);
+  }
+}
+
 // One group into its lane of a panel; what lies beyond k becomes zeros.
 void store_group(WeightFormat format, const QuantLayout& layout, int64_t group, const QuantisedGroup& from,
                  uint8_t* panel, int64_t lane) {
   std::memcpy(panel + panel_scale_offset(layout, group, lane), &from.scale, 2);
   if (layout.zeros) panel[panel_zero_offset(layout, group, lane)] = from.zero;
-  for (int64_t i = 0; i < layout.group; ++i) {
-    const int64_t k = group * layout.group + i;
-    uint8_t& byte = panel[panel_quant_offset(format, k, lane)];
-    if (format == WeightFormat::kInt8G32) {
-      byte = from.q[i];
-    } else {
-      byte = in_high_half(k) ? static_cast<uint8_t>((byte & 15) | from.q[i] << 4)
-                             : static_cast<uint8_t>((byte & 0xf0) | from.q[i]);
+  uint8_t* to = panel + panel_quant_offset(format, group * layout.group, lane);
+  const bool int8 = format == WeightFormat::kInt8G32;
+  for (int64_t i = 0; i < layout.group; i += int8 ? 4 : 8, to += kPanel * 4) {
+    uint8_t four[4];
+    for (int64_t j = 0; j < 4; ++j) {
+      four[j] = int8 ? from.q[i + j] : static_cast<uint8_t>(from.q[i + j] | from.q[i + 4 + j] << 4);
     }
+    std::memcpy(to, four, 4);
   }
 }
 
@@ -53,11 +69,12 @@ void pack_quantised_row(const PackRowsArgs& args, int64_t row, uint8_t* panel, i
   for (int64_t g = 0; g < groups; ++g) {
     const int64_t begin = g * layout.group;
     const int64_t count = std::clamp<int64_t>(args.dst.k - begin, 0, layout.group);
-    for (int64_t i = 0; i < count; ++i) x[i] = source_element(args, row, begin + i);
     QuantisedGroup out = {};
-    if (count > 0 && format == WeightFormat::kInt8G32) quantise_int8(x, count, &out);
-    if (count > 0 && format != WeightFormat::kInt8G32) {
-      layout.zeros ? quantise_int4_zero(x, count, &out) : quantise_int4(x, count, &out);
+    if (count > 0) {
+      load_inputs(args, row, begin, count, x);
+      format == WeightFormat::kInt8G32 ? quantise_int8(x, count, &out)
+      : layout.zeros                   ? quantise_int4_zero(x, count, &out)
+                                       : quantise_int4(x, count, &out);
     }
     store_group(format, layout, g, out, panel, lane);
   }

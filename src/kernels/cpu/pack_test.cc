@@ -56,10 +56,10 @@ TEST(PackVersion, GoesUpWhenThePackedBytesChange) {
                                {WeightFormat::kF16, "78f7c21c48c1b58972add6c4df2fbaf41e305dc74fb1e5c620008a0ff45bdb0b"},
                                {WeightFormat::kBF16, "03bed5b98c3927e514e79b481be8f414f71eda577cb7051a3977ac5b6a5bfef0"},
                                {WeightFormat::kInt8G32, "7297162c56773e21c68cbc19d3ca9fcab85b23d41241ae949947ce46d555be6a"},
-                               {WeightFormat::kInt4G32, ""},
-                               {WeightFormat::kInt4G64, ""},
-                               {WeightFormat::kInt4ZG32, ""},
-                               {WeightFormat::kInt4ZG64, ""}}) {
+                               {WeightFormat::kInt4G32, "6a2fc2b586f76bec772b710651455ff0b9b46c7fec8a3aeb24eebb38a7da7598"},
+                               {WeightFormat::kInt4G64, "7b93f6a5a4310963eba164a50908309592631f10587fc8a7cc1fd6cd394087bf"},
+                               {WeightFormat::kInt4ZG32, "f662e93f93954eb75e65ede711211b0790508c182c53845f53206a7796225add"},
+                               {WeightFormat::kInt4ZG64, "643bee723a106c79d12973b5ee5a77bb9a898c14b93c85f0d19a6289e5792724"}}) {
     EXPECT_EQ(digest(packed(golden.format, 0, kRows)), golden.digest) << weight_format_name(golden.format);
   }
 }

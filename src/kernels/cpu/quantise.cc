@@ -86,14 +86,14 @@ void write_int4(const Group& group, int64_t count, const Candidate& best, Quanti
 }  // namespace
 
 void quantise_int8(const float* x, int64_t count, QuantisedGroup* out) {
-  float amax = 0.0f;
-  for (int64_t i = 0; i < count; ++i) amax = std::fabs(x[i]) > amax ? std::fabs(x[i]) : amax;
+  const Group group(x, count);
+  const float amax = std::max(-group.low, group.high);
   out->scale = f16_from_f32(std::min(amax / 127.0f, kScaleMax));
   const float scale = f32_from_f16(out->scale);
+  if (!(scale > 0.0f)) return;
   for (int64_t i = 0; i < count; ++i) {
-    const float q = scale > 0.0f ? x[i] / scale : 0.0f;
-    const float clamped = q >= 127.0f ? 127.0f : q <= -127.0f ? -127.0f : q == q ? q : 0.0f;
-    out->q[i] = static_cast<uint8_t>(static_cast<int8_t>(std::bit_cast<uint32_t>(clamped + kMagic) & 0xffu));
+    const float q = std::min(std::max(group.x[i] / scale, -127.0f), 127.0f);
+    out->q[i] = static_cast<uint8_t>(std::bit_cast<uint32_t>(q + kMagic) & 0xffu);
   }
 }
 

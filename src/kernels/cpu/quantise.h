@@ -14,7 +14,8 @@ struct QuantisedGroup {
   uint8_t zero = 0;           // int4 with zeros
 };
 
-// x: [count] floats, 1 <= count <= 64; a NaN counts as 0, and what f16 scales cannot reach is clamped.
+// x: [count] floats, 1 <= count <= 64; a NaN counts as 0, and what f16 scales cannot reach is clamped. *out is all zero
+// before.
 // w = scale * q, q in [-127, 127], scale = amax / 127 rounded to f16; the integers refer to the rounded scale.
 void quantise_int8(const float* x, int64_t count, QuantisedGroup* out);
 // w = scale * (q - 8). The scale is the one of a few candidates around amax / 8 (its extreme at q = 0) and of the
