@@ -220,6 +220,8 @@ void bench_attention(Backend& backend, Stream& stream, KvFormat format, const At
   Region pool = must_reserve(backend.device(), static_cast<uint64_t>(blocks) * geometry.block_bytes());
   Region q = must_reserve(backend.device(), static_cast<uint64_t>(tokens * width) * 8);
   Region index = must_reserve(backend.device(), static_cast<uint64_t>(blocks + 2 * tokens) * 4);
+  Region scratch = must_reserve(backend.device(), backend.ops().attention_workspace_bytes(tokens, heads, kv_heads,
+                                                                                          head_dim, context));
   auto* ids = host_ptr<int32_t>(index.span().data);
   for (int64_t b = 0; b < blocks; ++b) ids[b] = static_cast<int32_t>((b * 7919) % blocks);
   for (int64_t t = 0; t < tokens; ++t) {
@@ -234,7 +236,8 @@ void bench_attention(Backend& backend, Stream& stream, KvFormat format, const At
                      .positions = {index.span().data.plus(static_cast<uint64_t>(blocks + tokens) * 4), tokens},
                      .heads = heads,
                      .scale = 0.125f,
-                     .out = mat_view<float>(q.span().part(half.bytes, half.bytes), tokens, width)};
+                     .out = mat_view<float>(q.span().part(half.bytes, half.bytes), tokens, width),
+                     .workspace = scratch.span()};
   std::vector<double> results;
   for (int round = -1; round < settings.rounds; ++round) {
     const double start = now_s();
@@ -295,7 +298,10 @@ int run(const Settings& settings) {
     }
     const AttentionCase cases[] = {
         {"Qwen2.5-0.5B", 24, 14, 2, 64, 1, 1, 4096}, {"Qwen2.5-0.5B", 24, 14, 2, 64, 16, 1, 1024},
-        {"Qwen2.5-0.5B", 4, 14, 2, 64, 1, 256, 512}, {"TinyLlama", 22, 32, 4, 64, 1, 1, 4096},
+        {"Qwen2.5-0.5B", 2, 14, 2, 64, 1, 512, 512}, {"Qwen2.5-0.5B", 1, 14, 2, 64, 1, 512, 2048},
+        {"Qwen2.5-3B", 2, 16, 2, 128, 1, 512, 512},  {"Qwen2.5-3B", 1, 16, 2, 128, 1, 512, 2048},
+        {"TinyLlama", 22, 32, 4, 64, 1, 1, 128},     {"TinyLlama", 22, 32, 4, 64, 1, 1, 1024},
+        {"one head each", 2, 12, 12, 64, 1, 512, 512}, {"TinyLlama", 22, 32, 4, 64, 1, 1, 4096},
         {"Qwen2.5-3B", 36, 16, 2, 128, 1, 1, 4096},  {"one head each", 12, 12, 12, 64, 1, 1, 4096}};
     for (const AttentionCase& shape : cases) {
       for (KvFormat kv : {KvFormat::kF32, KvFormat::kBF16, KvFormat::kInt8, KvFormat::kInt4}) {

@@ -7,7 +7,15 @@
 
 #include "kernels/cpu/linear-inl.h"
 
+#include "kernels/cpu/attention_state-inl.h"
+
+#include "kernels/cpu/attention_few-inl.h"
+
+#include "kernels/cpu/attention_many-inl.h"
+
 #include "kernels/cpu/attention-inl.h"
+
+#include "kernels/cpu/qkv_finish-inl.h"
 
 constexpr KernelTable body_table(const char* isa) {
   return {
@@ -20,8 +28,8 @@ constexpr KernelTable body_table(const char* isa) {
       .embed = portable_embed,
       .add = portable_add,
       .swiglu = swiglu,
-      .rope = portable_rope,
-      .kv_write = portable_kv_write,
+      .qkv_finish = qkv_finish,
       .attention = attention,
+      .attention_merge = attention_merge,
   };
 }
