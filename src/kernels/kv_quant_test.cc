@@ -42,14 +42,14 @@ struct Cache {
     auto sequences = rig.ints(std::vector<int32_t>(positions.size(), 0));
     auto out = rig.make<float>(q.rows, q.cols);
     rig.attention({q.mat(),
-                                       geometry.layer(pool.span(), blocks, 0),
-                                       tables.mat(),
-                                       sequences.vec(),
-                                       held.vec(),
-                                       q.cols / geometry.head_dim,
-                                       scale,
-                                       out.mat(),
-                                       {}});
+                   geometry.layer(pool.span(), blocks, 0),
+                   tables.mat(),
+                   sequences.vec(),
+                   held.vec(),
+                   q.cols / geometry.head_dim,
+                   scale,
+                   out.mat(),
+                   {}});
     return out.copy();
   }
 

@@ -74,10 +74,11 @@ struct LinearArgs {
 //    the rest of a head is left alone.
 // 3. k and v are stored at the token's slot. REQUIRES distinct slots. Float formats round to nearest even.
 //    int8 (n = 255) and int4 (n = 15), for each token, head, and of k and v: x = scale * (q - zero). NaN counts as
-//    0 and |x| beyond 65504 * n / 2, infinity included, as that, so that one number cannot spoil another token. With
-//    lo = min(0, x...) and hi = max(0, x...): scale = (hi - lo) / n rounded up to f16 (so that q fits; 0 is always
-//    exact), i = 1 / scale, zero = round(-lo * i), q = round(x * i) + zero, both kept within 0..n, ties to even. A
-//    scale of 0 (nothing but zeros, or a range under 2^-149 * n) stores q = zero = 0. |x - stored| <= scale / 2.
+//    0 and |x| beyond 65504 * n / 2, infinity included, as that, so that one number cannot spoil another token.
+//    With lo = min(0, x...) and hi = max(0, x...): scale = (hi - lo) / n rounded up to f16 (so that q fits; 0 is
+//    always exact), i = 1 / scale, zero = round(-lo * i), q = round(x * i) + zero, both kept within 0..n, ties to
+//    even. A scale of 0 (nothing but zeros, or a range under 2^-149 * n) stores q = zero = 0. |x - stored| <= scale
+//    / 2.
 struct QkvFinishArgs {
   MatView<float> q;                  // [tokens, heads * head_dim], in place; heads may be 0
   MatView<float> k;                  // [tokens, kv_heads * head_dim], in place
@@ -93,18 +94,17 @@ struct QkvFinishArgs {
 };
 
 // Causal attention with grouped heads over the paged cache; decode rows and prefill chunks may mix in one call. Row
-// t sees positions 0..positions[t] of its sequence, which qkv_finish has stored before (its own included). Query head
-// h reads kv head h / (heads / kv_heads). Nothing but valid tokens is read from V, and no masked score is used, so
-// recycled blocks may hold anything.
-// Order: partitions of 512 positions from 0, each from m = -infinity, l = 0, o = 0; in a partition, tiles of 64
-// positions. Score = chain over d of fma(q[d], k[d], .), times scale. m = max so far; when a tile raises it, the
-// 16-lane sum l and the output o are multiplied by exp(m_old - m_new). p = exp(score - m); l[j % 16] += p;
-// o[d] = chain over positions of fma(p, v[d], .).
-// Partitions join in order, (m, l, o) being what came before and (m', l', o') the next one: M = max(m, m'),
-// a = exp(m - M), b = exp(m' - M), l[i] = fma(l'[i], b, l[i] * a), o[d] = fma(o'[d], b, o[d] * a), m = M. At the end
-// o[d] / tree16(l). That is the order whoever computes them: one worker, one partition after the other, or many at once.
-// int8 and int4: k[d] and v[d] above are f32(q) - f32(zero), exact integers; a chain's sum is times the position's
-// K scale first, then times scale; and fma takes p times the position's V scale (l takes p alone).
+// t sees positions 0..positions[t] of its sequence, which qkv_finish has stored before (its own included). Query
+// head h reads kv head h / (heads / kv_heads). Nothing but valid tokens is read from V, and no masked score is
+// used, so recycled blocks may hold anything. Order: partitions of 512 positions from 0, each from m = -infinity, l
+// = 0, o = 0; in a partition, tiles of 64 positions. Score = chain over d of fma(q[d], k[d], .), times scale. m =
+// max so far; when a tile raises it, the 16-lane sum l and the output o are multiplied by exp(m_old - m_new). p =
+// exp(score - m); l[j % 16] += p; o[d] = chain over positions of fma(p, v[d], .). Partitions join in order, (m, l,
+// o) being what came before and (m', l', o') the next one: M = max(m, m'), a = exp(m - M), b = exp(m' - M), l[i] =
+// fma(l'[i], b, l[i] * a), o[d] = fma(o'[d], b, o[d] * a), m = M. At the end o[d] / tree16(l). That is the order
+// whoever computes them: one worker, one partition after the other, or many at once. int8 and int4: k[d] and v[d]
+// above are f32(q) - f32(zero), exact integers; a chain's sum is times the position's K scale first, then times
+// scale; and fma takes p times the position's V scale (l takes p alone).
 struct AttentionArgs {
   MatView<const float> q;  // [tokens, heads * head_dim]
   KvLayer cache;
@@ -138,8 +138,8 @@ class Ops {
   // ---- Sizes: pure functions of their arguments, for the planner. Nothing is loaded or allocated. ----
   virtual uint64_t packed_bytes(WeightFormat format, int64_t n, int64_t k) const = 0;  // a multiple of 64
   virtual uint64_t linear_workspace_bytes(int64_t rows, int64_t k) const = 0;
-  // context: the longest sequence in tokens. Grows with each argument except kv_heads (where it may shrink), and with
-  // the backend's threads, which is the only thing beside the arguments that it depends on.
+  // context: the longest sequence in tokens. Grows with each argument except kv_heads (where it may shrink), and
+  // with the backend's threads, which is the only thing beside the arguments that it depends on.
   virtual uint64_t attention_workspace_bytes(int64_t tokens, int64_t heads, int64_t kv_heads, int64_t head_dim,
                                              int64_t context) const = 0;
 

@@ -151,13 +151,14 @@ TEST(OpsReference, SwigluOverItsWholeRange) {
   }
 }
 
-// Norm, rotation and write of qkv_finish. The norm's error is (n/16 + 8) u relative (RmsNorm test), and both terms of
-// a rotation carry it.
+// Norm, rotation and write of qkv_finish. The norm's error is (n/16 + 8) u relative (RmsNorm test), and both terms
+// of a rotation carry it.
 TEST(OpsReference, QkvFinishNormsRotatesHalvesLeavesTheRestAndStores) {
   constexpr int64_t kHeadDim = 10, kHalf = 4, kTokens = 6;
   for (const bool with_norm : {false, true}) {
     auto rig = scalar_rig(8);
-    auto q = rig.random(kTokens, 3 * kHeadDim), k = rig.random(kTokens, kHeadDim), v = rig.random(kTokens, kHeadDim);
+    auto q = rig.random(kTokens, 3 * kHeadDim), k = rig.random(kTokens, kHeadDim),
+         v = rig.random(kTokens, kHeadDim);
     auto weight = rig.random(1, kHeadDim);
     auto cos = rig.make<float>(20, kHalf), sin = rig.make<float>(20, kHalf);
     for (int64_t p = 0; p < 20; ++p) {
@@ -181,8 +182,8 @@ TEST(OpsReference, QkvFinishNormsRotatesHalvesLeavesTheRestAndStores) {
             want->push_back(d >= 2 * kHalf ? head_x[d]
                             : d < kHalf    ? head_x[d] * c - head_x[d + kHalf] * s
                                            : head_x[d] * c + head_x[d - kHalf] * s);
-            const double size = d >= 2 * kHalf ? std::fabs(head_x[d])
-                                               : std::fabs(head_x[i]) + std::fabs(head_x[i + kHalf]);
+            const double size =
+                d >= 2 * kHalf ? std::fabs(head_x[d]) : std::fabs(head_x[i]) + std::fabs(head_x[i + kHalf]);
             bound->push_back((with_norm ? 12 : 3) * kU * size);
           }
         }

@@ -44,7 +44,7 @@ void attend_tiles(AttentionState* state, const KvHead& kv, int64_t from, int64_t
       most = count > most ? count : most;
     }
     if constexpr (T::kQuantised) load_scales(state, kv, from, most);
-    if (state->rows > kRowsFew) {
+    if (state->rows > rows_few(kv.kv->format)) {
       attend_many<T>(state, kv, from, most, scale);
     } else {
       for (int run = 0; run < state->runs; ++run) {
@@ -85,7 +85,7 @@ void take_rows(AttentionState* state, const AttentionTask& task, const Attention
           task.partials + ((token * task.heads + head) * task.partitions + unit.partition) * task.partial_floats;
     }
   }
-  const int at_once = state->rows > kRowsFew ? kRowsRun : kRowsAttention;
+  const int at_once = state->rows > rows_few(task.cache.format) ? kRowsRun : kRowsAttention;
   state->runs = (state->rows + at_once - 1) / at_once;
   for (int run = 0; run < state->runs; ++run) {
     const int begin = run_row(*state, run), rows = run_row(*state, run + 1) - begin;
@@ -122,7 +122,8 @@ void attend_partition(AttentionState* state, const KvHead& kv, int64_t partition
     state->m[row] = -__builtin_inff();
     v_store(state->l[row], v_zero());
     float* o = state->o + row * state->stride;
-    for (int64_t d = 0; d < state->stride; d += 16) v_store(o + d, v_zero());  // the pad is summed, though never used
+    for (int64_t d = 0; d < state->stride; d += 16)
+      v_store(o + d, v_zero());  // the pad is summed, though never used
   }
   attend(state, kv, from, most, scale);
   for (int row = 0; row < state->rows; ++row) {
@@ -150,7 +151,8 @@ void attention(const AttentionTask& task, const AttentionUnit& unit) {
     const int64_t rows = fit < kAttentionRows ? fit : kAttentionRows;
     state.rows = static_cast<int>(all - first < rows ? all - first : rows);
     take_rows(&state, task, unit, first);
-    for (int64_t partition = begin; partition < end; ++partition) attend_partition(&state, kv, partition, task.scale);
+    for (int64_t partition = begin; partition < end; ++partition)
+      attend_partition(&state, kv, partition, task.scale);
   }
 }
 
@@ -164,7 +166,8 @@ void attention_merge(const AttentionTask& task, int64_t begin, int64_t end) {
     for (int64_t head = 0; head < task.heads; ++head) {
       float* partial = task.partials + (token * task.heads + head) * task.partitions * task.partial_floats;
       copy_row(whole, partial_parts(partial), dims);
-      for (int64_t i = 1; i < partitions; ++i) join_row(whole, partial_parts(partial + i * task.partial_floats), dims);
+      for (int64_t i = 1; i < partitions; ++i)
+        join_row(whole, partial_parts(partial + i * task.partial_floats), dims);
       write_row(whole, dims, task.out + token * task.out_stride + head * dims);
     }
   }

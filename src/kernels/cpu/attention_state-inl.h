@@ -1,9 +1,9 @@
 // What a worker keeps while it attends: the rows it computes, their softmax, and where K and V lie. Included by the
 // per-ISA translation units after vec16-inl.h; attention-inl.h says how the pieces fit together.
 //
-// A row takes part in a tile up to its own position and no further: values beyond it are never multiplied in for it,
-// and scores beyond it are replaced before use, so whatever lies in recycled memory, NaN included, cannot reach a
-// result.
+// A row takes part in a tile up to its own position and no further: values beyond it are never multiplied in for
+// it, and scores beyond it are replaced before use, so whatever lies in recycled memory, NaN included, cannot reach
+// a result.
 
 constexpr int kScoreGroups = kScoreTile / 16;
 constexpr int64_t kHeadDimMax = 512;
@@ -11,27 +11,30 @@ constexpr int kPanelGroups = 2;
 constexpr int kPanelWidth = 16 * kPanelGroups;
 constexpr int kRowsMax = static_cast<int>(kAttentionRows);
 
-// About 190 KiB on the worker's stack, of which a head size of 64 touches 60 with partitions, 44 without.
+// About 250 KiB on the worker's stack. A prompt at head size 64 touches some 140 of them (96 rows: q, o and whole_o
+// 24 each, p 24, panel 8, sums 12, ...), a decode of 8 rows some 20.
 struct AttentionState {
   int rows;
-  int runs;                             // rows that are computed at once: run_row()
-  int64_t stride;                       // of o and whole_o: head_dim padded to 32
+  int runs;        // rows that are computed at once: run_row()
+  int64_t stride;  // of o and whole_o: head_dim padded to 32
   const float* q[kRowsMax];
   float* out[kRowsMax];
-  float* partial[kRowsMax];             // where the row leaves its partition, or null
-  int64_t length[kRowsMax];             // positions the row sees
-  int64_t until[kRowsMax];              // of these, the end of those in this partition
-  int64_t count[kRowsMax];              // of these, the ones in this tile; may be 0 or less
-  float m[kRowsMax];                    // largest score of the partition so far
-  float whole_m[kRowsMax];              // the same of the partitions joined so far
-  float l[kRowsMax][16];                // sums of exp, by lane
+  float* partial[kRowsMax];  // where the row leaves its partition, or null
+  int64_t length[kRowsMax];  // positions the row sees
+  int64_t until[kRowsMax];   // of these, the end of those in this partition
+  int64_t count[kRowsMax];   // of these, the ones in this tile; may be 0 or less
+  float m[kRowsMax];         // largest score of the partition so far
+  float whole_m[kRowsMax];   // the same of the partitions joined so far
+  float l[kRowsMax][16];     // sums of exp, by lane
   float whole_l[kRowsMax][16];
-  float p[kRowsMax][kScoreTile];        // scores, then probabilities (int8, int4: times V scale), of the tile
+  float p[kRowsMax][kScoreTile];  // scores, then probabilities (int8, int4: times V scale), of the tile
   // int8 and int4: of the tile's positions.
   float k_scale[kScoreTile], k_zero[kScoreTile], v_scale[kScoreTile], v_zero[kScoreTile];
-  float packed_q[kAttentionFloats];     // of each run of rows [row, row + R): [head_dim][R] at row * head_dim
+  float packed_q[kAttentionFloats];  // of each run of rows [row, row + R): [head_dim][R] at row * head_dim
   float o[kAttentionFloats];
   float whole_o[kAttentionFloats];
+  const uint8_t* next;  // what the panel will be made from a tile later, to be fetched meanwhile,
+  int64_t next_step;    // and the distance from one step of the panel to the next
   float panel[kHeadDimMax * kPanelWidth];  // attention_many-inl.h
 };
 

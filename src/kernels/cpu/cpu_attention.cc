@@ -1,9 +1,9 @@
 // CpuOps on the KV cache: how attention is cut into units, and what stands before it.
 //
-// A unit is (run, kv head) or (run, kv head, partition). A run is consecutive tokens of one sequence, as many as give
-// a kernel its rows, fewer while that leaves workers without work. Partitions become units of their own only where
-// there are few tokens, so that their partial results stay small: then even one sequence keeps many workers busy.
-// How the work is cut changes no bit (ops.h).
+// A unit is (run, kv head) or (run, kv head, partition). A run is consecutive tokens of one sequence, as many as
+// give a kernel its rows, fewer while that leaves workers without work. Partitions become units of their own only
+// where there are few tokens, so that their partial results stay small: then even one sequence keeps many workers
+// busy. How the work is cut changes no bit (ops.h).
 #include "base/check.h"
 #include "base/units.h"
 #include "device/host/host_device.h"

@@ -1,6 +1,6 @@
 // CpuOps: Ops on host memory. Checks shapes, turns views into raw pointers, decides how to cut the work, and calls
-// the kernel table; cpu_attention.cc has what touches the KV cache. Owner: CpuBackend. Thread: the executor; runs at
-// once, so streams are ignored.
+// the kernel table; cpu_attention.cc has what touches the KV cache. Owner: CpuBackend. Thread: the executor; runs
+// at once, so streams are ignored.
 #pragma once
 
 #include <algorithm>

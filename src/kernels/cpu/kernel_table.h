@@ -84,9 +84,10 @@ struct QkvTask {  // Ops::qkv_finish
 };
 
 // Attention computes up to kAttentionRows query rows (token, head) that share K and V at a time, fewer where their
-// numbers would exceed kAttentionFloats (32 KiB for q, and as much for each of two outputs).
-constexpr int64_t kAttentionRows = 64;
-constexpr int64_t kAttentionFloats = 8192;
+// numbers would exceed kAttentionFloats (48 KiB for q, and as much for each of two outputs): each number of K and V
+// is widened once for so many, and all of it stays in L2.
+constexpr int64_t kAttentionRows = 96;
+constexpr int64_t kAttentionFloats = 12288;
 
 // What a partition leaves for attention_merge: m in [0], l in [16, 32), o from 32.
 constexpr int64_t kPartialHead = 32;
@@ -108,9 +109,9 @@ struct AttentionTask {
   int64_t partial_floats;  // kPartialHead + head_dim padded to 32
 };
 
-// Tokens [token_begin, token_end), all of one sequence, of one kv head. A part is one partition: rows that have more
-// than one leave a partial, for attention_merge; the others, and all rows where the unit is the whole, are written
-// to `out`.
+// Tokens [token_begin, token_end), all of one sequence, of one kv head. A part is one partition: rows that have
+// more than one leave a partial, for attention_merge; the others, and all rows where the unit is the whole, are
+// written to `out`.
 struct AttentionUnit {
   int64_t token_begin, token_end, kv_head;
   bool part;

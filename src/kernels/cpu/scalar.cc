@@ -247,7 +247,8 @@ void attention_merge(const AttentionTask& task, int64_t begin, int64_t end) {
     const int64_t partitions = task.positions[token] / kPartition + 1;
     for (int64_t head = 0; partitions > 1 && head < task.heads; ++head) {
       Softmax state = load_partial(partial_of(task, token, head, 0), dims);
-      for (int64_t i = 1; i < partitions; ++i) join(&state, load_partial(partial_of(task, token, head, i), dims), dims);
+      for (int64_t i = 1; i < partitions; ++i)
+        join(&state, load_partial(partial_of(task, token, head, i), dims), dims);
       write_row(state, dims, task.out + token * task.out_stride + head * dims);
     }
   }
@@ -267,7 +268,8 @@ void qkv_finish(const QkvTask& task, int64_t begin, int64_t end) {
     if (norm != nullptr) rms_norm({x, 0, heads, dims, norm, task.eps, x, 0}, 0, 1);
     for (int64_t head = 0; task.half > 0 && head < heads; ++head) {
       const int64_t position = task.positions[token];
-      rotate(task.cos + position * task.cos_stride, task.sin + position * task.sin_stride, task.half, x + head * dims);
+      rotate(task.cos + position * task.cos_stride, task.sin + position * task.sin_stride, task.half,
+             x + head * dims);
     }
   };
   for (int64_t t = begin; t < end; ++t) {

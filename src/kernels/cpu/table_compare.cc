@@ -67,7 +67,7 @@ class Comparison {
         qkv_finish(format, head_dim);
         for (int64_t group : {1, 3, 8}) attention({format, head_dim, group, 150, 12});
       }
-      attention({format, 24, 71, 100, 3});  // one K for more heads than are taken at once
+      attention({format, 24, 71, 100, 3});      // one K for more heads than are taken at once
       for (int64_t head_dim : {33, 64, 128}) {  // two and three partitions
         attention({format, head_dim, 1, 1200, 3});
         attention({format, head_dim, 5, 530, 40});
@@ -251,24 +251,16 @@ class Comparison {
     Floats q(tokens * stride), a(tokens * stride), b(tokens * stride), c(tokens * stride);
     Floats partials(tokens * heads * partitions * partial_floats);
     fill(&q, 2.0f);
-    AttentionTask task{q.data(),
-                       stride,
-                       kv,
-                       ids.data(),
-                       per_sequence,
-                       sequence_of.data(),
-                       positions.data(),
-                       heads,
-                       1.0f / std::sqrt(static_cast<float>(head_dim)),
-                       a.data(),
-                       stride,
-                       partials.data(),
-                       partitions,
-                       partial_floats};
+    AttentionTask task{q.data(),         stride,        kv,
+                       ids.data(),       per_sequence,  sequence_of.data(),
+                       positions.data(), heads,         1.0f / std::sqrt(static_cast<float>(head_dim)),
+                       a.data(),         stride,        partials.data(),
+                       partitions,       partial_floats};
     run_attention(want_, task, tokens, false);
     task.out = b.data();
     run_attention(got_, task, tokens, false);
-    expect_same(b.data(), a.data(), tokens * stride, shape.name() + " block_tokens=" + std::to_string(block_tokens));
+    expect_same(b.data(), a.data(), tokens * stride,
+                shape.name() + " block_tokens=" + std::to_string(block_tokens));
     task.out = c.data();
     run_attention(got_, task, tokens, true);
     expect_same(c.data(), a.data(), tokens * stride, shape.name() + " in parts");
@@ -283,7 +275,8 @@ class Comparison {
     if (skip()) return;
     constexpr int64_t kTokens = 5, kHeads = 3, kKvHeads = 2;
     const KvGeometry geometry{format, 1, kKvHeads, head_dim, 16};
-    const int64_t width = (kHeads + 2 * kKvHeads) * head_dim + 1, pool_bytes = static_cast<int64_t>(geometry.block_bytes());
+    const int64_t width = (kHeads + 2 * kKvHeads) * head_dim + 1,
+                  pool_bytes = static_cast<int64_t>(geometry.block_bytes());
     Floats qkv(kTokens * width), norms(2 * head_dim);
     fill(&qkv), fill(&norms);
     const int32_t positions[kTokens] = {3, 0, 6, 6, 1}, slots[kTokens] = {9, 15, 0, 3, 4};
@@ -317,10 +310,12 @@ class Comparison {
           const int64_t cut = below(kTokens + 1);
           table.qkv_finish(task, 0, cut), table.qkv_finish(task, cut, kTokens);
         }
-        const std::string name = "qkv_finish head_dim=" + std::to_string(head_dim) + " half=" + std::to_string(half);
+        const std::string name =
+            "qkv_finish head_dim=" + std::to_string(head_dim) + " half=" + std::to_string(half);
         expect_same(x[1].data(), x[0].data(), kTokens * width, name);
         ++result_.cases;
-        if (std::memcmp(pools[0].data, pools[1].data, static_cast<size_t>(pool_bytes)) != 0 && result_.mismatch.empty())
+        if (std::memcmp(pools[0].data, pools[1].data, static_cast<size_t>(pool_bytes)) != 0 &&
+            result_.mismatch.empty())
           result_.mismatch = name + ": other bytes in the cache";
       }
     }

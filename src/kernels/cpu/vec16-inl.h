@@ -3,6 +3,7 @@
 //   Reg, kLanes        a float register and its lanes
 //   r_fma(a, b, c)     a*b + c, rounded once
 //   r_select_lt(x, y, a, b)   x < y ? a : b by lane, false where either is NaN
+//   r_max(a, b)        a where it is greater, else b: a NaN in a is passed over, as in the reference
 //   r_any_lt(x, y)            whether x < y in any lane
 //   r_add_exponent(p, t)      bits(p) + (bits(t) << 23)
 //   r_load_u8(p), r_load_low_half(p), r_load_high_half(p)   kLanes bytes, or halves of bytes, as floats, all three
@@ -27,6 +28,7 @@ WEIR_V16_BINARY(v_sub, r_sub)
 WEIR_V16_BINARY(v_mul, r_mul)
 WEIR_V16_BINARY(v_div, r_div)
 WEIR_V16_BINARY(v_add_exponent, r_add_exponent)
+WEIR_V16_BINARY(v_max, r_max)
 
 WEIR_INLINE V16 v_set1(float x) {
   V16 out;
@@ -49,8 +51,6 @@ WEIR_INLINE V16 v_select_lt(V16 x, V16 y, V16 a, V16 b) {
   WEIR_EACH out.r[weir_i] = r_select_lt(x.r[weir_i], y.r[weir_i], a.r[weir_i], b.r[weir_i]);
   return out;
 }
-// a where it is greater, else b: a NaN in a is passed over, as in the reference.
-WEIR_INLINE V16 v_max(V16 a, V16 b) { return v_select_lt(b, a, a, b); }
 
 WEIR_INLINE bool v_any_lt(V16 x, V16 y) {
   bool any = false;
