@@ -9,6 +9,8 @@
 // every widened one by up to 96 rows, so widening costs 3 % in any format.
 
 constexpr int kRowsRun = kRegs == 1 ? 12 : 6;
+constexpr int kRowsLeast = kRowsRun / 2;  // runs of equal length, of more rows than are few, have no fewer
+static_assert(kRowsAttention + 1 >= kRowsLeast);
 constexpr int kAccumulators = kRegs == 2 ? 12 : 24;
 constexpr int groups_at_once(int rows) { return rows * kRegs * 2 <= kAccumulators ? 2 : 1; }
 
@@ -91,7 +93,7 @@ void score_panel(AttentionState* state, int row, int64_t dims, int group, int in
 template <int R>
 void score_run(AttentionState* state, int row, int rows, int64_t dims, int group, int groups) {
   if (rows != R) {
-    if constexpr (R > 1) score_run<R - 1>(state, row, rows, dims, group, groups);
+    if constexpr (R > kRowsLeast) score_run<R - 1>(state, row, rows, dims, group, groups);
     return;
   }
   constexpr int kAtOnce = groups_at_once(R);
@@ -140,7 +142,7 @@ void value_tail(AttentionState* state, int row, int rows, int64_t dim, int group
 template <int R>
 void value_run(AttentionState* state, int row, int rows, int64_t dim, int groups) {
   if (rows != R) {
-    if constexpr (R > 1) value_run<R - 1>(state, row, rows, dim, groups);
+    if constexpr (R > kRowsLeast) value_run<R - 1>(state, row, rows, dim, groups);
     return;
   }
   constexpr int kAtOnce = groups_at_once(R);
