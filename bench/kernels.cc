@@ -3,7 +3,8 @@
 // in turn, so that a decode finds its KV where a model would, beyond the caches. Medians of interleaved rounds,
 // because clocks float: judge by the columns relative to the peaks of the same run.
 //
-//   bench_kernels [--isa=NAME] [--format=NAME] [--threads=N] [--rounds=N] [--quick] [--attention]
+//   bench_kernels [--isa=NAME] [--format=NAME] [--threads=N] [--rounds=N] [--quick]
+//                [--attention [--shape=NAME]]
 //
 // --threads=1 measures CPU time instead of wall time.
 
@@ -30,7 +31,8 @@ namespace {
 
 struct Settings {
   std::string isa;
-  std::string format;  // one weight format alone
+  std::string format;  // one weight format alone; with --attention, one KV format
+  std::string shape;   // with --attention: only shapes whose name contains it
   int threads = 0;
   int rounds = 7;
   bool quick = false;
@@ -220,6 +222,8 @@ void bench_attention(Backend& backend, Stream& stream, KvFormat format, const At
   Region pool = must_reserve(backend.device(), static_cast<uint64_t>(blocks) * geometry.block_bytes());
   Region q = must_reserve(backend.device(), static_cast<uint64_t>(tokens * width) * 8);
   Region index = must_reserve(backend.device(), static_cast<uint64_t>(blocks + 2 * tokens) * 4);
+  Region scratch = must_reserve(
+      backend.device(), backend.ops().attention_workspace_bytes(tokens, heads, kv_heads, head_dim, context));
   auto* ids = host_ptr<int32_t>(index.span().data);
   for (int64_t b = 0; b < blocks; ++b) ids[b] = static_cast<int32_t>((b * 7919) % blocks);
   for (int64_t t = 0; t < tokens; ++t) {
@@ -234,7 +238,8 @@ void bench_attention(Backend& backend, Stream& stream, KvFormat format, const At
                      .positions = {index.span().data.plus(static_cast<uint64_t>(blocks + tokens) * 4), tokens},
                      .heads = heads,
                      .scale = 0.125f,
-                     .out = mat_view<float>(q.span().part(half.bytes, half.bytes), tokens, width)};
+                     .out = mat_view<float>(q.span().part(half.bytes, half.bytes), tokens, width),
+                     .workspace = scratch.span()};
   std::vector<double> results;
   for (int round = -1; round < settings.rounds; ++round) {
     const double start = now_s();
@@ -295,11 +300,16 @@ int run(const Settings& settings) {
       }
     }
     const AttentionCase cases[] = {
-        {"Qwen2.5-0.5B", 24, 14, 2, 64, 1, 1, 4096}, {"Qwen2.5-0.5B", 24, 14, 2, 64, 16, 1, 1024},
-        {"Qwen2.5-0.5B", 4, 14, 2, 64, 1, 256, 512}, {"TinyLlama", 22, 32, 4, 64, 1, 1, 4096},
-        {"Qwen2.5-3B", 36, 16, 2, 128, 1, 1, 4096},  {"one head each", 12, 12, 12, 64, 1, 1, 4096}};
+        {"Qwen2.5-0.5B", 24, 14, 2, 64, 1, 1, 4096},      {"Qwen2.5-0.5B", 24, 14, 2, 64, 16, 1, 1024},
+        {"prompt, 0.5B", 4, 14, 2, 64, 1, 512, 512},      {"prompt, 0.5B", 2, 14, 2, 64, 1, 512, 2048},
+        {"prompt, 3B", 2, 16, 2, 128, 1, 512, 512},       {"prompt, 3B", 1, 16, 2, 128, 1, 512, 2048},
+        {"TinyLlama", 22, 32, 4, 64, 1, 1, 128},          {"TinyLlama", 22, 32, 4, 64, 1, 1, 1024},
+        {"prompt, one head", 4, 12, 12, 64, 1, 512, 512}, {"TinyLlama", 22, 32, 4, 64, 1, 1, 4096},
+        {"Qwen2.5-3B", 36, 16, 2, 128, 1, 1, 4096},       {"one head each", 12, 12, 12, 64, 1, 1, 4096}};
     for (const AttentionCase& shape : cases) {
+      if (std::string_view(shape.model).find(settings.shape) == std::string_view::npos) continue;
       for (KvFormat kv : {KvFormat::kF32, KvFormat::kBF16, KvFormat::kInt8, KvFormat::kInt4}) {
+        if (settings.attention && !settings.format.empty() && settings.format != kv_format_name(kv)) continue;
         bench_attention(**backend, **stream, kv, shape, settings);
       }
     }
@@ -322,6 +332,8 @@ int main(int argc, char** argv) {
       settings.threads = std::atoi(argv[i] + 10);
     else if (arg.starts_with("--rounds="))
       settings.rounds = std::max(1, std::atoi(argv[i] + 9));
+    else if (arg.starts_with("--shape="))
+      settings.shape = arg.substr(8);
     else if (arg == "--quick")
       settings.quick = true;
     else if (arg == "--attention")
@@ -329,7 +341,7 @@ int main(int argc, char** argv) {
     else {
       fmt::print(stderr,
                  "usage: bench_kernels [--isa=NAME] [--format=NAME] [--threads=N] [--rounds=N] [--quick] "
-                 "[--attention]\n");
+                 "[--attention [--shape=NAME]]\n");
       return 2;
     }
   }

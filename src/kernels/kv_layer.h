@@ -10,7 +10,7 @@
 // pad is never used.
 //
 // int8 and int4 hold x as scale * (q - zero), one scale and zero per token and head, for K and for V
-// (kernels/ops.h, KvWriteArgs). Their scales lie behind V, as vectors over the block's positions:
+// (kernels/ops.h, QkvFinishArgs). Their scales lie behind V, as vectors over the block's positions:
 //
 //   scales: { K scales: f16 [block_tokens]   V scales: f16 [block_tokens]
 //             K zeros:  u8 [block_tokens]    V zeros:  u8 [block_tokens] }
@@ -32,7 +32,7 @@
 
 namespace weir {
 
-// One layer of a pool of blocks, as kv_write and attention take it.
+// One layer of a pool of blocks, as qkv_finish and attention take it.
 struct KvLayer {
   DevicePtr base;  // of block 0 in this layer
   KvFormat format = KvFormat::kF32;

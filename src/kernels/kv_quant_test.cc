@@ -34,22 +34,22 @@ struct Cache {
     std::vector<int32_t> slots;
     for (int64_t p = 0; p < k.rows; ++p) slots.push_back(slot(p));
     auto held = rig.ints(slots);
-    rig.ops().kv_write(rig.stream(), {k.mat(), v.mat(), held.vec(), geometry.layer(pool.span(), blocks, 0)});
+    rig.write_kv(k.mat(), v.mat(), held.vec(), geometry.layer(pool.span(), blocks, 0));
   }
   // Row t of q attends to positions 0..positions[t].
   std::vector<float> attend(Held<float>& q, const std::vector<int32_t>& positions, float scale) {
     auto tables = rig.ints(table), held = rig.ints(positions);
     auto sequences = rig.ints(std::vector<int32_t>(positions.size(), 0));
     auto out = rig.make<float>(q.rows, q.cols);
-    rig.ops().attention(rig.stream(), {q.mat(),
-                                       geometry.layer(pool.span(), blocks, 0),
-                                       tables.mat(),
-                                       sequences.vec(),
-                                       held.vec(),
-                                       q.cols / geometry.head_dim,
-                                       scale,
-                                       out.mat(),
-                                       {}});
+    rig.attention({q.mat(),
+                   geometry.layer(pool.span(), blocks, 0),
+                   tables.mat(),
+                   sequences.vec(),
+                   held.vec(),
+                   q.cols / geometry.head_dim,
+                   scale,
+                   out.mat(),
+                   {}});
     return out.copy();
   }
 
@@ -117,11 +117,11 @@ TEST(KvQuant, NoTwoSlotsShareAByte) {
         auto held = rig.ints(slots);
         auto other = rig.random(kTokens - 1, k.cols, 50.0f);
         const KvLayer layer = cache.geometry.layer(cache.pool.span(), cache.blocks, 0);
-        rig.ops().kv_write(rig.stream(), {other.mat(), other.mat(), held.vec(), layer});
+        rig.write_kv(other.mat(), other.mat(), held.vec(), layer);
         for (int64_t p = 0, row = 0; p < kTokens; ++p) {
           if (p == skipped) continue;
           auto one = rig.ints({slots[static_cast<size_t>(row++)]});
-          rig.ops().kv_write(rig.stream(), {k.mat().row_part(p, 1), v.mat().row_part(p, 1), one.vec(), layer});
+          rig.write_kv(k.mat().row_part(p, 1), v.mat().row_part(p, 1), one.vec(), layer);
         }
         EXPECT_EQ(cache.attend(q, {kTokens - 1}, 0.2f), before) << kv_format_name(format) << " " << head_dim;
       }

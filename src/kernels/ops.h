@@ -41,7 +41,7 @@ struct EmbedArgs {
 };
 
 // For each row and group g: r = 1 / sqrt(sum(x^2) / n + eps), out = (x * r) * weight. The sum keeps 16 lanes, lane
-// j = fma chain over x[j], x[j+16], ..., then tree16. groups > 1 is the per-head norm of Qwen3.
+// j = fma chain over x[j], x[j+16], ..., then tree16.
 struct RmsNormArgs {
   MatView<const float> x;       // [rows, groups * n]
   VecView<const float> weight;  // [n], shared by the groups
@@ -67,39 +67,44 @@ struct LinearArgs {
   DeviceSpan workspace;  // at least linear_workspace_bytes(rows, k); free again when the call is done
 };
 
-// HF "rotate_half": with h = rotary/2 and i < h, (a, b) = (x[i], x[i+h]) becomes (a*cos - b*sin, b*cos + a*sin),
-// each product rounded, then the sum. rotary = 2 * cos.cols <= head_dim; the rest of a head is left alone.
-struct RopeArgs {
-  MatView<float> q;                  // [tokens, heads * head_dim], in place
+// What stands between the projections and attention(), for each token in one pass:
+// 1. q_norm and k_norm, where given: rms_norm of each head (Qwen3).
+// 2. The rotation, HF "rotate_half": with h = rotary/2 and i < h, (a, b) = (x[i], x[i+h]) of each head of q and k
+//    becomes (a*cos - b*sin, b*cos + a*sin), each product rounded, then the sum. rotary = 2 * cos.cols <= head_dim;
+//    the rest of a head is left alone.
+// 3. k and v are stored at the token's slot. REQUIRES distinct slots. Float formats round to nearest even.
+//    int8 (n = 255) and int4 (n = 15), for each token, head, and of k and v: x = scale * (q - zero). NaN counts as
+//    0 and |x| beyond 65504 * n / 2, infinity included, as that, so that one number cannot spoil another token.
+//    With lo = min(0, x...) and hi = max(0, x...): scale = (hi - lo) / n rounded up to f16 (so that q fits; 0 is
+//    always exact), i = 1 / scale, zero = round(-lo * i), q = round(x * i) + zero, both kept within 0..n, ties to
+//    even. A scale of 0 (nothing but zeros, or a range under 2^-149 * n) stores q = zero = 0. |x - stored| <= scale
+//    / 2.
+struct QkvFinishArgs {
+  MatView<float> q;                  // [tokens, heads * head_dim], in place; heads may be 0
   MatView<float> k;                  // [tokens, kv_heads * head_dim], in place
-  VecView<const int32_t> positions;  // [tokens], 0 <= p < cos.rows
+  MatView<const float> v;            // [tokens, kv_heads * head_dim]
+  VecView<const float> q_norm;       // [head_dim], or empty
+  VecView<const float> k_norm;       // [head_dim], or empty
+  float eps = 1e-6f;                 // of both norms
+  VecView<const int32_t> positions;  // [tokens], 0 <= p < cos.rows; not read where rotary is 0
   MatView<const float> cos;          // [positions, rotary / 2]
   MatView<const float> sin;          // same shape
-  int64_t head_dim = 0;
-};
-
-// Stores each token's k and v at its slot. REQUIRES distinct slots. Float formats round to nearest even.
-// int8 (n = 255) and int4 (n = 15), for each token, head, and of k and v: x = scale * (q - zero). NaN counts as 0
-// and |x| beyond 65504 * n / 2, infinity included, as that, so that one number cannot spoil another token. With
-// lo = min(0, x...) and hi = max(0, x...): scale = (hi - lo) / n rounded up to f16 (so that q fits; 0 is always
-// exact), i = 1 / scale, zero = round(-lo * i), q = round(x * i) + zero, both kept within 0..n, ties to even. A
-// scale of 0 (nothing but zeros, or a range under 2^-149 * n) stores q = zero = 0. |x - stored| <= scale / 2.
-struct KvWriteArgs {
-  MatView<const float> k;        // [tokens, kv_heads * head_dim]
-  MatView<const float> v;        // [tokens, kv_heads * head_dim]
-  VecView<const int32_t> slots;  // [tokens]: block * block_tokens + offset
+  VecView<const int32_t> slots;      // [tokens]: block * block_tokens + offset
   KvLayer cache;
 };
 
 // Causal attention with grouped heads over the paged cache; decode rows and prefill chunks may mix in one call. Row
-// t sees positions 0..positions[t] of its sequence, which kv_write has stored before (its own included). Query head
-// h reads kv head h / (heads / kv_heads). Nothing but valid tokens is read from V, and no masked score is used, so
-// recycled blocks may hold anything.
-// Order: tiles of 64 positions from 0. Score = chain over d of fma(q[d], k[d], .), times scale. m = max so far;
-// when a tile raises it, the 16-lane sum l and the output o are multiplied by exp(m_old - m_new). p = exp(score -
-// m); l[j % 16] += p; o[d] = chain over positions of fma(p, v[d], .). At the end o[d] / tree16(l).
-// int8 and int4: k[d] and v[d] above are f32(q) - f32(zero), exact integers; a chain's sum is times the position's
-// K scale first, then times scale; and fma takes p times the position's V scale (l takes p alone).
+// t sees positions 0..positions[t] of its sequence, which qkv_finish has stored before (its own included). Query
+// head h reads kv head h / (heads / kv_heads). Nothing but valid tokens is read from V, and no masked score is
+// used, so recycled blocks may hold anything. Order: partitions of 512 positions from 0, each from m = -infinity, l
+// = 0, o = 0; in a partition, tiles of 64 positions. Score = chain over d of fma(q[d], k[d], .), times scale. m =
+// max so far; when a tile raises it, the 16-lane sum l and the output o are multiplied by exp(m_old - m_new). p =
+// exp(score - m); l[j % 16] += p; o[d] = chain over positions of fma(p, v[d], .). Partitions join in order, (m, l,
+// o) being what came before and (m', l', o') the next one: M = max(m, m'), a = exp(m - M), b = exp(m' - M), l[i] =
+// fma(l'[i], b, l[i] * a), o[d] = fma(o'[d], b, o[d] * a), m = M. At the end o[d] / tree16(l). That is the order
+// whoever computes them: one worker, one partition after the other, or many at once. int8 and int4: k[d] and v[d]
+// above are f32(q) - f32(zero), exact integers; a chain's sum is times the position's K scale first, then times
+// scale; and fma takes p times the position's V scale (l takes p alone).
 struct AttentionArgs {
   MatView<const float> q;  // [tokens, heads * head_dim]
   KvLayer cache;
@@ -126,8 +131,9 @@ class Ops {
   // ---- Sizes: pure functions of their arguments, for the planner. Nothing is loaded or allocated. ----
   virtual uint64_t packed_bytes(WeightFormat format, int64_t n, int64_t k) const = 0;  // a multiple of 64
   virtual uint64_t linear_workspace_bytes(int64_t rows, int64_t k) const = 0;
-  // context: the longest sequence in tokens.
-  virtual uint64_t attention_workspace_bytes(int64_t tokens, int64_t heads, int64_t head_dim,
+  // context: the longest sequence in tokens. Grows with each argument except kv_heads (where it may shrink), and
+  // with the backend's threads, which is the only thing beside the arguments that it depends on.
+  virtual uint64_t attention_workspace_bytes(int64_t tokens, int64_t heads, int64_t kv_heads, int64_t head_dim,
                                              int64_t context) const = 0;
 
   // ---- Loading ----
@@ -139,8 +145,7 @@ class Ops {
   virtual void embed(Stream& stream, const EmbedArgs& args) = 0;
   virtual void rms_norm(Stream& stream, const RmsNormArgs& args) = 0;
   virtual void linear(Stream& stream, const LinearArgs& args) = 0;
-  virtual void rope(Stream& stream, const RopeArgs& args) = 0;
-  virtual void kv_write(Stream& stream, const KvWriteArgs& args) = 0;
+  virtual void qkv_finish(Stream& stream, const QkvFinishArgs& args) = 0;
   virtual void attention(Stream& stream, const AttentionArgs& args) = 0;
   virtual void gather_rows(Stream& stream, const GatherRowsArgs& args) = 0;
 };

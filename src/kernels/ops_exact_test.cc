@@ -62,14 +62,14 @@ TEST(OpsExact, PiecesInAnyOrderPackTheSameBytes) {
 // One sequence, computed token by token, in one chunk, in uneven chunks, on other blocks, beside other sequences.
 class AttentionWorld {
  public:
-  static constexpr int64_t kLength = 170, kHeads = 6, kKvHeads = 2, kHeadDim = 40, kBlocks = 64;
+  static constexpr int64_t kHeads = 6, kKvHeads = 2, kHeadDim = 40, kBlocks = 64;
 
-  AttentionWorld(OpsRig* rig, KvFormat format, int64_t block_tokens)
-      : rig_(*rig), geometry_{format, 2, kKvHeads, kHeadDim, block_tokens} {
+  AttentionWorld(OpsRig* rig, KvFormat format, int64_t block_tokens, int64_t length)
+      : rig_(*rig), geometry_{format, 2, kKvHeads, kHeadDim, block_tokens}, length_(length) {
     pool_ = std::move(rig_.backend().device().reserve(kBlocks * geometry_.block_bytes())).value();
-    q_ = rig_.random(kLength, kHeads * kHeadDim, 2.0f);
-    k_ = rig_.random(kLength, kKvHeads * kHeadDim);
-    v_ = rig_.random(kLength, kKvHeads * kHeadDim);
+    q_ = rig_.random(length_, kHeads * kHeadDim, 2.0f);
+    k_ = rig_.random(length_, kKvHeads * kHeadDim);
+    v_ = rig_.random(length_, kKvHeads * kHeadDim);
   }
 
   // chunk: rows a call; others: decode rows of another sequence in front of each chunk.
@@ -83,8 +83,8 @@ class AttentionWorld {
     auto tables = rig_.ints(ids);
     std::vector<float> result;
     if (others > 0) write(ids, 1, 0, 1);
-    for (int64_t begin = 0; begin < kLength; begin += chunk) {
-      const int64_t count = std::min(chunk, kLength - begin);
+    for (int64_t begin = 0; begin < length_; begin += chunk) {
+      const int64_t count = std::min(chunk, length_ - begin);
       write(ids, 0, begin, count);
       std::vector<int32_t> sequences(static_cast<size_t>(others), 1), positions(static_cast<size_t>(others), 0);
       auto q = rig_.make<float>(others + count, kHeads * kHeadDim);
@@ -95,15 +95,14 @@ class AttentionWorld {
       std::memcpy(q.data() + others * q.cols, q_.data() + begin * q.cols, static_cast<size_t>(count * q.cols) * 4);
       auto out = rig_.make<float>(others + count, q.cols);
       auto held_sequences = rig_.ints(sequences), held_positions = rig_.ints(positions);
-      rig_.ops().attention(rig_.stream(),
-                           {.q = q.mat(),
-                            .cache = geometry_.layer(pool_.span(), kBlocks, 1),
-                            .block_tables = {tables.region.span().data, 2, per_sequence, per_sequence},
-                            .sequences = held_sequences.vec(),
-                            .positions = held_positions.vec(),
-                            .heads = kHeads,
-                            .scale = 0.158f,
-                            .out = out.mat()});
+      rig_.attention({.q = q.mat(),
+                      .cache = geometry_.layer(pool_.span(), kBlocks, 1),
+                      .block_tables = {tables.region.span().data, 2, per_sequence, per_sequence},
+                      .sequences = held_sequences.vec(),
+                      .positions = held_positions.vec(),
+                      .heads = kHeads,
+                      .scale = 0.158f,
+                      .out = out.mat()});
       const auto all = out.copy();
       result.insert(result.end(), all.begin() + others * q.cols, all.end());
     }
@@ -118,12 +117,13 @@ class AttentionWorld {
       slots.push_back(static_cast<int32_t>(block * geometry_.block_tokens + p % geometry_.block_tokens));
     }
     auto held = rig_.ints(slots);
-    rig_.ops().kv_write(rig_.stream(), {k_.mat().row_part(begin, count), v_.mat().row_part(begin, count),
-                                        held.vec(), geometry_.layer(pool_.span(), kBlocks, 1)});
+    rig_.write_kv(k_.mat().row_part(begin, count), v_.mat().row_part(begin, count), held.vec(),
+                  geometry_.layer(pool_.span(), kBlocks, 1));
   }
 
   OpsRig& rig_;
   KvGeometry geometry_;
+  const int64_t length_;
   Region pool_;
   Held<float> q_, k_, v_;
 };
@@ -134,8 +134,8 @@ TEST(OpsExact, AttentionIsIndependentOfChunksPlacementBatchBlockSizeAndThreads) 
     for (int threads : {1, 3}) {
       for (int64_t block_tokens : {16, 32, 48, 64, 96}) {
         OpsRig rig({.threads = threads, .pin = false}, 11);
-        AttentionWorld world(&rig, format, block_tokens);
-        for (int64_t chunk : {int64_t{1}, int64_t{13}, int64_t{64}, AttentionWorld::kLength}) {
+        AttentionWorld world(&rig, format, block_tokens, 170);
+        for (int64_t chunk : {1, 13, 64, 170}) {
           const auto got = world.run(chunk, static_cast<uint64_t>(chunk * block_tokens), chunk % 5);
           if (reference.empty()) reference = got;
           ASSERT_TRUE(same_bits(got, reference)) << kv_format_name(format) << " threads " << threads << " block "
@@ -145,6 +145,58 @@ TEST(OpsExact, AttentionIsIndependentOfChunksPlacementBatchBlockSizeAndThreads) 
     }
     for (float value : reference) ASSERT_TRUE(std::isfinite(value)) << "stale memory reached a result";
   }
+}
+
+// Two partitions: joined by one worker or, where a step has few tokens and there are several workers, from
+// partial results.
+TEST(OpsExact, LongContextsHaveTheSameBitsHoweverTheyAreSplit) {
+  for (KvFormat format : {KvFormat::kBF16, KvFormat::kInt4}) {
+    std::vector<float> reference;
+    for (int threads : {1, 2, 5}) {
+      OpsRig rig({.threads = threads, .pin = false}, 12);
+      AttentionWorld world(&rig, format, 48, 600);
+      for (int64_t chunk : {600, 7, 3}) {
+        const auto got = world.run(chunk, static_cast<uint64_t>(chunk), chunk % 3);
+        if (reference.empty()) reference = got;
+        ASSERT_TRUE(same_bits(got, reference))
+            << kv_format_name(format) << " threads " << threads << " chunk " << chunk;
+      }
+    }
+    for (float value : reference) ASSERT_TRUE(std::isfinite(value)) << "stale memory reached a result";
+  }
+}
+
+// The bytes that are planned are those that are used: not one beyond them is written.
+TEST(OpsExact, AttentionStaysWithinItsWorkspace) {
+  constexpr int64_t kTokens = 3, kPositions = 1100, kHeads = 4, kDim = 24;
+  OpsRig rig({.threads = 3, .pin = false}, 13);
+  const KvGeometry geometry{KvFormat::kF32, 1, 2, kDim, 16};
+  Region pool = std::move(rig.backend().device().reserve(80 * geometry.block_bytes())).value();
+  std::vector<int32_t> blocks(80);
+  std::iota(blocks.begin(), blocks.end(), 0);
+  auto tables = rig.ints(blocks), sequences = rig.ints({0, 0, 0});
+  auto positions = rig.ints({40, kPositions - 2, kPositions - 1});
+  auto q = rig.random(kTokens, kHeads * kDim), out = rig.make<float>(kTokens, kHeads * kDim);
+  const uint64_t bytes = rig.ops().attention_workspace_bytes(kTokens, kHeads, 2, kDim, kPositions);
+  EXPECT_GT(bytes, static_cast<uint64_t>(kTokens * kHeads * 3 * kDim) * 4);  // three partitions
+  EXPECT_LT(rig.ops().attention_workspace_bytes(kTokens, kHeads, 2, kDim, 512), 128u);
+  EXPECT_LE(rig.ops().attention_workspace_bytes(2, kHeads, 2, kDim, 800), bytes);
+  Region scratch = std::move(rig.backend().device().reserve(bytes + 64)).value();
+  std::memset(host_ptr<char>(scratch.span().data), 0x5a, bytes + 64);
+  AttentionArgs args{.q = q.mat(),
+                     .cache = geometry.layer(pool.span(), 80, 0),
+                     .block_tables = tables.mat(),
+                     .sequences = sequences.vec(),
+                     .positions = positions.vec(),
+                     .heads = kHeads,
+                     .scale = 0.2f,
+                     .out = out.mat(),
+                     .workspace = scratch.span().part(0, bytes)};
+  rig.ops().attention(rig.stream(), args);
+  for (int i = 0; i < 64; ++i)
+    ASSERT_EQ(host_ptr<char>(scratch.span().data)[bytes + static_cast<uint64_t>(i)], 0x5a);
+  args.workspace = scratch.span().part(0, bytes - 64);
+  EXPECT_DEATH(rig.ops().attention(rig.stream(), args), "workspace");
 }
 
 // A neighbour's NaN stays with the neighbour.

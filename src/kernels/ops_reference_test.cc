@@ -163,34 +163,73 @@ TEST(OpsReference, SwigluOverItsWholeRange) {
   }
 }
 
-TEST(OpsReference, RopeRotatesHalvesAndLeavesTheRest) {
-  auto rig = scalar_rig(8);
+// Norm, rotation and write of qkv_finish. The norm's error is (n/16 + 8) u relative (RmsNorm test), and both terms
+// of a rotation carry it.
+TEST(OpsReference, QkvFinishNormsRotatesHalvesLeavesTheRestAndStores) {
   constexpr int64_t kHeadDim = 10, kHalf = 4, kTokens = 6;
-  auto q = rig.random(kTokens, 3 * kHeadDim), k = rig.random(kTokens, kHeadDim);
-  auto cos = rig.make<float>(20, kHalf), sin = rig.make<float>(20, kHalf);
-  for (int64_t p = 0; p < 20; ++p) {
-    for (int64_t i = 0; i < kHalf; ++i) {
-      cos.data()[p * kHalf + i] = std::cos(static_cast<float>(p) / static_cast<float>(i + 1));
-      sin.data()[p * kHalf + i] = std::sin(static_cast<float>(p) / static_cast<float>(i + 1));
-    }
-  }
-  auto positions = rig.ints({0, 19, 3, 3, 7, 11});
-  const auto before = q.copy();
-  std::vector<double> want(before.begin(), before.end()), bound(before.size(), 0.0);
-  for (int64_t t = 0; t < kTokens; ++t) {
-    for (int64_t h = 0; h < 3; ++h) {
+  for (const bool with_norm : {false, true}) {
+    auto rig = scalar_rig(8);
+    auto q = rig.random(kTokens, 3 * kHeadDim), k = rig.random(kTokens, kHeadDim),
+         v = rig.random(kTokens, kHeadDim);
+    auto weight = rig.random(1, kHeadDim);
+    auto cos = rig.make<float>(20, kHalf), sin = rig.make<float>(20, kHalf);
+    for (int64_t p = 0; p < 20; ++p) {
       for (int64_t i = 0; i < kHalf; ++i) {
-        const size_t a = static_cast<size_t>(t * 30 + h * kHeadDim + i), b = a + kHalf;
-        const double c = cos.data()[positions.data()[t] * kHalf + i],
-                     s = sin.data()[positions.data()[t] * kHalf + i];
-        want[a] = before[a] * c - before[b] * s;
-        want[b] = before[b] * c + before[a] * s;
-        bound[a] = bound[b] = 3 * kU * (std::fabs(before[a]) + std::fabs(before[b]));
+        cos.data()[p * kHalf + i] = std::cos(static_cast<float>(p) / static_cast<float>(i + 1));
+        sin.data()[p * kHalf + i] = std::sin(static_cast<float>(p) / static_cast<float>(i + 1));
+      }
+    }
+    auto positions = rig.ints({0, 19, 3, 3, 7, 11}), slots = rig.ints({5, 4, 31, 0, 9, 2});
+    const auto expect_of = [&](Held<float>& x, std::vector<double>* want, std::vector<double>* bound) {
+      for (int64_t t = 0; t < kTokens; ++t) {
+        for (int64_t head = 0; head < x.cols / kHeadDim; ++head) {
+          const float* in = x.data() + t * x.cols + head * kHeadDim;
+          double head_x[kHeadDim], squares = 0;
+          for (int64_t d = 0; d < kHeadDim; ++d) squares += double{in[d]} * in[d];
+          const double r = with_norm ? 1 / std::sqrt(squares / kHeadDim + 1e-5) : 1;
+          for (int64_t d = 0; d < kHeadDim; ++d) head_x[d] = in[d] * r * (with_norm ? double{weight.data()[d]} : 1);
+          for (int64_t d = 0; d < kHeadDim; ++d) {
+            const int64_t i = d % kHalf, entry = positions.data()[t] * kHalf + i;
+            const double c = cos.data()[entry], s = sin.data()[entry];
+            want->push_back(d >= 2 * kHalf ? head_x[d]
+                            : d < kHalf    ? head_x[d] * c - head_x[d + kHalf] * s
+                                           : head_x[d] * c + head_x[d - kHalf] * s);
+            const double size =
+                d >= 2 * kHalf ? std::fabs(head_x[d]) : std::fabs(head_x[i]) + std::fabs(head_x[i + kHalf]);
+            bound->push_back((with_norm ? 12 : 3) * kU * size);
+          }
+        }
+      }
+    };
+    std::vector<double> want_q, bound_q, want_k, bound_k;
+    expect_of(q, &want_q, &bound_q);
+    expect_of(k, &want_k, &bound_k);
+    const KvGeometry geometry{KvFormat::kF32, 1, 1, kHeadDim, 16};
+    Region pool = std::move(rig.backend().device().reserve(2 * geometry.block_bytes())).value();
+    const VecView<const float> norm = with_norm ? weight.vec() : VecView<float>{};
+    rig.ops().qkv_finish(rig.stream(), {.q = q.mat(),
+                                        .k = k.mat(),
+                                        .v = v.mat(),
+                                        .q_norm = norm,
+                                        .k_norm = norm,
+                                        .eps = 1e-5f,
+                                        .positions = positions.vec(),
+                                        .cos = cos.mat(),
+                                        .sin = sin.mat(),
+                                        .slots = slots.vec(),
+                                        .cache = geometry.layer(pool.span(), 2, 0)});
+    expect_within(q.copy(), want_q, bound_q, "q");
+    expect_within(k.copy(), want_k, bound_k, "k");
+    for (int64_t t = 0; t < kTokens; ++t) {  // f32 KV: what was stored is k and v themselves
+      const int64_t slot = slots.data()[t];
+      const auto* block =
+          host_ptr<float>(pool.span().data) + slot / 16 * static_cast<int64_t>(geometry.block_bytes() / 4);
+      for (int64_t d = 0; d < kHeadDim; ++d) {
+        ASSERT_EQ(block[d * 16 + slot % 16], k.data()[t * kHeadDim + d]);
+        ASSERT_EQ(block[kHeadDim * 16 + slot % 16 * 16 + d], v.data()[t * kHeadDim + d]);
       }
     }
   }
-  rig.ops().rope(rig.stream(), {q.mat(), k.mat(), positions.vec(), cos.mat(), sin.mat(), kHeadDim});
-  expect_within(q.copy(), want, bound, "rope");
 }
 
 // Scores carry (d + 3) u |q||k| scale, which exp turns into a relative error of the same size in p; sums over t
@@ -209,9 +248,8 @@ TEST(OpsReference, AttentionIsSoftmaxOfAllEarlierPositions) {
   auto positions = rig.ints(position), sequences = rig.ints(sequence), slots = rig.ints(slot);
   auto tables = rig.ints({2, 0, 3, 1});
   const KvLayer layer = geometry.layer(pool.span(), 4, 0);
-  rig.ops().kv_write(rig.stream(), {k.mat(), v.mat(), slots.vec(), layer});
-  rig.ops().attention(
-      rig.stream(), {q.mat(), layer, tables.mat(), sequences.vec(), positions.vec(), kHeads, 0.3f, out.mat(), {}});
+  rig.write_kv(k.mat(), v.mat(), slots.vec(), layer);
+  rig.attention({q.mat(), layer, tables.mat(), sequences.vec(), positions.vec(), kHeads, 0.3f, out.mat(), {}});
   std::vector<double> want, bound;
   for (int64_t t = 0; t < kTokens; ++t) {
     for (int64_t h = 0; h < kHeads; ++h) {

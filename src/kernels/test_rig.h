@@ -1,6 +1,7 @@
 // OpsRig: a backend with memory and random data, for tests of Ops. Test code only.
 #pragma once
 
+#include <algorithm>
 #include <cstring>
 #include <memory>
 #include <random>
@@ -54,6 +55,23 @@ class OpsRig {
   }
   Region workspace(int64_t rows, int64_t k) {
     return std::move(backend_->device().reserve(ops().linear_workspace_bytes(rows, k))).value();
+  }
+
+  // qkv_finish without q, norms and rotation: k and v as they are.
+  void write_kv(MatView<float> k, MatView<const float> v, VecView<const int32_t> slots, const KvLayer& cache) {
+    ops().qkv_finish(stream(), {.q = {k.data, k.rows, 0, 0}, .k = k, .v = v, .slots = slots, .cache = cache});
+  }
+  // Brings its own workspace. args.workspace stays empty.
+  void attention(AttentionArgs args) {
+    int64_t longest = 0;
+    for (int64_t t = 0; t < args.positions.size; ++t) {
+      longest = std::max(longest, int64_t{host_ptr<const int32_t>(args.positions.data)[t]} + 1);
+    }
+    Region scratch = std::move(backend_->device().reserve(ops().attention_workspace_bytes(
+                                   args.q.rows, args.heads, args.cache.kv_heads, args.cache.head_dim, longest)))
+                         .value();
+    args.workspace = scratch.span();
+    ops().attention(stream(), args);
   }
 
   struct Weight {

@@ -128,13 +128,9 @@ void Transformer::attention_block(int64_t index, int64_t tokens) {
 
   ops.linear(*stream_, {.x = x, .weight = &w.qkv, .bias = w.qkv_bias, .out = qkv, .norm = w.attention_norm,
                         .norm_eps = eps, .workspace = work_.scratch});
-  if (spec_.qk_norm) {
-    ops.rms_norm(*stream_, {.x = q, .weight = w.q_norm, .groups = spec_.heads, .eps = eps, .out = q});
-    ops.rms_norm(*stream_, {.x = k, .weight = w.k_norm, .groups = spec_.kv_heads, .eps = eps, .out = k});
-  }
-  ops.rope(*stream_, {.q = q, .k = k, .positions = positions, .cos = weights_.rope_cos, .sin = weights_.rope_sin,
-                      .head_dim = spec_.head_dim});
-  ops.kv_write(*stream_, {.k = k, .v = v, .slots = work_.kv_slots.part(0, tokens), .cache = cache});
+  ops.qkv_finish(*stream_, {.q = q, .k = k, .v = v, .q_norm = w.q_norm, .k_norm = w.k_norm, .eps = eps,
+                            .positions = positions, .cos = weights_.rope_cos, .sin = weights_.rope_sin,
+                            .slots = work_.kv_slots.part(0, tokens), .cache = cache});
   ops.attention(*stream_, {.q = q, .cache = cache, .block_tables = work_.block_tables,
                            .sequences = work_.rows.part(0, tokens), .positions = positions, .heads = spec_.heads,
                            .scale = 1.0f / std::sqrt(static_cast<float>(spec_.head_dim)), .out = out,

@@ -19,7 +19,7 @@ Workspace cut_workspace(const ModelSpec& spec, const ModelOptions& options, cons
   w.gated = cutter->mat<float>(tokens, spec.ffn);
   w.sampled = cutter->mat<float>(options.sequences_max, spec.hidden);
   uint64_t scratch =
-      ops.attention_workspace_bytes(tokens, spec.heads, spec.head_dim, options.session_tokens);
+      ops.attention_workspace_bytes(tokens, spec.heads, spec.kv_heads, spec.head_dim, options.session_tokens);
   for (const int64_t k : {spec.hidden, spec.q_width(), spec.ffn}) {
     scratch = std::max(scratch, ops.linear_workspace_bytes(std::max(tokens, options.sequences_max), k));
   }

@@ -15,7 +15,15 @@
 
 #include "kernels/cpu/linear-inl.h"
 
+#include "kernels/cpu/attention_state-inl.h"
+
+#include "kernels/cpu/attention_few-inl.h"
+
+#include "kernels/cpu/attention_many-inl.h"
+
 #include "kernels/cpu/attention-inl.h"
+
+#include "kernels/cpu/qkv_finish-inl.h"
 
 constexpr KernelTable body_table(const char* isa) {
   return {
@@ -27,8 +35,8 @@ constexpr KernelTable body_table(const char* isa) {
       .linear_panels = linear_panels,
       .rms_norm = rms_norm,
       .embed = portable_embed,
-      .rope = portable_rope,
-      .kv_write = portable_kv_write,
+      .qkv_finish = qkv_finish,
       .attention = attention,
+      .attention_merge = attention_merge,
   };
 }

@@ -18,6 +18,8 @@ WEIR_INLINE Reg r_abs(Reg a) { return _mm256_andnot_ps(_mm256_set1_ps(-0.0f), a)
 WEIR_INLINE Reg r_select_lt(Reg x, Reg y, Reg a, Reg b) {
   return _mm256_blendv_ps(b, a, _mm256_cmp_ps(x, y, _CMP_LT_OQ));
 }
+WEIR_INLINE Reg r_max(Reg a, Reg b) { return _mm256_max_ps(a, b); }  // b where either is NaN, as it must
+WEIR_INLINE bool r_any_lt(Reg x, Reg y) { return _mm256_movemask_ps(_mm256_cmp_ps(x, y, _CMP_LT_OQ)) != 0; }
 WEIR_INLINE Reg r_add_exponent(Reg p, Reg t) {
   return _mm256_castsi256_ps(
       _mm256_add_epi32(_mm256_castps_si256(p), _mm256_slli_epi32(_mm256_castps_si256(t), 23)));

@@ -18,6 +18,8 @@ WEIR_INLINE Reg r_abs(Reg a) { return _mm512_abs_ps(a); }
 WEIR_INLINE Reg r_select_lt(Reg x, Reg y, Reg a, Reg b) {
   return _mm512_mask_blend_ps(_mm512_cmp_ps_mask(x, y, _CMP_LT_OQ), b, a);
 }
+WEIR_INLINE Reg r_max(Reg a, Reg b) { return _mm512_max_ps(a, b); }  // b where either is NaN, as it must
+WEIR_INLINE bool r_any_lt(Reg x, Reg y) { return _mm512_cmp_ps_mask(x, y, _CMP_LT_OQ) != 0; }
 WEIR_INLINE Reg r_add_exponent(Reg p, Reg t) {
   return _mm512_castsi512_ps(
       _mm512_add_epi32(_mm512_castps_si512(p), _mm512_slli_epi32(_mm512_castps_si512(t), 23)));

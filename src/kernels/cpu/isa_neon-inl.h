@@ -16,6 +16,8 @@ WEIR_INLINE Reg r_div(Reg a, Reg b) { return vdivq_f32(a, b); }
 WEIR_INLINE Reg r_fma(Reg a, Reg b, Reg c) { return vfmaq_f32(c, a, b); }
 WEIR_INLINE Reg r_abs(Reg a) { return vabsq_f32(a); }
 WEIR_INLINE Reg r_select_lt(Reg x, Reg y, Reg a, Reg b) { return vbslq_f32(vcltq_f32(x, y), a, b); }
+WEIR_INLINE Reg r_max(Reg a, Reg b) { return r_select_lt(b, a, a, b); }  // vmaxq would let NaN through
+WEIR_INLINE bool r_any_lt(Reg x, Reg y) { return vmaxvq_u32(vcltq_f32(x, y)) != 0; }
 WEIR_INLINE Reg r_add_exponent(Reg p, Reg t) {
   return vreinterpretq_f32_s32(vaddq_s32(vreinterpretq_s32_f32(p), vshlq_n_s32(vreinterpretq_s32_f32(t), 23)));
 }

@@ -76,14 +76,6 @@ struct EmbedTask {
   int64_t out_stride;
 };
 
-struct RopeTask {
-  float* x;                                 // [tokens, heads * head_dim]
-  int64_t x_stride, heads, head_dim, half;  // half = rotary / 2
-  const int32_t* positions;
-  const float *cos, *sin;
-  int64_t cos_stride, sin_stride;
-};
-
 struct KvTask {
   uint8_t* base;
   KvFormat format;
@@ -98,6 +90,29 @@ struct KvWriteTask {
   KvTask cache;
 };
 
+struct QkvTask {  // Ops::qkv_finish
+  float *q, *k;
+  const float* v;
+  int64_t q_stride, k_stride, v_stride, heads;
+  const float *q_norm, *k_norm;  // or null
+  float eps;
+  int64_t half;  // rotary / 2
+  const int32_t* positions;
+  const float *cos, *sin;
+  int64_t cos_stride, sin_stride;
+  const int32_t* slots;
+  KvTask cache;
+};
+
+// Attention computes up to kAttentionRows query rows (token, head) that share K and V at a time, fewer where their
+// numbers would exceed kAttentionFloats (48 KiB for q, and as much for each of two outputs): each number of K and V
+// is widened once for so many, and all of it stays in L2.
+constexpr int64_t kAttentionRows = 96;
+constexpr int64_t kAttentionFloats = 12288;
+
+// What a partition leaves for attention_merge: m in [0], l in [16, 32), o from 32.
+constexpr int64_t kPartialHead = 32;
+
 struct AttentionTask {
   const float* q;
   int64_t q_stride;
@@ -109,6 +124,19 @@ struct AttentionTask {
   float scale;
   float* out;
   int64_t out_stride;
+  // Row (token, head), partition i: partials + ((token * heads + head) * partitions + i) * partial_floats.
+  float* partials;         // or null, where no unit is a part
+  int64_t partitions;      // of the longest row
+  int64_t partial_floats;  // kPartialHead + head_dim padded to 32
+};
+
+// Tokens [token_begin, token_end), all of one sequence, of one kv head. A part is one partition: rows that have
+// more than one leave a partial, for attention_merge; the others, and all rows where the unit is the whole, are
+// written to `out`.
+struct AttentionUnit {
+  int64_t token_begin, token_end, kv_head;
+  bool part;
+  int64_t partition;  // of a part
 };
 
 struct KernelTable {
@@ -120,10 +148,10 @@ struct KernelTable {
   void (*linear_panels)(const LinearTask&, int64_t begin, int64_t end);
   void (*rms_norm)(const NormTask&, int64_t row_begin, int64_t row_end);
   void (*embed)(const EmbedTask&, int64_t token_begin, int64_t token_end);
-  void (*rope)(const RopeTask&, int64_t token_begin, int64_t token_end);
-  void (*kv_write)(const KvWriteTask&, int64_t token_begin, int64_t token_end);
-  // Tokens [begin, end) of one kv head.
-  void (*attention)(const AttentionTask&, int64_t token_begin, int64_t token_end, int64_t kv_head);
+  void (*qkv_finish)(const QkvTask&, int64_t token_begin, int64_t token_end);
+  void (*attention)(const AttentionTask&, const AttentionUnit&);
+  // Joins the partials of every head; rows of one partition are left as they are. After all parts are done.
+  void (*attention_merge)(const AttentionTask&, int64_t token_begin, int64_t token_end);
 };
 
 // Filled by the translation unit of that name; null where this build has no such code. Whether the CPU can run it

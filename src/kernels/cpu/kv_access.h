@@ -1,5 +1,5 @@
 // Where an element of the KV cache lies and what it stands for (layout: kernels/kv_layer.h), as plainly as
-// possible: for kv_write, the scalar reference and tests. Thread: any, disjoint slots. Never included by a per-ISA
+// possible: for kv_write.cc, the scalar reference and tests. Thread: any, disjoint slots. Never included by a per-ISA
 // translation unit.
 #pragma once
 

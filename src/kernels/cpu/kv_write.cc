@@ -1,6 +1,6 @@
-// kv_write (definition: ops.h): rounds or quantises a token's keys and values into its slot. One body for every
-// instruction set, so all store the same bytes; it touches each number once, beside a forward that used it hundreds
-// of times.
+// The write to the KV cache (definition: ops.h, QkvFinishArgs): rounds or quantises a token's keys and values into
+// its slot. One body for every instruction set, so all store the same bytes; it touches each number once, beside a
+// forward that used it hundreds of times.
 #include <bit>
 
 #include "kernels/cpu/constants.h"

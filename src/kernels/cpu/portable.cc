@@ -28,21 +28,4 @@ void portable_embed(const EmbedTask& task, int64_t begin, int64_t end) {
   }
 }
 
-void portable_rope(const RopeTask& task, int64_t begin, int64_t end) {
-  for (int64_t t = begin; t < end; ++t) {
-    const float* cos = task.cos + task.positions[t] * task.cos_stride;
-    const float* sin = task.sin + task.positions[t] * task.sin_stride;
-    for (int64_t head = 0; head < task.heads; ++head) {
-      float* a = task.x + t * task.x_stride + head * task.head_dim;
-      float* b = a + task.half;
-      for (int64_t i = 0; i < task.half; ++i) {
-        const float first = a[i] * cos[i] - b[i] * sin[i];
-        const float second = b[i] * cos[i] + a[i] * sin[i];
-        a[i] = first;
-        b[i] = second;
-      }
-    }
-  }
-}
-
 }  // namespace weir::cpu

@@ -191,23 +191,109 @@ void attend_tile(const AttentionTask& task, const float* q, const int32_t* table
   }
 }
 
-void attention(const AttentionTask& task, int64_t begin, int64_t end, int64_t kv_head) {
+Softmax attend_partition(const AttentionTask& task, const float* q, const int32_t* table, int64_t kv_head,
+                         int64_t begin, int64_t end) {
+  Softmax state;
+  for (int64_t from = begin; from < end; from += kScoreTile) {
+    const int64_t count = end - from < kScoreTile ? end - from : kScoreTile;
+    attend_tile(task, q, table, kv_head, from, count, &state);
+  }
+  return state;
+}
+
+void join(Softmax* into, const Softmax& next, int64_t dims) {
+  const float m = next.m > into->m ? next.m : into->m;
+  const float a = exp_reference(into->m - m), b = exp_reference(next.m - m);
+  for (int i = 0; i < 16; ++i) into->l[i] = std::fma(next.l[i], b, into->l[i] * a);
+  for (int64_t d = 0; d < dims; ++d) into->o[d] = std::fma(next.o[d], b, into->o[d] * a);
+  into->m = m;
+}
+
+void write_row(const Softmax& state, int64_t dims, float* out) {
+  const float l = tree16(state.l);
+  for (int64_t d = 0; d < dims; ++d) out[d] = state.o[d] / l;
+}
+
+float* partial_of(const AttentionTask& task, int64_t token, int64_t head, int64_t partition) {
+  return task.partials + ((token * task.heads + head) * task.partitions + partition) * task.partial_floats;
+}
+
+void attend_head(const AttentionTask& task, const AttentionUnit& unit, int64_t token, int64_t head) {
+  const int64_t dims = task.cache.head_dim;
+  const int32_t* table = task.block_tables + task.sequences[token] * task.table_stride;
+  const float* q = task.q + token * task.q_stride + head * dims;
+  float* out = task.out + token * task.out_stride + head * dims;
+  const int64_t length = int64_t{task.positions[token]} + 1;
+  const auto part = [&](int64_t from) {
+    const int64_t end = from + kPartition < length ? from + kPartition : length;
+    return attend_partition(task, q, table, unit.kv_head, from, end);
+  };
+  if (unit.part && length > kPartition) {
+    if (unit.partition * kPartition >= length) return;
+    const Softmax state = part(unit.partition * kPartition);
+    float* partial = partial_of(task, token, head, unit.partition);
+    *partial = state.m;
+    std::memcpy(partial + 16, state.l, sizeof(state.l));
+    std::memcpy(partial + kPartialHead, state.o, static_cast<size_t>(dims) * sizeof(float));
+    return;
+  }
+  if (unit.part && unit.partition > 0) return;
+  Softmax state = part(0);
+  for (int64_t from = kPartition; from < length; from += kPartition) join(&state, part(from), dims);
+  write_row(state, dims, out);
+}
+
+void attention(const AttentionTask& task, const AttentionUnit& unit) {
   const int64_t group = task.heads / task.cache.kv_heads;
+  for (int64_t token = unit.token_begin; token < unit.token_end; ++token) {
+    for (int64_t i = 0; i < group; ++i) attend_head(task, unit, token, unit.kv_head * group + i);
+  }
+}
+
+Softmax load_partial(const float* partial, int64_t dims) {
+  Softmax state;
+  state.m = *partial;
+  std::memcpy(state.l, partial + 16, sizeof(state.l));
+  std::memcpy(state.o, partial + kPartialHead, static_cast<size_t>(dims) * sizeof(float));
+  return state;
+}
+
+void attention_merge(const AttentionTask& task, int64_t begin, int64_t end) {
+  const int64_t dims = task.cache.head_dim;
   for (int64_t token = begin; token < end; ++token) {
-    const int32_t* table = task.block_tables + task.sequences[token] * task.table_stride;
-    const int64_t length = int64_t{task.positions[token]} + 1;
-    for (int64_t head = kv_head * group; head < (kv_head + 1) * group; ++head) {
-      const float* q = task.q + token * task.q_stride + head * task.cache.head_dim;
-      float* out = task.out + token * task.out_stride + head * task.cache.head_dim;
-      Softmax state;
-      for (int64_t from = 0; from < length; from += kScoreTile) {
-        const int64_t count = length - from < kScoreTile ? length - from : kScoreTile;
-        attend_tile(task, q, table, kv_head, from, count, &state);
-      }
-      const float l = tree16(state.l);
-      for (int64_t d = 0; d < task.cache.head_dim; ++d) out[d] = state.o[d] / l;
+    const int64_t partitions = task.positions[token] / kPartition + 1;
+    for (int64_t head = 0; partitions > 1 && head < task.heads; ++head) {
+      Softmax state = load_partial(partial_of(task, token, head, 0), dims);
+      for (int64_t i = 1; i < partitions; ++i)
+        join(&state, load_partial(partial_of(task, token, head, i), dims), dims);
+      write_row(state, dims, task.out + token * task.out_stride + head * dims);
     }
   }
+}
+
+void rotate(const float* cos, const float* sin, int64_t half, float* x) {
+  for (int64_t i = 0; i < half; ++i) {
+    const float a = x[i], b = x[i + half];
+    x[i] = a * cos[i] - b * sin[i];
+    x[i + half] = b * cos[i] + a * sin[i];
+  }
+}
+
+void qkv_finish(const QkvTask& task, int64_t begin, int64_t end) {
+  const int64_t dims = task.cache.head_dim;
+  const auto finish = [&](int64_t token, const float* norm, int64_t heads, float* x) {
+    if (norm != nullptr) rms_norm({x, 0, heads, dims, norm, task.eps, x, 0}, 0, 1);
+    for (int64_t head = 0; task.half > 0 && head < heads; ++head) {
+      const int64_t position = task.positions[token];
+      rotate(task.cos + position * task.cos_stride, task.sin + position * task.sin_stride, task.half,
+             x + head * dims);
+    }
+  };
+  for (int64_t t = begin; t < end; ++t) {
+    finish(t, task.q_norm, task.heads, task.q + t * task.q_stride);
+    finish(t, task.k_norm, task.cache.kv_heads, task.k + t * task.k_stride);
+  }
+  portable_kv_write({task.k, task.v, task.k_stride, task.v_stride, task.slots, task.cache}, begin, end);
 }
 
 }  // namespace
@@ -222,9 +308,9 @@ const KernelTable* scalar_table() {
       .linear_panels = linear_panels,
       .rms_norm = rms_norm,
       .embed = portable_embed,
-      .rope = portable_rope,
-      .kv_write = portable_kv_write,
+      .qkv_finish = qkv_finish,
       .attention = attention,
+      .attention_merge = attention_merge,
   };
   return &kTable;
 }

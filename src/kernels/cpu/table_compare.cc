@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "device/host/host_device.h"
+#include "kernels/cpu/constants.h"
 #include "kernels/cpu/pack.h"
 #include "kernels/cpu/portable.h"
 #include "kernels/kv_layer.h"
@@ -57,10 +58,20 @@ class Comparison {
     }
     for (int64_t n = 1; n <= 70; ++n) rms_norm(n);
     for (auto format : {KvFormat::kF32, KvFormat::kBF16, KvFormat::kF16, KvFormat::kInt8, KvFormat::kInt4}) {
-      for (int64_t head_dim : {1, 8, 16, 20, 33, 64, 80, 128}) {
-        for (int64_t group : {1, 2, 3, 4, 5, 6, 7, 8, 9}) attention(format, head_dim, group);
+      for (int64_t head_dim : {1, 8, 16, 20, 33, 64, 80, 96, 128}) {
+        qkv_finish(format, head_dim);
+        for (int64_t group : {1, 2, 3, 4, 5, 6, 7, 8, 9}) attention({format, head_dim, group, 150, 12});
+        attention({format, head_dim, 1 + below(8), 100, 70});  // a prompt: many rows at once
       }
-      for (int64_t group : {1, 3, 8}) attention(format, 512, group);
+      for (int64_t head_dim : {256, 512}) {
+        qkv_finish(format, head_dim);
+        for (int64_t group : {1, 3, 8}) attention({format, head_dim, group, 150, 12});
+      }
+      attention({format, 24, 71, 100, 3});      // one K for more heads than are taken at once
+      for (int64_t head_dim : {33, 64, 128}) {  // two and three partitions
+        attention({format, head_dim, 1, 1200, 3});
+        attention({format, head_dim, 5, 530, 40});
+      }
     }
     return result_;
   }
@@ -159,30 +170,62 @@ class Comparison {
     }
   }
 
+  struct AttentionShape {
+    KvFormat format;
+    int64_t head_dim, group, longest, rows_max;
+    std::string name() const {
+      return "attention " + std::string(kv_format_name(format)) + " head_dim=" + std::to_string(head_dim) +
+             " group=" + std::to_string(group) + " longest=" + std::to_string(longest);
+    }
+  };
+
+  static KvTask kv_task(const KvGeometry& geometry, uint8_t* pool) {
+    return {pool,
+            geometry.format,
+            geometry.block_tokens,
+            geometry.kv_heads,
+            geometry.head_dim,
+            static_cast<int64_t>(geometry.block_bytes()),
+            static_cast<int64_t>(geometry.head_bytes()),
+            static_cast<int64_t>(geometry.k_bytes()),
+            static_cast<int64_t>(geometry.k_bytes() + geometry.v_bytes())};
+  }
+
+  // Tokens of one sequence at a time, cut anywhere, whole or partition by partition.
+  void run_attention(const KernelTable& table, const AttentionTask& task, int64_t tokens, bool parts) {
+    for (int64_t begin = 0; begin < tokens;) {
+      int64_t end = begin + 1;
+      while (end < tokens && task.sequences[end] == task.sequences[begin]) ++end;
+      if (below(2) == 0) end = begin + 1 + below(end - begin);
+      for (int64_t h = 0; h < task.cache.kv_heads; ++h) {
+        for (int64_t part = 0; part < (parts ? task.partitions : 1); ++part) {
+          table.attention(task, {begin, end, h, parts, part});
+        }
+      }
+      begin = end;
+    }
+    const int64_t cut = below(tokens + 1);
+    if (parts) table.attention_merge(task, 0, cut), table.attention_merge(task, cut, tokens);
+  }
+
   // Three sequences, decode rows and chunks mixed; every KV byte that no position owns is NaN.
-  void attention(KvFormat format, int64_t head_dim, int64_t group) {
+  void attention(const AttentionShape& shape) {
     if (skip()) return;
-    const int64_t kv_heads = 1 + below(2), block_tokens = 16 * (1 + below(4)), heads = group * kv_heads;
-    const int64_t longest = 150, per_sequence = longest / block_tokens + 1, sequences = 3;
+    const auto& [format, head_dim, group, longest, rows_max] = shape;
+    const bool large = group * longest * rows_max > 20'000;  // the reference is slow
+    const int64_t kv_heads = large ? 1 : 1 + below(2), block_tokens = 16 * (1 + below(4)), heads = group * kv_heads;
+    const int64_t per_sequence = longest / block_tokens + 1, sequences = 3, blocks = sequences * per_sequence + 2;
     const KvGeometry geometry{format, 1, kv_heads, head_dim, block_tokens};
-    const int64_t blocks = sequences * per_sequence + 2;
     Bytes64 pool(blocks * static_cast<int64_t>(geometry.block_bytes()));
     std::memset(pool.data, 0xff, pool.raw.size() - 64);  // NaN in all float formats and in the scales
-    const KvTask kv{pool.data,
-                    format,
-                    block_tokens,
-                    kv_heads,
-                    head_dim,
-                    static_cast<int64_t>(geometry.block_bytes()),
-                    static_cast<int64_t>(geometry.head_bytes()),
-                    static_cast<int64_t>(geometry.k_bytes()),
-                    static_cast<int64_t>(geometry.k_bytes() + geometry.v_bytes())};
+    const KvTask kv = kv_task(geometry, pool.data);
     std::vector<int32_t> ids(static_cast<size_t>(blocks));
     for (size_t i = 0; i < ids.size(); ++i) ids[i] = static_cast<int32_t>(i);
     std::shuffle(ids.begin(), ids.end(), random_);
     std::vector<int32_t> sequence_of, positions;
     for (int32_t s = 0; s < sequences; ++s) {
-      const int64_t length = 1 + below(longest), rows = std::min<int64_t>(length, 1 + below(s == 1 ? 12 : 2));
+      const int64_t length = s == 1 ? longest : 1 + below(std::min<int64_t>(longest, 150));
+      const int64_t rows = std::min<int64_t>(length, s == 1 ? 1 + below(rows_max) : 1 + below(2));
       for (int64_t p = 0; p < length; ++p)
         write_position(kv, ids[static_cast<size_t>(s * per_sequence + p / block_tokens)], p);
       for (int64_t r = 0; r < rows; ++r) {
@@ -191,23 +234,78 @@ class Comparison {
       }
     }
     const int64_t tokens = static_cast<int64_t>(positions.size()), stride = heads * head_dim + 3;
-    Floats q(tokens * stride), a(tokens * stride), b(tokens * stride);
+    const int64_t partitions = (longest + kPartition - 1) / kPartition;
+    const int64_t partial_floats = kPartialHead + (head_dim + 31) / 32 * 32;
+    Floats q(tokens * stride), a(tokens * stride), b(tokens * stride), c(tokens * stride);
+    Floats partials(tokens * heads * partitions * partial_floats);
     fill(&q, 2.0f);
-    AttentionTask task{q.data(),         stride,       kv,
-                       ids.data(),       per_sequence, sequence_of.data(),
-                       positions.data(), heads,        1.0f / std::sqrt(static_cast<float>(head_dim)),
-                       a.data(),         stride};
-    for (int64_t h = 0; h < kv_heads; ++h) want_.attention(task, 0, tokens, h);
+    AttentionTask task{q.data(),         stride,        kv,
+                       ids.data(),       per_sequence,  sequence_of.data(),
+                       positions.data(), heads,         1.0f / std::sqrt(static_cast<float>(head_dim)),
+                       a.data(),         stride,        partials.data(),
+                       partitions,       partial_floats};
+    run_attention(want_, task, tokens, false);
     task.out = b.data();
-    const int64_t cut = below(tokens + 1);
-    for (int64_t h = 0; h < kv_heads; ++h) got_.attention(task, 0, cut, h), got_.attention(task, cut, tokens, h);
-    const std::string where = "attention " + std::string(kv_format_name(format)) +
-                              " head_dim=" + std::to_string(head_dim) + " group=" + std::to_string(group) +
-                              " block_tokens=" + std::to_string(block_tokens);
-    expect_same(b.data(), a.data(), tokens * stride, where);
+    run_attention(got_, task, tokens, false);
+    expect_same(b.data(), a.data(), tokens * stride,
+                shape.name() + " block_tokens=" + std::to_string(block_tokens));
+    task.out = c.data();
+    run_attention(got_, task, tokens, true);
+    expect_same(c.data(), a.data(), tokens * stride, shape.name() + " in parts");
     for (int64_t i = 0; i < tokens * stride; ++i) {
       if (!std::isfinite(b[i]) && result_.mismatch.empty())
-        result_.mismatch = where + ": stale memory reached a result";
+        result_.mismatch = shape.name() + ": stale memory reached a result";
+    }
+  }
+
+  // Rotations of none, some and all dimensions, with norms and without.
+  void qkv_finish(KvFormat format, int64_t head_dim) {
+    if (skip()) return;
+    constexpr int64_t kTokens = 5, kHeads = 3, kKvHeads = 2;
+    const KvGeometry geometry{format, 1, kKvHeads, head_dim, 16};
+    const int64_t width = (kHeads + 2 * kKvHeads) * head_dim + 1,
+                  pool_bytes = static_cast<int64_t>(geometry.block_bytes());
+    Floats qkv(kTokens * width), norms(2 * head_dim);
+    fill(&qkv), fill(&norms);
+    const int32_t positions[kTokens] = {3, 0, 6, 6, 1}, slots[kTokens] = {9, 15, 0, 3, 4};
+    for (const int64_t half : {int64_t{0}, head_dim / 4, head_dim / 2}) {
+      Floats cos(7 * (half + 2)), sin(7 * (half + 2));
+      fill(&cos), fill(&sin);
+      for (const bool with_norm : {false, true}) {
+        Floats x[2] = {qkv, qkv};
+        Bytes64 pools[2] = {Bytes64(pool_bytes), Bytes64(pool_bytes)};
+        for (int i = 0; i < 2; ++i) {
+          float* q = x[i].data();
+          const QkvTask task{q,
+                             q + kHeads * head_dim,
+                             q + (kHeads + kKvHeads) * head_dim,
+                             width,
+                             width,
+                             width,
+                             kHeads,
+                             with_norm ? norms.data() : nullptr,
+                             with_norm ? norms.data() + head_dim : nullptr,
+                             1e-6f,
+                             half,
+                             positions,
+                             cos.data(),
+                             sin.data(),
+                             half + 2,
+                             half + 2,
+                             slots,
+                             kv_task(geometry, pools[i].data)};
+          const KernelTable& table = i == 0 ? want_ : got_;
+          const int64_t cut = below(kTokens + 1);
+          table.qkv_finish(task, 0, cut), table.qkv_finish(task, cut, kTokens);
+        }
+        const std::string name =
+            "qkv_finish head_dim=" + std::to_string(head_dim) + " half=" + std::to_string(half);
+        expect_same(x[1].data(), x[0].data(), kTokens * width, name);
+        ++result_.cases;
+        if (std::memcmp(pools[0].data, pools[1].data, static_cast<size_t>(pool_bytes)) != 0 &&
+            result_.mismatch.empty())
+          result_.mismatch = name + ": other bytes in the cache";
+      }
     }
   }
 

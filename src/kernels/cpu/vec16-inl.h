@@ -3,6 +3,8 @@
 //   Reg, kLanes        a float register and its lanes
 //   r_fma(a, b, c)     a*b + c, rounded once
 //   r_select_lt(x, y, a, b)   x < y ? a : b by lane, false where either is NaN
+//   r_max(a, b)        a where it is greater, else b: a NaN in a is passed over, as in the reference
+//   r_any_lt(x, y)            whether x < y in any lane
 //   r_add_exponent(p, t)      bits(p) + (bits(t) << 23)
 //   r_load_u8(p), r_load_low_half(p), r_load_high_half(p)   kLanes bytes, or halves of bytes, as floats, all three
 //                      with the same power of two added or none (constants.h): only differences mean anything
@@ -26,6 +28,7 @@ WEIR_V16_BINARY(v_sub, r_sub)
 WEIR_V16_BINARY(v_mul, r_mul)
 WEIR_V16_BINARY(v_div, r_div)
 WEIR_V16_BINARY(v_add_exponent, r_add_exponent)
+WEIR_V16_BINARY(v_max, r_max)
 
 WEIR_INLINE V16 v_set1(float x) {
   V16 out;
@@ -48,8 +51,12 @@ WEIR_INLINE V16 v_select_lt(V16 x, V16 y, V16 a, V16 b) {
   WEIR_EACH out.r[weir_i] = r_select_lt(x.r[weir_i], y.r[weir_i], a.r[weir_i], b.r[weir_i]);
   return out;
 }
-// a where it is greater, else b: a NaN in a is passed over, as in the reference.
-WEIR_INLINE V16 v_max(V16 a, V16 b) { return v_select_lt(b, a, a, b); }
+
+WEIR_INLINE bool v_any_lt(V16 x, V16 y) {
+  bool any = false;
+  WEIR_EACH any |= r_any_lt(x.r[weir_i], y.r[weir_i]);
+  return any;
+}
 
 WEIR_INLINE V16 v_load(const float* p) {
   V16 out;
@@ -95,8 +102,8 @@ WEIR_INLINE float v_tree_max(V16 a) {
   return s[0];
 }
 
-// constants.h says how it works and how well.
-WEIR_INLINE V16 v_exp(V16 x) {
+// constants.h says how it works and how well. Of a difference to a maximum, which is never positive: v_exp's bits.
+WEIR_INLINE V16 v_exp_of_negative(V16 x) {
   const V16 t = v_fma(x, v_set1(kLog2E), v_set1(kMagic));
   const V16 n = v_sub(t, v_set1(kMagic));
   const V16 r = v_fma(n, v_set1(kNegLn2Low), v_fma(n, v_set1(kNegLn2High), x));
@@ -107,9 +114,10 @@ WEIR_INLINE V16 v_exp(V16 x) {
   p = v_fma(p, r, v_set1(kExp2));
   p = v_fma(p, r, v_set1(1.0f));
   p = v_fma(p, r, v_set1(1.0f));
-  V16 e = v_add_exponent(p, t);
-  e = v_select_lt(v_set1(kExpHigh), x, v_set1(__builtin_inff()), e);
-  return v_select_lt(x, v_set1(kExpLow), v_zero(), e);
+  return v_select_lt(x, v_set1(kExpLow), v_zero(), v_add_exponent(p, t));
+}
+WEIR_INLINE V16 v_exp(V16 x) {
+  return v_select_lt(v_set1(kExpHigh), x, v_set1(__builtin_inff()), v_exp_of_negative(x));
 }
 
 // Loads of what is stored, each widened exactly. kQuantised: integers that need a zero point and a scale. kPack:
