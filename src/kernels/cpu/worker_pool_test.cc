@@ -4,6 +4,8 @@
 #include <sys/resource.h>
 #include <time.h>
 
+#include <algorithm>
+#include <array>
 #include <numeric>
 #include <set>
 
@@ -79,6 +81,87 @@ TEST(WorkerPool, WakesSleepersAndIdleCostsNothing) {
   EXPECT_LT(process_cpu_seconds() - before, 0.003);
   job();
   EXPECT_EQ(ran.load(), 128);
+}
+
+// Between two steps too: the step's spinning ends with it.
+TEST(WorkerPool, AfterAStepIdleCostsNothing) {
+  WorkerPool pool({.threads = 4, .pin = false});
+  std::atomic<int> ran{0};
+  const timespec pause{0, 20'000'000};
+  double spent = 0;
+  for (int step = 0; step < 5; ++step) {
+    pool.begin_step();
+    for (int op = 0; op < 10; ++op) pool.parallel_for(8, 1, [&](int64_t, int64_t) { ran.fetch_add(1); });
+    pool.end_step();
+    nanosleep(&pause, nullptr);  // workers stop spinning
+    const double before = process_cpu_seconds();
+    nanosleep(&pause, nullptr);
+    spent += process_cpu_seconds() - before;
+  }
+  EXPECT_LT(spent, 0.003);
+  EXPECT_EQ(ran.load(), 5 * 10 * 8);
+}
+
+// Nobody can take a second chunk before all have one, and everybody begins with its own: so chunk i is worker i's.
+TEST(WorkerPool, AShareIsItsWorkersOwn) {
+  constexpr int kThreads = 4;
+  WorkerPool pool({.threads = kThreads, .pin = false});
+  for (int round = 0; round < 50; ++round) {
+    std::atomic<int> begun{0};
+    std::array<int, kThreads> by{};
+    std::array<std::thread::id, kThreads> thread{};
+    pool.parallel_for(kThreads, 1, [&](int64_t begin, int64_t, int worker) {
+      by[static_cast<size_t>(begin)] = worker;
+      thread[static_cast<size_t>(begin)] = std::this_thread::get_id();
+      begun.fetch_add(1);
+      while (begun.load() < kThreads) std::this_thread::yield();
+    });
+    for (int i = 0; i < kThreads; ++i) ASSERT_EQ(by[static_cast<size_t>(i)], i) << "round " << round;
+    ASSERT_EQ(thread[0], std::this_thread::get_id());
+  }
+}
+
+// Worker 0 is kept in its first chunk until all others are done: they must have taken the rest of its share.
+TEST(WorkerPool, OthersTakeTheShareOfWhoIsLate) {
+  WorkerPool pool({.threads = 2, .pin = false});
+  std::atomic<int> rest{0};
+  pool.parallel_for(16, 1, [&](int64_t begin, int64_t) {
+    if (begin > 0) {
+      rest.fetch_add(1);
+      return;
+    }
+    while (rest.load() < 15) std::this_thread::yield();
+  });
+  EXPECT_EQ(rest.load(), 15);
+}
+
+// What a sampler's scratch per worker relies on.
+TEST(WorkerPool, NoWorkerIsInTwoCallsAtOnce) {
+  WorkerPool pool({.threads = 5, .pin = true});
+  std::array<std::atomic<int>, 5> inside{};
+  std::atomic<int> clashes{0};
+  for (int round = 0; round < 300; ++round) {
+    pool.parallel_for(40, 3, [&](int64_t, int64_t, int worker) {
+      std::atomic<int>& mine = inside.at(static_cast<size_t>(worker));
+      if (mine.fetch_add(1) != 0) clashes.fetch_add(1);
+      mine.fetch_sub(1);
+    });
+  }
+  EXPECT_EQ(clashes.load(), 0);
+}
+
+TEST(WorkerPool, NamesTheThreadsThatCompute) {
+  WorkerPool pool({.threads = 3, .pin = false});
+  EXPECT_EQ(pool.thread_ids().front(), 0) << "not bound yet";
+  pool.bind_calling_thread();
+  std::atomic<int> begun{0};
+  pool.parallel_for(3, 1, [&](int64_t, int64_t) {  // so that all have started
+    begun.fetch_add(1);
+    while (begun.load() < 3) std::this_thread::yield();
+  });
+  const std::vector<int> ids = pool.thread_ids();
+  EXPECT_EQ(std::set<int>(ids.begin(), ids.end()).size(), 3u);
+  EXPECT_EQ(std::count(ids.begin(), ids.end(), 0), 0);
 }
 
 TEST(WorkerPool, SleepingWorkersTakePartAgain) {
