@@ -1,9 +1,9 @@
-// Worker pool benchmark: what one parallel_for costs its caller, wall time in nanoseconds. "empty" bodies show the cost of
-// handing work out and waiting for it; bodies that compute for 2 us, one per thread and then four per thread, show how
-// much of the ideal time is lost. With a pause between two calls the workers sleep, and the difference is the wake-up.
-// Floor: two transfers of a cache line between cores, about 100 ns each.
-// Each call is timed by itself (reading the clock twice is in it, about 40 ns): the 10th percentile is what the pool costs
-// while nobody disturbs, the median what it costs on this machine as it is now.
+// Worker pool benchmark: what one parallel_for costs its caller, wall time in nanoseconds. "empty" bodies show the
+// cost of handing work out and waiting for it; bodies that compute for 2 us, one per thread and then four per
+// thread, show how much of the ideal time is lost. With a pause between two calls the workers sleep, and the
+// difference is the wake-up. Floor: two transfers of a cache line between cores, about 100 ns each. Each call is
+// timed by itself (reading the clock twice is in it, about 40 ns): the 10th percentile is what the pool costs while
+// nobody disturbs, the median what it costs on this machine as it is now.
 //
 //   bench_pool [--threads=N] [--calls=N]
 
@@ -62,7 +62,8 @@ std::vector<double> call_ns(cpu::WorkerPool& pool, int64_t chunks, int64_t steps
     }
     const double start = now_ns();
     pool.parallel_for(chunks, 1, [&](int64_t begin, int64_t end) {
-      for (int64_t i = begin; i < end && steps > 0; ++i) g_sink.fetch_add(compute(steps), std::memory_order_relaxed);
+      for (int64_t i = begin; i < end && steps > 0; ++i)
+        g_sink.fetch_add(compute(steps), std::memory_order_relaxed);
     });
     each.push_back(now_ns() - start);
   }

@@ -1,8 +1,8 @@
-// Sampler benchmark: CPU microseconds of one row of the vocabulary on one thread, for the settings that clients send.
-// Floor: a row is read once, 608 KB at 151,936 logits, which the L2 and L3 of one core deliver in about 10 us.
-// Three rows by turns: "peaked", as a language model's (a few likely tokens far above a bell of the others), "bell"
-// (normal, deviation 3, so that the nucleus holds thousands), "flat" (all within 0.1). Medians; each round samples with
-// another seed.
+// Sampler benchmark: CPU microseconds of one row of the vocabulary on one thread, for the settings that clients
+// send. Floor: a row is read once, 608 KB at 151,936 logits, which the L2 and L3 of one core deliver in about 10
+// us. Three rows by turns: "peaked", as a language model's (a few likely tokens far above a bell of the others),
+// "bell" (normal, deviation 3, so that the nucleus holds thousands), "flat" (all within 0.1). Medians; each round
+// samples with another seed.
 //
 //   bench_sampler [--vocab=N] [--rounds=N]
 

@@ -1,5 +1,5 @@
-// The natural logarithm from the four operations alone: the same bits on every machine, which the C library does not
-// promise (glibc chooses another body where the CPU fuses). Pure; any thread.
+// The natural logarithm from the four operations alone: the same bits on every machine, which the C library does
+// not promise (glibc chooses another body where the CPU fuses). Pure; any thread.
 #pragma once
 
 #include <bit>
@@ -7,9 +7,9 @@
 
 namespace weir {
 
-// x = m * 2^e with m in [1/sqrt(2), sqrt(2)); log m = 2 artanh(s), s = (m - 1) / (m + 1), |s| < 0.172, by its series to
-// s^21, whose first left-out term is below 1e-19. REQUIRES: x > 0, finite, normal. Good to about 2e-16 of the larger of
-// 1 and the result.
+// x = m * 2^e with m in [1/sqrt(2), sqrt(2)); log m = 2 artanh(s), s = (m - 1) / (m + 1), |s| < 0.172, by its
+// series to s^21, whose first left-out term is below 1e-19. REQUIRES: x > 0, finite, normal. Good to about 2e-16 of
+// the larger of 1 and the result.
 inline double portable_log(double x) {
   constexpr double kLn2 = 0x1.62e42fefa39efp-1, kSqrt2 = 0x1.6a09e667f3bcdp+0;
   const auto bits = std::bit_cast<uint64_t>(x);

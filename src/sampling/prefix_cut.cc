@@ -13,9 +13,7 @@ uint32_t order_of(float x) {
   const auto bits = std::bit_cast<uint32_t>(x + 0.0f);
   return (bits >> 31) != 0 ? ~bits : bits | 0x80000000u;
 }
-float logit_of(uint32_t order) {
-  return std::bit_cast<float>((order >> 31) != 0 ? order & 0x7fffffffu : ~order);
-}
+float logit_of(uint32_t order) { return std::bit_cast<float>((order >> 31) != 0 ? order & 0x7fffffffu : ~order); }
 
 // How many of equals are needed. REQUIRES: all of them are enough.
 int64_t ties_for(double missing, double each) {
@@ -27,14 +25,15 @@ int64_t ties_for(double missing, double each) {
 
 }  // namespace
 
-PrefixCut find_cut(std::span<const float> logits, std::span<const float> weights, double target, CutScratch* scratch) {
+PrefixCut find_cut(std::span<const float> logits, std::span<const float> weights, double target,
+                   CutScratch* scratch) {
   uint32_t top = 0, bottom = ~uint32_t{0};
   for (const float x : logits) {
     top = std::max(top, order_of(x));
     bottom = std::min(bottom, order_of(x));
   }
-  double before = 0;        // mass of what is above the window
-  uint32_t begin = 0;       // the window: distances from the top in [begin, begin + 2^bits)
+  double before = 0;   // mass of what is above the window
+  uint32_t begin = 0;  // the window: distances from the top in [begin, begin + 2^bits)
   int bits = std::max(1, static_cast<int>(std::bit_width(top - bottom)));
   while (bits > 0) {
     const int shift = std::max(0, bits - kDigitBits);
@@ -62,7 +61,8 @@ PrefixCut find_cut(std::span<const float> logits, std::span<const float> weights
   return {logit, ties_for(target - before, each)};
 }
 
-int64_t keep_prefix(const PrefixCut& cut, std::span<float> logits, std::span<int32_t> ids, std::span<float> weights) {
+int64_t keep_prefix(const PrefixCut& cut, std::span<float> logits, std::span<int32_t> ids,
+                    std::span<float> weights) {
   size_t kept = 0;
   int64_t ties = 0;
   for (size_t i = 0; i < logits.size(); ++i) {

@@ -1,6 +1,6 @@
-// The bodies of RowKernels on registers of kRegisterBytes, which the including unit has defined inside its namespace:
-// the compiler's own vectors, so that the code is the same for every instruction set. Everything is in an unnamed
-// namespace and inlined: nothing compiled with one set's flags reaches the linker under a shared name.
+// The bodies of RowKernels on registers of kRegisterBytes, which the including unit has defined inside its
+// namespace: the compiler's own vectors, so that the code is the same for every instruction set. Everything is in
+// an unnamed namespace and inlined: nothing compiled with one set's flags reaches the linker under a shared name.
 
 #define WEIR_ROW_INLINE inline __attribute__((always_inline))
 
@@ -13,9 +13,9 @@ constexpr int kFloats = kRegisterBytes / 4;
 constexpr int kDoubles = kRegisterBytes / 8;
 constexpr float kNothing = -__builtin_inff();
 
-// e^z for z <= 0 by e^r * 2^n, r = z - n * ln2 in two steps: n comes from the low bits of z * log2(e) + 1.5 * 2^23, and
-// the Taylor series to r^7 of |r| <= 0.35 is good to 5e-9. Each product and sum is rounded (no fused operation: not every
-// machine has one), so the result is within 2 units in the last place.
+// e^z for z <= 0 by e^r * 2^n, r = z - n * ln2 in two steps: n comes from the low bits of z * log2(e) + 1.5 * 2^23,
+// and the Taylor series to r^7 of |r| <= 0.35 is good to 5e-9. Each product and sum is rounded (no fused operation:
+// not every machine has one), so the result is within 2 units in the last place.
 constexpr float kMagic = 12582912.0f;
 constexpr float kLog2E = 0x1.715476p+0f;
 constexpr float kLn2High = 0x1.62e4p-1f;  // 15 bits, so that n times it is exact
@@ -121,7 +121,8 @@ WEIR_ROW_INLINE double weigh_block(const WeighTask& task, const Block& block, fl
       const Doubles rounded = (__builtin_convertvector(half, Doubles) + task.rounder) - task.rounder;
       sums[j] += rounded;
       if (weights == nullptr) continue;
-      half = __builtin_convertvector(rounded, HalfFloats);  // exact: 24 bits hold every multiple of the grid up to 1
+      half =
+          __builtin_convertvector(rounded, HalfFloats);  // exact: 24 bits hold every multiple of the grid up to 1
       __builtin_memcpy(weights + i + j * kDoubles, &half, sizeof half);
     }
   }

@@ -17,11 +17,13 @@ const RowKernels* choose_row_kernels() {
   const std::string_view wanted = forced == nullptr ? "" : forced;
 #if defined(__x86_64__)
   const bool wide = wanted.empty() || wanted.starts_with("avx512");
-  if (wide && avx512_kernels() != nullptr && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-      __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq")) {
+  if (wide && avx512_kernels() != nullptr && __builtin_cpu_supports("avx512f") &&
+      __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
+      __builtin_cpu_supports("avx512dq")) {
     return avx512_kernels();
   }
-  if ((wide || wanted == "avx2") && avx2_kernels() != nullptr && __builtin_cpu_supports("avx2")) return avx2_kernels();
+  if ((wide || wanted == "avx2") && avx2_kernels() != nullptr && __builtin_cpu_supports("avx2"))
+    return avx2_kernels();
 #endif
   return portable_kernels();
 }

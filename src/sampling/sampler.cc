@@ -96,8 +96,12 @@ class RowSampler {
   }
 
   rows::WeighTask weigh_task(float inverse_temperature, float least) const {
-    return {.logits = row_.logits.data(), .count = size(), .largest = largest_,
-            .inverse_temperature = inverse_temperature, .least = least, .rounder = rounder_};
+    return {.logits = row_.logits.data(),
+            .count = size(),
+            .largest = largest_,
+            .inverse_temperature = inverse_temperature,
+            .least = least,
+            .rounder = rounder_};
   }
 
   // The weight of the whole row; each block's stays in block_sums_.
@@ -122,8 +126,12 @@ class RowSampler {
 
   // The candidates become the logits that reach `floor` and whose z reaches `least`.
   void gather(float floor, float inverse_temperature, float least) {
-    count_ = s_.kernels_->gather({.logits = row_.logits.data(), .count = size(), .block_max = s_.block_max_.data(),
-                                  .floor = floor, .largest = largest_, .inverse_temperature = inverse_temperature,
+    count_ = s_.kernels_->gather({.logits = row_.logits.data(),
+                                  .count = size(),
+                                  .block_max = s_.block_max_.data(),
+                                  .floor = floor,
+                                  .largest = largest_,
+                                  .inverse_temperature = inverse_temperature,
                                   .least = least},
                                  s_.candidate_logits_.data(), s_.candidate_ids_.data());
   }
@@ -203,7 +211,8 @@ class RowSampler {
 
   int32_t draw() {
     const float inverse = std::min(1 / params_.temperature, std::numeric_limits<float>::max());
-    const float least = params_.min_p > 0 ? static_cast<float>(portable_log(static_cast<double>(params_.min_p))) : kBanned;
+    const float least =
+        params_.min_p > 0 ? static_cast<float>(portable_log(static_cast<double>(params_.min_p))) : kBanned;
     const double u = uniform_draw(params_.seed, row_.choice_index, row_.output.size());
     const bool top_k = params_.top_k > 0 && params_.top_k < size(), top_p = params_.top_p < 1;
     if (!top_k && !top_p) return draw_from_row(u * weigh_row(inverse, least), inverse, least);
@@ -229,8 +238,9 @@ class RowSampler {
     s_.kernels_->weigh(task, s_.candidate_weights_.data());
   }
 
-  // A z that every token of the nucleus reaches. Tokens that weigh less than (1 - top_p) x total / size are together less
-  // than what the nucleus may leave out. Rounding to the grid may double a weight, hence 0.8 > log 2 of margin.
+  // A z that every token of the nucleus reaches. Tokens that weigh less than (1 - top_p) x total / size are
+  // together less than what the nucleus may leave out. Rounding to the grid may double a weight, hence 0.8 > log 2
+  // of margin.
   float nucleus_bound(double total) const {
     const double left_out = (1 - static_cast<double>(params_.top_p)) * total / static_cast<double>(size());
     return static_cast<float>(portable_log(left_out) - 0.8);
@@ -247,8 +257,8 @@ class RowSampler {
     return ids()[first_above(weights(), u * total)];
   }
 
-  // The block first: weights are computed again for one alone. As u <= 1 - 2^-53, the target is below the total even
-  // after rounding, so some block exceeds it. All differences are exact: multiples of the target's last bit.
+  // The block first: weights are computed again for one alone. As u <= 1 - 2^-53, the target is below the total
+  // even after rounding, so some block exceeds it. All differences are exact: multiples of the target's last bit.
   int32_t draw_from_row(double target, float inverse_temperature, float least) {
     const auto last = static_cast<size_t>(block_count(size()) - 1);
     size_t b = 0;
@@ -277,9 +287,9 @@ class RowSampler {
   const SamplingParams& params_;
   SamplerScratch& s_;
   double rounder_ = 0;
-  float largest_ = 0;   // of the row as it is now
+  float largest_ = 0;  // of the row as it is now
   int32_t best_ = 0;
-  int64_t count_ = 0;   // candidates
+  int64_t count_ = 0;  // candidates
 };
 
 bool sample_row(const SampleRow& row, SamplerScratch* scratch, TokenEvent* out) {

@@ -5,12 +5,12 @@
 // Order of the steps (vLLM's): logit bias and penalties, bans, temperature, min-p, top-k, top-p, draw.
 // Log-probabilities are of the raw logits, before all of these.
 //
-// What is drawn: a token weighs w(x) as row_kernels.h defines it, in exact multiples of a grid. min-p keeps the tokens
-// with (x - largest) / temperature >= log(min_p). Of these top-k keeps the first k by logit, the lower id first among
-// equals; of these top-p keeps the shortest beginning of that order whose weight is at least top_p of all of them. The
-// token is the first, in order of ids, at which the sum of the weights exceeds u of their total, u = uniform_draw().
-// Sums are exact, so it does not matter how they are computed. Nothing is sorted: a row is read once to be greedy, and
-// again where all of it is weighed; filters look at the few logits that may pass.
+// What is drawn: a token weighs w(x) as row_kernels.h defines it, in exact multiples of a grid. min-p keeps the
+// tokens with (x - largest) / temperature >= log(min_p). Of these top-k keeps the first k by logit, the lower id
+// first among equals; of these top-p keeps the shortest beginning of that order whose weight is at least top_p of
+// all of them. The token is the first, in order of ids, at which the sum of the weights exceeds u of their total, u
+// = uniform_draw(). Sums are exact, so it does not matter how they are computed. Nothing is sorted: a row is read
+// once to be greedy, and again where all of it is weighed; filters look at the few logits that may pass.
 #pragma once
 
 #include <cstdint>
@@ -47,15 +47,16 @@ class SamplerScratch {
 };
 
 struct SampleRow {
-  std::span<float> logits;          // [vocab] f32; overwritten
+  std::span<float> logits;  // [vocab] f32; overwritten
   const SamplingParams* params;
-  std::span<const int32_t> prompt;  // for the repetition penalty
-  std::span<const int32_t> output;  // tokens produced so far; its size is the position of this draw
-  std::span<const int32_t> eos_ids; // banned while fewer than min_tokens are out
+  std::span<const int32_t> prompt;   // for the repetition penalty
+  std::span<const int32_t> output;   // tokens produced so far; its size is the position of this draw
+  std::span<const int32_t> eos_ids;  // banned while fewer than min_tokens are out
   int32_t choice_index = 0;
 };
 
-// RETURNS: false when the row holds no finite maximum (NaN, +inf or all -inf): the sequence ends with kError, alone.
+// RETURNS: false when the row holds no finite maximum (NaN, +inf or all -inf): the sequence ends with kError,
+// alone.
 [[nodiscard]] bool sample_row(const SampleRow& row, SamplerScratch* scratch, TokenEvent* out);
 
 // Uniform in [0, 1) with 53 random bits, a pure function of its arguments (SplitMix64 finaliser, Steele et al.,

@@ -23,6 +23,7 @@
 #include "memory/monitor/huge_pages.h"
 #include "model/transformer.h"
 #include "server/blueprint.h"
+#include "server/cpu_watch.h"
 #include "server/drain.h"
 #include "server/host_watch.h"
 #include "server/key_file.h"
@@ -92,6 +93,7 @@ struct App::Impl {
   std::unique_ptr<BlockPool> pool;
   std::shared_ptr<Ledger> ledger;  // shared with every request's account
   std::unique_ptr<HostWatch> host_watch;
+  std::unique_ptr<CpuWatch> cpu_watch;
   std::unique_ptr<Gateway> gateway;
   std::unique_ptr<FrontDoor> door;
   std::unique_ptr<Tenants> tenants;
@@ -160,7 +162,7 @@ Status App::Impl::build_engine() {
   const uint64_t engine_bytes = Engine::bytes(options, blocks), table_bytes = BlockPool::storage_bytes(blocks);
   const bool sharing = blueprint.settings.enable_prefix_caching;
   const uint64_t prefix_bytes = sharing ? PrefixCache::storage_bytes(blueprint.prefix_options()) : 0;
-  host = std::make_unique<HostDevice>(HostDeviceOptions{.lock = blueprint.settings.mlock});
+  host = std::make_unique<HostDevice>(HostDeviceOptions{.lock = blueprint.settings.mlock, .nodes = {}});
   WEIR_ASSIGN_OR_RETURN(arena_memory, host->reserve(arena_bytes(gateway_bytes) + arena_bytes(engine_bytes) +
                                                     arena_bytes(table_bytes) + arena_bytes(prefix_bytes)));
   const DeviceSpan memory = arena_memory.span();
@@ -194,6 +196,8 @@ Status App::Impl::build_engine() {
   key_file = std::make_unique<KeyFile>(&blueprint.settings, tenants.get(), ledger.get(), &clock);
   WEIR_RETURN_IF_ERROR(key_file->load().status());
   host_watch = std::make_unique<HostWatch>(blueprint.plan, ledger);
+  cpu_watch = std::make_unique<CpuWatch>(CpuWatchOptions{.root = blueprint.settings.system_root,
+                                                         .thread_ids = [this] { return blueprint.backend->thread_ids(); }});
   limits = std::make_unique<LiveLimitsControl>(&blueprint, gateway.get(), door.get(), pool.get(), &clock);
   limits->set_on_plan([this](const MemoryPlan& plan) {
     host_watch->set_plan(plan);
@@ -266,6 +270,7 @@ Status App::Impl::build_door(ApiContext context) {
     return now;
   };
   context.pressure_now = [this] { return pressure_now(); };
+  context.cpu_now = [this] { return cpu_watch->now(); };
   context.overload_now = [this] { return overload->now(); };
   api = std::make_unique<Api>(std::move(context));
   WEIR_ASSIGN_OR_RETURN(server, http::Server::create(http_options(blueprint.settings),
@@ -290,6 +295,7 @@ Status App::Impl::build_monitor() {
   options.mode = mode;
   monitor = std::make_unique<MonitorThread>(std::move(options), &clock, relief.get());
   monitor->add_observer([this](Micros now, const HostFacts&) { host_watch->observe(now); });
+  monitor->add_observer([this](Micros now, const HostFacts&) { cpu_watch->observe(now); });
   overload = std::make_unique<OverloadControl>(overload_options(blueprint), gateway.get(), door.get());
   monitor->add_observer([this](Micros now, const HostFacts&) { overload->turn(now); });
   return ok_status();
@@ -335,6 +341,8 @@ Result<std::unique_ptr<App>> App::create(const Settings& settings, const Progres
   malloc_trim(0);  // what parsing the tokeniser and the headers took
   impl->seal();
   log_info("server", fmt::format("{}: {}", impl->name, impl->blueprint.backend->description()));
+  log_info("cpu", impl->blueprint.placement.text);
+  for (const std::string& warning : impl->blueprint.placement.warnings) log_warning("cpu", warning);
   return std::unique_ptr<App>(new App(std::move(impl)));
 }
 

@@ -10,12 +10,13 @@
 
 #include "base/alloc_guard.h"
 #include "base/check.h"
+#include "device/host/cpu_topology.h"
 
 namespace weir::cpu {
 namespace {
 
 using std::chrono::microseconds;
-constexpr auto kIdleSpin = microseconds(100);  // twice the engine's own work between two steps
+constexpr auto kIdleSpin = microseconds(100);   // twice the engine's own work between two steps
 constexpr auto kStepSpin = microseconds(2000);  // longer than any op that one thread does alone
 constexpr auto kCallerSpin = microseconds(200);
 constexpr auto kCrowdedSpin = microseconds(5);  // more threads than CPUs
@@ -47,40 +48,32 @@ int own_thread_id() { return static_cast<int>(syscall(SYS_gettid)); }
 
 }  // namespace
 
-std::vector<int> allowed_cpus() {
-  std::vector<int> cpus;
-  cpu_set_t set;
-  CPU_ZERO(&set);
-  if (sched_getaffinity(0, sizeof(set), &set) == 0) {
-    for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
-      if (CPU_ISSET(cpu, &set)) cpus.push_back(cpu);
-    }
-  }
-  if (cpus.empty()) {  // more CPUs than cpu_set_t holds: count them, pin none
-    const unsigned count = std::thread::hardware_concurrency();
-    for (unsigned cpu = 0; cpu < (count == 0 ? 1 : count); ++cpu) cpus.push_back(static_cast<int>(cpu));
-  }
-  return cpus;
-}
+std::vector<int> allowed_cpus() { return process_cpus(); }
 
-void pin_calling_thread_to(int cpu) {
+void keep_calling_thread_on(std::span<const int> cpus) {
   cpu_set_t set;
   CPU_ZERO(&set);
-  if (cpu < CPU_SETSIZE) CPU_SET(cpu, &set);
+  for (const int cpu : cpus) {
+    if (cpu < CPU_SETSIZE) CPU_SET(cpu, &set);
+  }
   pthread_setaffinity_np(pthread_self(), sizeof(set), &set);
 }
 
 WorkerPool::WorkerPool(const Options& options)
-    : threads_(options.threads), shares_(std::make_unique<Share[]>(static_cast<size_t>(std::max(1, options.threads)))) {
+    : threads_(options.threads),
+      shares_(std::make_unique<Share[]>(static_cast<size_t>(std::max(1, options.threads)))) {
   WEIR_CHECK(options.threads >= 1 && options.threads <= 1024);
-  const std::vector<int> cpus = options.cpus.empty() ? allowed_cpus() : options.cpus;
-  spin_ = static_cast<size_t>(threads_) <= cpus.size();
-  pin_ = options.pin && spin_;
-  caller_cpu_ = cpus[0];
+  const std::vector<int> allowed = allowed_cpus();
+  cpus_ = options.cpus.empty() ? allowed : options.cpus;
+  const bool enough = static_cast<size_t>(threads_) <= cpus_.size();
+  spin_ = options.spin && enough;
+  pin_ = options.pin && enough;
+  std::vector<int> ascending = cpus_;
+  std::sort(ascending.begin(), ascending.end());
+  if (!pin_ && ascending == allowed) cpus_.clear();
   workers_.reserve(static_cast<size_t>(threads_) - 1);
   for (int i = 1; i < threads_; ++i) {
-    const int cpu = pin_ ? cpus[static_cast<size_t>(i)] : -1;
-    workers_.emplace_back([this, i, cpu] { worker_loop(i, cpu); });
+    workers_.emplace_back([this, i] { worker_loop(i); });
   }
 }
 
@@ -93,12 +86,19 @@ WorkerPool::~WorkerPool() {
 
 void WorkerPool::bind_calling_thread() {
   shares_[0].thread_id.store(own_thread_id(), std::memory_order_relaxed);
-  if (pin_) pin_calling_thread_to(caller_cpu_);
+  take_cpu(0);
+}
+
+// Its own where workers are pinned, else any of the set.
+void WorkerPool::take_cpu(int worker) const {
+  const std::span<const int> cpus = cpus_;
+  if (!cpus.empty()) keep_calling_thread_on(pin_ ? cpus.subspan(static_cast<size_t>(worker), 1) : cpus);
 }
 
 std::vector<int> WorkerPool::thread_ids() const {
   std::vector<int> ids;
-  for (int i = 0; i < threads_; ++i) ids.push_back(shares_[static_cast<size_t>(i)].thread_id.load(std::memory_order_relaxed));
+  for (int i = 0; i < threads_; ++i)
+    ids.push_back(shares_[static_cast<size_t>(i)].thread_id.load(std::memory_order_relaxed));
   return ids;
 }
 
@@ -119,7 +119,8 @@ void WorkerPool::run(const Job& job) {
     share.context.store(job.context, std::memory_order_relaxed);
     share.count.store(job.count, std::memory_order_relaxed);
     share.chunk.store(job.chunk, std::memory_order_relaxed);
-    const auto begin = static_cast<uint64_t>(chunks * i / threads_), end = static_cast<uint64_t>(chunks * (i + 1) / threads_);
+    const auto begin = static_cast<uint64_t>(chunks * i / threads_),
+               end = static_cast<uint64_t>(chunks * (i + 1) / threads_);
     share.chunks.store(begin << 32 | end, std::memory_order_release);
   }
   epoch_.fetch_add(1);  // seq_cst, like the sleepers' side: one of the two sees the other
@@ -139,11 +140,11 @@ void WorkerPool::wait_for_chunks(uint32_t chunks) {
 // Runs chunks until none is left to take: the worker's own share, then those of the others. RETURNS: how many.
 int64_t WorkerPool::work(int worker) {
   int64_t chunks = 0;
-  for (int i = 0; i < threads_; ++i) chunks += drain(shares_[static_cast<size_t>((worker + i) % threads_)], worker);
+  for (int i = 0; i < threads_; ++i) chunks += drain(shares_[static_cast<size_t>((worker + i) % threads_)]);
   return chunks;
 }
 
-int64_t WorkerPool::drain(Share& share, int worker) {
+int64_t WorkerPool::drain(Share& share) {
   int64_t taken = 0;
   uint64_t word = share.chunks.load(std::memory_order_acquire);
   while (has_chunks(word)) {
@@ -154,7 +155,7 @@ int64_t WorkerPool::drain(Share& share, int worker) {
     const int64_t chunk = share.chunk.load(std::memory_order_relaxed);
     const int64_t begin = static_cast<int64_t>(word >> 32) * chunk;
     const int64_t end = std::min(begin + chunk, share.count.load(std::memory_order_relaxed));
-    share.call.load(std::memory_order_relaxed)(share.context.load(std::memory_order_relaxed), begin, end, worker);
+    share.call.load(std::memory_order_relaxed)(share.context.load(std::memory_order_relaxed), begin, end);
     ++taken;
     word = share.chunks.load(std::memory_order_acquire);
   }
@@ -184,8 +185,8 @@ void WorkerPool::sleep_until_work(const Share& own) {
   sleepers_.fetch_sub(1);
 }
 
-void WorkerPool::worker_loop(int worker, int cpu) {
-  if (cpu >= 0) pin_calling_thread_to(cpu);
+void WorkerPool::worker_loop(int worker) {
+  take_cpu(worker);
   Share& own = shares_[static_cast<size_t>(worker)];
   own.thread_id.store(own_thread_id(), std::memory_order_relaxed);
   seal_this_thread("worker");

@@ -55,7 +55,7 @@ TEST(WorkerPool, ALateWorkerNeverClaimsFromTheNextJob) {
   WorkerPool pool({.threads = 2, .pin = true});
   pool.bind_calling_thread();
   std::atomic<uint64_t> sink{0};
-  for (uint64_t job = 0; job < 300'000; ++job) {
+  for (uint64_t job = 0; job < 100'000; ++job) {
     const auto count = static_cast<int64_t>(17 + job % 40);
     std::atomic<int64_t> items{0};
     pool.parallel_for(count, static_cast<int64_t>(1 + job % 3), [&](int64_t begin, int64_t end) {
@@ -102,22 +102,24 @@ TEST(WorkerPool, AfterAStepIdleCostsNothing) {
   EXPECT_EQ(ran.load(), 5 * 10 * 8);
 }
 
-// Nobody can take a second chunk before all have one, and everybody begins with its own: so chunk i is worker i's.
+// Nobody can take a second chunk before all have one, and everybody begins with its own: so the same thread has the same
+// part in every call, and the first is the caller's.
 TEST(WorkerPool, AShareIsItsWorkersOwn) {
   constexpr int kThreads = 4;
   WorkerPool pool({.threads = kThreads, .pin = false});
+  std::array<std::thread::id, kThreads> before{};
   for (int round = 0; round < 50; ++round) {
     std::atomic<int> begun{0};
-    std::array<int, kThreads> by{};
     std::array<std::thread::id, kThreads> thread{};
-    pool.parallel_for(kThreads, 1, [&](int64_t begin, int64_t, int worker) {
-      by[static_cast<size_t>(begin)] = worker;
+    pool.parallel_for(kThreads, 1, [&](int64_t begin, int64_t) {
       thread[static_cast<size_t>(begin)] = std::this_thread::get_id();
       begun.fetch_add(1);
       while (begun.load() < kThreads) std::this_thread::yield();
     });
-    for (int i = 0; i < kThreads; ++i) ASSERT_EQ(by[static_cast<size_t>(i)], i) << "round " << round;
     ASSERT_EQ(thread[0], std::this_thread::get_id());
+    ASSERT_EQ(std::set(thread.begin(), thread.end()).size(), size_t{kThreads});
+    ASSERT_TRUE(round == 0 || thread == before) << "round " << round;
+    before = thread;
   }
 }
 
@@ -135,19 +137,28 @@ TEST(WorkerPool, OthersTakeTheShareOfWhoIsLate) {
   EXPECT_EQ(rest.load(), 15);
 }
 
-// What a sampler's scratch per worker relies on.
-TEST(WorkerPool, NoWorkerIsInTwoCallsAtOnce) {
-  WorkerPool pool({.threads = 5, .pin = true});
-  std::array<std::atomic<int>, 5> inside{};
-  std::atomic<int> clashes{0};
-  for (int round = 0; round < 300; ++round) {
-    pool.parallel_for(40, 3, [&](int64_t, int64_t, int worker) {
-      std::atomic<int>& mine = inside.at(static_cast<size_t>(worker));
-      if (mine.fetch_add(1) != 0) clashes.fetch_add(1);
-      mine.fetch_sub(1);
-    });
-  }
-  EXPECT_EQ(clashes.load(), 0);
+// The CPUs that a worker may use while it works.
+std::vector<int> cpus_of_the_worker(const WorkerPool::Options& options) {
+  WorkerPool pool(options);
+  std::vector<int> cpus;
+  std::atomic<int> begun{0};
+  pool.parallel_for(2, 1, [&](int64_t begin, int64_t) {
+    if (begin == 1) cpus = allowed_cpus();
+    begun.fetch_add(1);
+    while (begun.load() < 2) std::this_thread::yield();
+  });
+  return cpus;
+}
+
+TEST(WorkerPool, WorkersKeepToTheirCpus) {
+  const std::vector<int> all = allowed_cpus();
+  const std::vector<int> last = {all.back()};
+  EXPECT_EQ(cpus_of_the_worker({.threads = 2, .pin = false}), all);
+  EXPECT_EQ(cpus_of_the_worker({.threads = 2, .pin = false, .cpus = last}), last);
+  EXPECT_EQ(cpus_of_the_worker({.threads = 2, .pin = true, .cpus = last}), last) << "more threads than CPUs";
+  if (all.size() < 2) return;
+  EXPECT_EQ(cpus_of_the_worker({.threads = 2, .pin = true, .cpus = {all[0], all.back()}}), last);
+  EXPECT_EQ(cpus_of_the_worker({.threads = 2, .pin = true}), std::vector<int>{all[1]});
 }
 
 TEST(WorkerPool, NamesTheThreadsThatCompute) {
