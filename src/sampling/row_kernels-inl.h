@@ -6,6 +6,7 @@
 
 using Floats = float __attribute__((vector_size(kRegisterBytes)));
 using Ints = int32_t __attribute__((vector_size(kRegisterBytes)));
+using Words = uint32_t __attribute__((vector_size(kRegisterBytes)));
 using Doubles = double __attribute__((vector_size(kRegisterBytes)));
 using HalfFloats = float __attribute__((vector_size(kRegisterBytes / 2)));
 
@@ -45,7 +46,7 @@ WEIR_ROW_INLINE Floats exponential(Floats z, float low) {
   p = p * r + 0.5f;
   p = p * r + 1.0f;
   p = p * r + 1.0f;
-  const Floats e = reinterpret_cast<Floats>(reinterpret_cast<Ints>(p) + (reinterpret_cast<Ints>(t) << 23));
+  const Floats e = reinterpret_cast<Floats>(reinterpret_cast<Words>(p) + (reinterpret_cast<Words>(t) << 23));
   return z < low ? Floats{} : e;
 }
 
@@ -133,7 +134,10 @@ WEIR_ROW_INLINE double weigh_block(const WeighTask& task, const Block& block, fl
 }
 
 void block_sums(const WeighTask& task, double* sums) {
+  const float low = task.least > kExpLow ? task.least : kExpLow;
   for (int64_t b = 0; b < block_count(task.count); ++b) {
+    sums[b] = 0;
+    if (task.block_max != nullptr && (task.block_max[b] - task.largest) * task.inverse_temperature < low) continue;
     sums[b] = weigh_block(task, Block(task.logits, task.count, b), nullptr);
   }
 }

@@ -22,10 +22,11 @@ inline constexpr int64_t block_count(int64_t logits) { return (logits + kRowBloc
 struct WeighTask {
   const float* logits;
   int64_t count;
-  float largest;              // finite; of the whole row
-  float inverse_temperature;  // finite, > 0
-  float least;                // a logit whose z is below weighs nothing; -infinity: none
-  double rounder;             // grid_rounder() of the whole row's length
+  float largest;                     // finite; of the whole row
+  float inverse_temperature;         // finite, > 0
+  float least;                       // a logit whose z is below weighs nothing; -infinity: none
+  double rounder;                    // grid_rounder() of the whole row's length
+  const float* block_max = nullptr;  // of scan(), where known: block_sums() passes over blocks that weigh nothing
 };
 
 struct GatherTask {

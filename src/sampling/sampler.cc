@@ -13,6 +13,7 @@ namespace weir {
 namespace {
 
 constexpr float kBanned = -std::numeric_limits<float>::infinity();
+constexpr float kLowest = std::numeric_limits<float>::lowest();
 
 uint64_t mix(uint64_t x) {
   x += 0x9E3779B97F4A7C15u;
@@ -106,7 +107,9 @@ class RowSampler {
 
   // The weight of the whole row; each block's stays in block_sums_.
   double weigh_row(float inverse_temperature, float least) {
-    s_.kernels_->block_sums(weigh_task(inverse_temperature, least), s_.block_sums_.data());
+    rows::WeighTask task = weigh_task(inverse_temperature, least);
+    task.block_max = s_.block_max_.data();
+    s_.kernels_->block_sums(task, s_.block_sums_.data());
     double total = 0;
     for (int64_t b = 0; b < block_count(size()); ++b) total += s_.block_sums_[static_cast<size_t>(b)];
     return total;
@@ -114,14 +117,32 @@ class RowSampler {
 
   double log_sum_exp() { return static_cast<double>(largest_) + portable_log(weigh_row(1, kBanned)); }
 
-  // A logit that at least k of the row reach (the k-th largest of the blocks' maxima), so that few others do.
+  // A logit that at least k of the row reach, so that few others do: the k-th largest of the blocks' maxima. Above
+  // as many as there are blocks, what every 16th logit makes likely.
   float floor_of(int64_t k) {
-    const int64_t blocks = block_count(size());
-    if (k > blocks) return std::numeric_limits<float>::lowest();
+    constexpr int64_t kStride = 16;
+    const int64_t blocks = block_count(size()), sample = size() / kStride;
+    const int64_t rank = k <= blocks ? k : k / kStride * 3 / 2 + 16;
     const auto begin = s_.candidate_weights_.begin();  // not in use yet
-    std::copy(s_.block_max_.begin(), s_.block_max_.begin() + blocks, begin);
-    std::nth_element(begin, begin + (k - 1), begin + blocks, std::greater<>());
-    return std::max(begin[k - 1], std::numeric_limits<float>::lowest());
+    auto end = begin + blocks;
+    if (k <= blocks) {
+      std::copy(s_.block_max_.begin(), s_.block_max_.begin() + blocks, begin);
+    } else {
+      end = begin + sample;
+      for (int64_t i = 0; i < sample; ++i) begin[i] = row_.logits[static_cast<size_t>(i * kStride)];
+    }
+    if (rank > end - begin) return kLowest;
+    std::nth_element(begin, begin + (rank - 1), end, std::greater<>());
+    return std::max(begin[rank - 1], kLowest);
+  }
+
+  // The candidates become the k likeliest among those whose z reaches `least`.
+  void gather_likeliest(int64_t k, float inverse_temperature, float least) {
+    const float floor = floor_of(k);
+    gather(floor, inverse_temperature, least);
+    if (count_ < k && floor > kLowest) gather(kLowest, inverse_temperature, least);  // min-p, or an unlucky sample
+    if (count_ <= k) return;
+    count_ = keep_prefix(find_cut(logits(), {}, static_cast<double>(k), &s_.cut_), logits(), ids(), {});
   }
 
   // The candidates become the logits that reach `floor` and whose z reaches `least`.
@@ -139,17 +160,11 @@ class RowSampler {
   std::span<int32_t> ids() { return {s_.candidate_ids_.data(), static_cast<size_t>(count_)}; }
   std::span<float> weights() { return {s_.candidate_weights_.data(), static_cast<size_t>(count_)}; }
 
-  void keep_likeliest(int64_t k) {
-    if (count_ <= k) return;
-    count_ = keep_prefix(find_cut(logits(), {}, static_cast<double>(k), &s_.cut_), logits(), ids(), {});
-  }
-
   // The k likeliest of the raw distribution, likeliest first.
   void write_top(double norm, TokenEvent* out) {
     const int64_t k = std::min<int64_t>(params_.top_logprobs, size());
     if (k <= 0) return;
-    gather(floor_of(k), 1, kBanned);
-    keep_likeliest(k);
+    gather_likeliest(k, 1, kBanned);
     std::array<int32_t, kTopLogprobsMax> top;
     std::copy(ids().begin(), ids().end(), top.begin());
     std::sort(top.begin(), top.begin() + count_,
@@ -218,13 +233,12 @@ class RowSampler {
     if (!top_k && !top_p) return draw_from_row(u * weigh_row(inverse, least), inverse, least);
     double total = 0;
     if (top_k) {
-      gather(floor_of(params_.top_k), inverse, least);
-      keep_likeliest(params_.top_k);
+      gather_likeliest(params_.top_k, inverse, least);
       weigh_candidates(inverse, least);
       for (const float w : weights()) total += static_cast<double>(w);
     } else {
       total = weigh_row(inverse, least);
-      gather(std::numeric_limits<float>::lowest(), inverse, std::max(least, nucleus_bound(total)));
+      gather(kLowest, inverse, std::max(least, nucleus_bound(total)));
       weigh_candidates(inverse, least);
     }
     if (top_p) keep_nucleus(total);

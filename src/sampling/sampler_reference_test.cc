@@ -88,6 +88,9 @@ std::vector<float> make_row(int kind, size_t length, std::mt19937* random) {
     case 6: row[some()] = 80; break;                                    // one that leaves nothing to the others
     case 7: for (float& x : row) x = x > 6 ? x + 10 : x; break;         // a model's: few far above many
     case 8: std::fill(row.begin(), row.end(), -kInfinity); row[some()] = -1e30f; break;  // one alone
+    case 10:  // every 16th high: a sample with that stride misleads
+      for (size_t i = 0; i < length; i += 16) row[i] += 40;
+      break;
     default: for (float& x : row) x = 1 + x * 1e-6f; break;             // all but equal
   }
   return row;
@@ -134,7 +137,7 @@ TEST(SamplerReference, ChoosesTheSameTokenWithEveryKernel) {
 TEST(SamplerReference, AgreesOnAWholeVocabulary) {
   std::mt19937 random(5);
   SamplerScratch scratch(151'936);
-  for (const int kind : {0, 2, 7}) {
+  for (const int kind : {0, 2, 7, 10}) {
     const std::vector<float> row = make_row(kind, 151'936, &random);
     for (const auto& [top_k, top_p] : {std::pair{50, 0.9f}, {0, 0.9f}, {0, 1.0f}, {3000, 0.95f}}) {
       SamplingParams params;
