@@ -92,7 +92,7 @@ struct App::Impl {
   std::unique_ptr<PrefixCache> prefix;
   std::unique_ptr<BlockPool> pool;
   std::shared_ptr<Ledger> ledger;  // shared with every request's account
-  std::unique_ptr<HostWatch> host_watch;
+  std::unique_ptr<HostWatch> host_watch;  // and whether the threads get their CPUs:
   std::unique_ptr<CpuWatch> cpu_watch;
   std::unique_ptr<Gateway> gateway;
   std::unique_ptr<FrontDoor> door;
@@ -196,8 +196,6 @@ Status App::Impl::build_engine() {
   key_file = std::make_unique<KeyFile>(&blueprint.settings, tenants.get(), ledger.get(), &clock);
   WEIR_RETURN_IF_ERROR(key_file->load().status());
   host_watch = std::make_unique<HostWatch>(blueprint.plan, ledger);
-  cpu_watch = std::make_unique<CpuWatch>(CpuWatchOptions{.root = blueprint.settings.system_root,
-                                                         .thread_ids = [this] { return blueprint.backend->thread_ids(); }});
   limits = std::make_unique<LiveLimitsControl>(&blueprint, gateway.get(), door.get(), pool.get(), &clock);
   limits->set_on_plan([this](const MemoryPlan& plan) {
     host_watch->set_plan(plan);
@@ -264,11 +262,7 @@ Status App::Impl::build_door(ApiContext context) {
   };
   context.post_io = [this](int io, http::Callback callback) { return server->post(io, std::move(callback)); };
   context.ledger = ledger;
-  context.memory_now = [this] {
-    MemoryNow now = host_watch->now();
-    now.huge_page_bytes = huge_page_bytes;
-    return now;
-  };
+  context.memory_now = [this] { return host_watch->now(huge_page_bytes); };
   context.pressure_now = [this] { return pressure_now(); };
   context.cpu_now = [this] { return cpu_watch->now(); };
   context.overload_now = [this] { return overload->now(); };
@@ -295,6 +289,7 @@ Status App::Impl::build_monitor() {
   options.mode = mode;
   monitor = std::make_unique<MonitorThread>(std::move(options), &clock, relief.get());
   monitor->add_observer([this](Micros now, const HostFacts&) { host_watch->observe(now); });
+  cpu_watch = std::make_unique<CpuWatch>(settings.system_root, blueprint.backend.get());
   monitor->add_observer([this](Micros now, const HostFacts&) { cpu_watch->observe(now); });
   overload = std::make_unique<OverloadControl>(overload_options(blueprint), gateway.get(), door.get());
   monitor->add_observer([this](Micros now, const HostFacts&) { overload->turn(now); });
@@ -340,9 +335,9 @@ Result<std::unique_ptr<App>> App::create(const Settings& settings, const Progres
   impl->build_watchdog();
   malloc_trim(0);  // what parsing the tokeniser and the headers took
   impl->seal();
-  log_info("server", fmt::format("{}: {}", impl->name, impl->blueprint.backend->description()));
-  log_info("cpu", impl->blueprint.placement.text);
-  for (const std::string& warning : impl->blueprint.placement.warnings) log_warning("cpu", warning);
+  const CpuPlacement& placement = impl->blueprint.placement;
+  log_info("server", fmt::format("{}: {} ({})", impl->name, impl->blueprint.backend->description(), placement.text));
+  for (const std::string& warning : placement.warnings) log_warning("cpu", warning);
   return std::unique_ptr<App>(new App(std::move(impl)));
 }
 

@@ -11,10 +11,12 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "api/api.h"
 #include "base/clock.h"
+#include "kernels/backend.h"
 #include "memory/monitor/cpu_throttling.h"
 
 namespace weir {
@@ -31,6 +33,8 @@ struct CpuWatchOptions {
 class CpuWatch {
  public:
   explicit CpuWatch(CpuWatchOptions options) : options_(std::move(options)) {}
+  CpuWatch(const std::string& root, const Backend* backend)  // backend outlives it
+      : options_{.root = root, .thread_ids = [backend] { return backend->thread_ids(); }} {}
 
   void observe(Micros now_us);
   CpuNow now() const;
