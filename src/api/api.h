@@ -71,6 +71,14 @@ struct PressureNow {
   std::vector<std::pair<std::string, uint64_t>> entered;  // every stage's name, how often it was entered
 };
 
+// Whether the threads that compute get their CPUs. Sums since start; nothing where the system does not tell.
+struct CpuNow {
+  int threads = 0;
+  std::optional<double> run_seconds;   // on a CPU
+  std::optional<double> wait_seconds;  // could have run, and had none
+  std::optional<uint64_t> throttled_periods;  // in which the cgroup's CPU quota ran out
+};
+
 // What the watchdog has found so far.
 struct WatchdogNow {
   uint64_t stalls = 0, abandoned_steps = 0, culprits = 0;
@@ -111,6 +119,7 @@ struct ApiContext {
   std::function<http::Server::Stats()> http_stats;
   std::function<MemoryNow()> memory_now;
   std::function<PressureNow()> pressure_now;
+  std::function<CpuNow()> cpu_now;
   std::function<bool()> engine_alive;
   std::function<OverloadNow()> overload_now;
   std::function<WatchdogNow()> watchdog_now;

@@ -125,7 +125,8 @@ TEST(Metrics, EveryFamilyIsThereFromTheStartAndWellFormed) {
         "weir_host_bytes_limit", "weir_queue_stands", "weir_step_prediction_error_ratio", "weir_step_pace_ratio", "weir_start_prediction_error_ratio",
         "weir_start_in_time_ratio", "weir_waiting_by_class", "weir_predicted_start_seconds",
         "weir_adaptive_limit", "weir_adaptive_acting", "weir_adaptive_signal_ratio", "weir_adaptive_changes_total",
-        "weir_brown_out_level", "weir_brown_out_active", "weir_brown_out_entered_total", "weir_host_refusals_total", "weir_watchdog_stalls_total",
+        "weir_brown_out_level", "weir_brown_out_active", "weir_brown_out_entered_total", "weir_host_refusals_total", "weir_watchdog_stalls_total", "weir_compute_threads",
+        "weir_cpu_run_seconds_total", "weir_cpu_wait_seconds_total", "weir_cpu_throttled_periods_total",
         "weir_watchdog_abandoned_steps_total", "weir_watchdog_culprits_total", "weir_host_unaccounted_bytes", "vllm:num_requests_running",
         "vllm:num_requests_waiting", "vllm:kv_cache_usage_perc"}) {
     EXPECT_EQ(families.count(name), 1u) << name;

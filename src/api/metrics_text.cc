@@ -181,6 +181,21 @@ void write_pressure(const PressureNow& pressure, PromText* out) {
   out->sample(uint64_t{1}, labels.append("}"));
 }
 
+// Left out where the system does not tell: a zero would say that all is well.
+void write_cpu(const CpuNow& cpu, PromText* out) {
+  out->gauge("weir_compute_threads", "Threads that compute: --threads.", cpu.threads);
+  if (cpu.run_seconds && cpu.wait_seconds) {
+    out->family("weir_cpu_run_seconds_total", "counter", "Time that the compute threads were on a CPU.");
+    out->sample(*cpu.run_seconds);
+    out->family("weir_cpu_wait_seconds_total", "counter", "Time that the compute threads could have run and had no CPU.");
+    out->sample(*cpu.wait_seconds);
+  }
+  if (cpu.throttled_periods) {
+    out->counter("weir_cpu_throttled_periods_total", "Periods in which the CPU quota of the cgroup ran out.",
+                 *cpu.throttled_periods);
+  }
+}
+
 void write_host(const Ledger& ledger, PromText* out) {
   out->family("weir_host_bytes", "gauge", "Host bytes that requests hold, by what they are for.");
   for (size_t i = 0; i < kHostKinds; ++i) {
@@ -346,6 +361,7 @@ std::string metrics_text(const ApiContext& context, const ApiMetrics& metrics) {
   if (context.http_stats) write_http(context.http_stats(), &out);
   if (context.memory_now) write_memory(context.memory_now(), &out);
   if (context.pressure_now) write_pressure(context.pressure_now(), &out);
+  if (context.cpu_now) write_cpu(context.cpu_now(), &out);
   write_predictions(context.gateway->load(), &out);
   write_classes(context, &out);
   if (context.overload_now) write_overload(context.overload_now(), &out);

@@ -110,6 +110,7 @@ World::World(WorldOptions options)
                            return PressureNow{.level = 0.75, .room_bytes = 9, .stage = 1, .source = "a \"b\"",
                                               .entered = {{"calm", 0}, {"stop_growing", 2}}};
                          },
+                     .cpu_now = [] { return CpuNow{.threads = 2, .run_seconds = 8, .wait_seconds = 0.5, .throttled_periods = 4}; },
                      .engine_alive = [this] { return engine_alive.load(); },
                      .overload_now =
                          [] {

@@ -133,7 +133,7 @@ void add_local_flags(std::vector<OptionSpec>* options) {
   for (OptionSpec flag : settings_flags()) {
     const bool wanted = flag.name == "chat-template" || flag.name == "model-format" || flag.name == "dtype" ||
                         flag.name == "session-len" || flag.name == "memory-limit" || flag.name == "threads" ||
-                        flag.name == "config";
+                        flag.name == "cpu-set" || flag.name == "config";
     if (!wanted) continue;
     flag.group = "for a model directory";
     options->push_back(std::move(flag));

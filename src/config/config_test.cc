@@ -52,6 +52,15 @@ class ConfigTest : public ::testing::Test {
   std::vector<std::string> warnings_;
 };
 
+TEST_F(ConfigTest, CpuSetIsAListOfCpus) {
+  EXPECT_EQ(parse({"--cpu-set", "0-3,8"})->cpu_set, "0-3,8");
+  EXPECT_EQ(parse({}, {{"WEIR_CPU_SET", "1"}})->cpu_set, "1");
+  for (const char* bad : {"0-", "3-1", "a", "0,,1", "65536", "all"}) {
+    EXPECT_THAT(error({"--cpu-set", bad}), HasSubstr("--cpu-set")) << bad;
+    EXPECT_THAT(error({"--cpu-set", bad}), HasSubstr("such as 0-3,8")) << bad;
+  }
+}
+
 TEST_F(ConfigTest, DefaultsAreThoseOfSettings) {
   Settings expected;
   expected.model = model_;
@@ -123,6 +132,8 @@ TEST_F(ConfigTest, EveryFlagReachesItsMember) {
                                          "cpu",
                                          "--threads",
                                          "3",
+                                         "--cpu-set",
+                                         "0-3,8",
                                          "--pin-threads",
                                          "off",
                                          "--server-name",
@@ -164,6 +175,7 @@ TEST_F(ConfigTest, EveryFlagReachesItsMember) {
   expected.memory_reserve = uint64_t{128} << 20;
   expected.memory_poll_ms = 1000;
   expected.threads = 3;
+  expected.cpu_set = "0-3,8";
   expected.pin_threads = false;
   expected.server_name = "::1";
   expected.server_port = 0;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/cpu_list.h"
 #include "config/setters.h"
 
 namespace weir {
@@ -124,6 +125,12 @@ Status set_quant_policy(const Values& values, Settings* settings, Warnings*) {
   return ok_status();
 }
 
+Status set_cpu_set(const Values& values, Settings* settings, Warnings*) {
+  if (!values.back().empty()) WEIR_RETURN_IF_ERROR(parse_cpu_list(values.back()).status());
+  settings->cpu_set = values.back();
+  return ok_status();
+}
+
 Status set_log_level(const Values& values, Settings* settings, Warnings*) {
   WEIR_ASSIGN_OR_RETURN(settings->log_level, parse_log_level(values.back()));
   return ok_status();
@@ -191,8 +198,9 @@ std::vector<SettingOption> make_options() {
        bytes(&S::host_bytes_per_request, 64 * kKiB, uint64_t{1} << 46, true)},
 
       {{"device", "NAME", kCpu, "where the model runs", "cpu"}, word(&S::device, {"cpu"})},
-      {{"threads", "N", kCpu, "workers of the forward; 0: every CPU this process may use", "0"},
+      {{"threads", "N", kCpu, "workers of the forward; 0: one a core, as the CPU quota allows", "0"},
        integer(&S::threads, 0, 1024)},
+      {{"cpu-set", "LIST", kCpu, "CPUs for them, such as 0-3,8; empty: all it may use", ""}, set_cpu_set},
       {{"pin-threads", "on|off", kCpu, "keep each worker on one CPU", "on"}, boolean(&S::pin_threads)},
 
       {{"server-name", "ADDRESS", kDoor, "where to listen; 0.0.0.0: every interface", "127.0.0.1"},

@@ -69,8 +69,9 @@ struct Settings {
 
   // CPU.
   std::string device = "cpu";
-  int threads = 0;  // workers of the forward; 0: every CPU this process may use
-  bool pin_threads = true;
+  int threads = 0;          // workers of the forward; 0: one a core of the CPU set, or what the CPU quota pays for
+  std::string cpu_set;      // where they run: "0-3,8"; empty: every CPU this process may use
+  bool pin_threads = true;  // server/cpu_placement.h says when
 
   // Front door.
   std::string server_name = "127.0.0.1";

@@ -36,6 +36,18 @@ TEST(HostDevice, ReservedMemoryIsZeroAlignedAndTouched) {
   }
 }
 
+// Whatever the kernel says to it: a machine without the second node, or a container that forbids mbind.
+TEST(HostDevice, SpreadOverNodesOrNotMemoryIsThere) {
+  for (const std::vector<int>& nodes : {std::vector<int>{0}, {0, 1}, {0, kNumaNodesMax - 1}}) {
+    HostDevice device({.nodes = nodes});
+    auto region = device.reserve(3 * kMiB);
+    ASSERT_TRUE(region.ok()) << region.status().message();
+    const char* begin = host_ptr<char>(region->span().data);
+    EXPECT_GE(resident_bytes(begin, 3 * kMiB), 3 * kMiB);
+    for (uint64_t i = 0; i < 3 * kMiB; i += 4096) ASSERT_EQ(begin[i], 0);
+  }
+}
+
 TEST(HostDevice, EmptyRegionIsFine) {
   HostDevice device;
   auto region = device.reserve(0);

@@ -187,9 +187,10 @@ struct ModelRig {
   std::unique_ptr<Rig> rig;
 
   // parked > 0: two classes, of which the first may park the second.
-  explicit ModelRig(int32_t blocks, int step_tokens, int running = 6, bool share = false, int32_t blocks_max = 0, int parked = 0) {
+  explicit ModelRig(int32_t blocks, int step_tokens, int running = 6, bool share = false, int32_t blocks_max = 0, int parked = 0,
+                    int threads = 1) {
     const std::string dir = "tests/golden/models/qwen2";
-    backend = std::move(make_backend("cpu", {.threads = 1, .isa = "", .pin = false})).value();
+    backend = std::move(make_backend("cpu", {.threads = threads, .isa = "", .pin = false})).value();
     const ModelSpec spec = load_spec(dir).value();
     const ModelOptions options{.format = WeightFormat::kInt8G32, .kv_format = KvFormat::kBF16, .session_tokens = 128,
                                .block_tokens = 16, .step_tokens_max = step_tokens, .sequences_max = running};
@@ -214,7 +215,7 @@ std::vector<int32_t> prompt_of(int slot) {
 }
 
 // Promise 8: alone with a large pool, against a crowd in a pool so small that sequences are preempted and computed
-// again, in chunks of another size. Greedy for the even ones, sampled with a seed for the odd ones.
+// again, in chunks of another size, and sampled by three workers. Greedy for the even ones, with a seed for the odd ones.
 TEST(Promise, TheSameAnswerAtAnyLoad) {
   std::map<SlotIndex, std::vector<int32_t>> alone;
   const auto params = [](int slot) { return tokens(30, slot % 2 ? 0.9f : 0.0f, 40 + static_cast<uint64_t>(slot)); };
@@ -225,7 +226,7 @@ TEST(Promise, TheSameAnswerAtAnyLoad) {
     alone[slot] = quiet.rig->outputs[slot];
     ASSERT_EQ(alone[slot].size(), 30u);
   }
-  ModelRig crowd(30, 24);
+  ModelRig crowd(30, 24, 6, false, 0, 0, 3);
   for (SlotIndex slot = 0; slot < 10; ++slot) crowd.rig->submit(slot, prompt_of(slot), params(slot));
   for (int i = 0; i < 12; ++i) crowd.rig->engine.turn(), crowd.rig->collect();
   crowd.rig->gateway.controls().order_pool(9);  // smaller than what all of them have by now

@@ -1,5 +1,8 @@
 #include "engine/model_executor.h"
 
+#include <algorithm>
+#include <atomic>
+
 namespace weir {
 
 ModelExecutor::ModelExecutor(Transformer* model, Backend* backend, Region* kv, std::vector<int32_t> eos_ids)
@@ -8,14 +11,22 @@ ModelExecutor::ModelExecutor(Transformer* model, Backend* backend, Region* kv, s
       kv_(kv),
       block_bytes_(Transformer::needs(model->spec(), model->options(), backend->ops()).kv_block),
       eos_ids_(std::move(eos_ids)),
-      scratch_(static_cast<int32_t>(model->spec().vocab)) {
+      scratch_(static_cast<size_t>(sampler_count(model->options(), backend->threads())),
+               SamplerScratch(static_cast<int32_t>(model->spec().vocab))) {
   block_tables_.reserve(static_cast<size_t>(model->options().sequences_max));
   sample_rows_.reserve(static_cast<size_t>(model->options().sequences_max));
+  sampled_.reserve(static_cast<size_t>(model->options().sequences_max));
 }
 
-uint64_t ModelExecutor::bytes(const ModelSpec& spec, const ModelOptions& options) {
-  return SamplerScratch::bytes(static_cast<int32_t>(spec.vocab)) +
-         static_cast<uint64_t>(options.sequences_max) * (sizeof(std::span<const int32_t>) + sizeof(int32_t)) +
+int ModelExecutor::sampler_count(const ModelOptions& options, int threads) {
+  constexpr int64_t kSamplersMax = 16;
+  return static_cast<int>(std::min<int64_t>({threads, options.sequences_max, kSamplersMax}));
+}
+
+uint64_t ModelExecutor::bytes(const ModelSpec& spec, const ModelOptions& options, int threads) {
+  return static_cast<uint64_t>(sampler_count(options, threads)) * SamplerScratch::bytes(static_cast<int32_t>(spec.vocab)) +
+         static_cast<uint64_t>(options.sequences_max) *
+             (sizeof(std::span<const int32_t>) + sizeof(int32_t) + sizeof(size_t)) +
          static_cast<uint64_t>(options.step_tokens_max) * sizeof(int32_t);
 }
 
@@ -30,29 +41,36 @@ Status ModelExecutor::resize_kv(int64_t blocks) {
 }
 
 Status ModelExecutor::run(const Step& step, std::span<StepResult> results) {
+  const StepScope scope(backend_);
   block_tables_.clear();
   sample_rows_.clear();
-  for (const StepSequence& sequence : step.sequences) {
+  sampled_.clear();
+  for (size_t i = 0; i < step.sequences.size(); ++i) {
+    const StepSequence& sequence = step.sequences[i];
     block_tables_.push_back(sequence.blocks);
-    if (sequence.samples) sample_rows_.push_back(sequence.token_begin + sequence.token_count - 1);
+    results[i].ok = true;
+    if (!sequence.samples) continue;
+    sample_rows_.push_back(sequence.token_begin + sequence.token_count - 1);
+    sampled_.push_back(i);
   }
   WEIR_ASSIGN_OR_RETURN(const std::span<float> logits,
                         model_->forward({.tokens = step.tokens, .positions = step.positions, .rows = step.rows,
                                          .block_tables = block_tables_, .sample_rows = sample_rows_,
                                          .stop = stop_word()}));
   const auto vocab = static_cast<size_t>(model_->spec().vocab);
-  size_t row = 0;
-  for (size_t i = 0; i < step.sequences.size(); ++i) {
-    const StepSequence& sequence = step.sequences[i];
-    results[i].ok = true;
-    if (!sequence.samples) continue;
-    if (must_stop()) return abandoned();
-    results[i].ok = sample_row({.logits = logits.subspan(row++ * vocab, vocab), .params = sequence.params,
-                                .prompt = sequence.prompt, .output = sequence.output, .eos_ids = eos_ids_,
-                                .choice_index = sequence.choice_index},
-                               &scratch_, &results[i].token);
-  }
-  return ok_status();
+  std::atomic<size_t> next{0};  // row
+  const int samplers = static_cast<int>(std::min(scratch_.size(), sampled_.size()));
+  backend_->parallel_for(samplers, [&](int64_t sampler) {
+    for (size_t row = next.fetch_add(1); row < sampled_.size() && !must_stop(); row = next.fetch_add(1)) {
+      const StepSequence& sequence = step.sequences[sampled_[row]];
+      StepResult& result = results[sampled_[row]];
+      result.ok = sample_row({.logits = logits.subspan(row * vocab, vocab), .params = sequence.params,
+                              .prompt = sequence.prompt, .output = sequence.output, .eos_ids = eos_ids_,
+                              .choice_index = sequence.choice_index},
+                             &scratch_[static_cast<size_t>(sampler)], &result.token);
+    }
+  });
+  return must_stop() ? abandoned() : ok_status();
 }
 
 }  // namespace weir

@@ -1,7 +1,8 @@
 // ModelExecutor: Step -> forward -> sampled tokens.
 //
 // Owner: server/. Thread: the engine thread, which is worker 0 of the backend's pool. Everything is sized in the
-// constructor for the Transformer's options; run() never allocates.
+// constructor for the Transformer's options; run() never allocates. Rows are sampled by several workers at once
+// (sampler_count() of them); who samples which does not change a token.
 #pragma once
 
 #include <vector>
@@ -16,7 +17,12 @@ class ModelExecutor final : public Executor {
  public:
   // kv: the region that is attached to the model; its owner outlives this.
   ModelExecutor(Transformer* model, Backend* backend, Region* kv, std::vector<int32_t> eos_ids);
-  static uint64_t bytes(const ModelSpec& spec, const ModelOptions& options);  // for the plan
+  // threads: the backend's.
+  static uint64_t bytes(const ModelSpec& spec, const ModelOptions& options, int threads);  // for the plan
+
+  // Rows that are sampled at once: as many as there are workers and places, 16 at most, which is 3.6 MB of scratch each for
+  // 152 thousand tokens.
+  static int sampler_count(const ModelOptions& options, int threads);
 
   void bind_thread() override { backend_->bind_calling_thread(); }
   Status run(const Step& step, std::span<StepResult> results) override;
@@ -30,7 +36,8 @@ class ModelExecutor final : public Executor {
   Region* const kv_;
   const uint64_t block_bytes_;
   const std::vector<int32_t> eos_ids_;
-  SamplerScratch scratch_;
+  std::vector<SamplerScratch> scratch_;  // one for each row that is sampled at the same time
+  std::vector<size_t> sampled_;          // index of the sequence of each row of logits
   std::vector<std::span<const int32_t>> block_tables_;
   std::vector<int32_t> sample_rows_;
 };

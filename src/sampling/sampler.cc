@@ -1,15 +1,19 @@
 #include "sampling/sampler.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
+#include <functional>
 #include <limits>
 
 #include "base/check.h"
+#include "sampling/portable_log.h"
 
 namespace weir {
 namespace {
 
 constexpr float kBanned = -std::numeric_limits<float>::infinity();
+constexpr float kLowest = std::numeric_limits<float>::lowest();
 
 uint64_t mix(uint64_t x) {
   x += 0x9E3779B97F4A7C15u;
@@ -18,26 +22,8 @@ uint64_t mix(uint64_t x) {
   return x ^ (x >> 31);
 }
 
-// Index of the largest value, the lowest one among equals; -1 when nothing is greater than -inf or a NaN stands there.
-int32_t argmax(std::span<const float> logits) {
-  int32_t best = -1;
-  float best_value = kBanned;
-  bool nan = false;
-  for (size_t i = 0; i < logits.size(); ++i) {
-    nan |= std::isnan(logits[i]);
-    if (logits[i] > best_value) {
-      best_value = logits[i];
-      best = static_cast<int32_t>(i);
-    }
-  }
-  return nan ? -1 : best;
-}
-
-double log_sum_exp(std::span<const float> logits, float largest) {
-  double sum = 0;
-  for (const float x : logits) sum += std::exp(x - largest);
-  return static_cast<double>(largest) + std::log(sum);
-}
+using rows::block_count;
+using rows::kRowBlock;
 
 }  // namespace
 
@@ -46,70 +32,154 @@ double uniform_draw(uint64_t seed, int32_t choice_index, uint64_t position) {
   return static_cast<double>(bits >> 11) * 0x1.0p-53;
 }
 
-SamplerScratch::SamplerScratch(int32_t vocab)
-    : candidates_(static_cast<size_t>(vocab)),
+SamplerScratch::SamplerScratch(int32_t vocab, const rows::RowKernels* kernels)
+    : kernels_(kernels != nullptr ? kernels : rows::choose_row_kernels()),
+      block_max_(static_cast<size_t>(block_count(vocab))),
+      block_sums_(static_cast<size_t>(block_count(vocab))),
+      candidate_logits_(static_cast<size_t>(vocab)),
+      candidate_weights_(static_cast<size_t>(vocab)),
+      candidate_ids_(static_cast<size_t>(vocab)),
       raw_(static_cast<size_t>(vocab)),
       seen_epoch_(static_cast<size_t>(vocab), 0),
       output_count_(static_cast<size_t>(vocab), 0) {}
 
 uint64_t SamplerScratch::bytes(int32_t vocab) {
-  return static_cast<uint64_t>(vocab) * (sizeof(Candidate) + sizeof(float) + sizeof(uint32_t) + sizeof(int32_t));
+  return sizeof(SamplerScratch) + static_cast<uint64_t>(vocab) * (3 * sizeof(float) + 3 * sizeof(int32_t)) +
+         static_cast<uint64_t>(block_count(vocab)) * (sizeof(float) + sizeof(double));
 }
 
 // The steps of one row, in order. Lives on the stack of sample_row().
 class RowSampler {
  public:
   RowSampler(const SampleRow& row, SamplerScratch* scratch) : row_(row), params_(*row.params), s_(*scratch) {
-    WEIR_CHECK(s_.candidates_.size() >= row.logits.size());
+    WEIR_CHECK(s_.candidate_ids_.size() >= row.logits.size());
+    rounder_ = rows::grid_rounder(size());
   }
 
   bool sample(TokenEvent* out) {
-    const int32_t raw_best = argmax(row_.logits);
-    if (raw_best < 0) return false;
+    if (!look()) return false;
     double raw_norm = 0;
     out->top_count = 0;
+    const bool changes = changes_logits();
     if (params_.wants_logprobs()) {
-      raw_norm = log_sum_exp(row_.logits, row_.logits[static_cast<size_t>(raw_best)]);
+      raw_norm = log_sum_exp();
       write_top(raw_norm, out);
-      std::copy(row_.logits.begin(), row_.logits.end(), s_.raw_.begin());
+      if (changes) std::copy(row_.logits.begin(), row_.logits.end(), s_.raw_.begin());
     }
-    apply_bias_and_bans();
-    if (params_.has_penalties()) apply_penalties();
-    out->token = params_.temperature == 0 ? argmax(row_.logits) : draw();
-    if (out->token < 0) return false;
-    out->logprob = params_.wants_logprobs() ? static_cast<float>(s_.raw_[static_cast<size_t>(out->token)] - raw_norm) : 0.0f;
+    if (changes) {
+      apply_bias_and_bans();
+      if (params_.has_penalties()) apply_penalties();
+      if (!look()) return false;
+    }
+    out->token = params_.temperature == 0 ? best_ : draw();
+    const float raw = changes ? s_.raw_[static_cast<size_t>(out->token)] : logit(out->token);
+    out->logprob = params_.wants_logprobs() ? static_cast<float>(static_cast<double>(raw) - raw_norm) : 0.0f;
     return true;
   }
 
  private:
   float& logit(int32_t id) { return row_.logits[static_cast<size_t>(id)]; }
   bool in_vocab(int32_t id) const { return id >= 0 && static_cast<size_t>(id) < row_.logits.size(); }
-  static bool likelier(const SamplerScratch::Candidate& a, const SamplerScratch::Candidate& b) {
-    return a.logit != b.logit ? a.logit > b.logit : a.id < b.id;
+  int64_t size() const { return static_cast<int64_t>(row_.logits.size()); }
+  bool bans() const { return row_.output.size() < static_cast<size_t>(params_.min_tokens); }
+  bool changes_logits() const { return !params_.logit_bias.empty() || bans() || params_.has_penalties(); }
+
+  // Finds the largest logit, the lowest id among equals, and each block's. RETURNS: false without a finite one.
+  bool look() {
+    if (size() == 0 || s_.kernels_->scan(row_.logits.data(), size(), s_.block_max_.data())) return false;
+    const auto blocks = s_.block_max_.begin();
+    const auto most = std::max_element(blocks, blocks + block_count(size()));  // the first of equals
+    largest_ = *most;
+    if (!std::isfinite(largest_)) return false;
+    best_ = static_cast<int32_t>((most - blocks) * kRowBlock);
+    while (logit(best_) != largest_) ++best_;
+    return true;
   }
 
-  // The k likeliest of the raw distribution, through a heap of k whose root is the least likely of them.
-  void write_top(double norm, TokenEvent* out) {
-    const size_t k = std::min<size_t>(static_cast<size_t>(params_.top_logprobs), row_.logits.size());
-    std::array<SamplerScratch::Candidate, kTopLogprobsMax> heap;
-    size_t size = 0;
-    for (size_t i = 0; i < row_.logits.size() && k > 0; ++i) {
-      const SamplerScratch::Candidate c{row_.logits[i], static_cast<int32_t>(i)};
-      if (size == k && !likelier(c, heap[0])) continue;
-      if (size == k) std::pop_heap(heap.begin(), heap.begin() + static_cast<ptrdiff_t>(size--), likelier);
-      heap[size++] = c;
-      std::push_heap(heap.begin(), heap.begin() + static_cast<ptrdiff_t>(size), likelier);
+  rows::WeighTask weigh_task(float inverse_temperature, float least) const {
+    return {.logits = row_.logits.data(),
+            .count = size(),
+            .largest = largest_,
+            .inverse_temperature = inverse_temperature,
+            .least = least,
+            .rounder = rounder_};
+  }
+
+  // The weight of the whole row; each block's stays in block_sums_.
+  double weigh_row(float inverse_temperature, float least) {
+    rows::WeighTask task = weigh_task(inverse_temperature, least);
+    task.block_max = s_.block_max_.data();
+    s_.kernels_->block_sums(task, s_.block_sums_.data());
+    double total = 0;
+    for (int64_t b = 0; b < block_count(size()); ++b) total += s_.block_sums_[static_cast<size_t>(b)];
+    return total;
+  }
+
+  double log_sum_exp() { return static_cast<double>(largest_) + portable_log(weigh_row(1, kBanned)); }
+
+  // A logit that at least k of the row reach, so that few others do: the k-th largest of the blocks' maxima. Above
+  // as many as there are blocks, what every 16th logit makes likely.
+  float floor_of(int64_t k) {
+    constexpr int64_t kStride = 16;
+    const int64_t blocks = block_count(size()), sample = size() / kStride;
+    const int64_t rank = k <= blocks ? k : k / kStride * 3 / 2 + 16;
+    const auto begin = s_.candidate_weights_.begin();  // not in use yet
+    auto end = begin + blocks;
+    if (k <= blocks) {
+      std::copy(s_.block_max_.begin(), s_.block_max_.begin() + blocks, begin);
+    } else {
+      end = begin + sample;
+      for (int64_t i = 0; i < sample; ++i) begin[i] = row_.logits[static_cast<size_t>(i * kStride)];
     }
-    std::sort(heap.begin(), heap.begin() + static_cast<ptrdiff_t>(size), likelier);
-    for (size_t i = 0; i < size; ++i) out->top[i] = {heap[i].id, static_cast<float>(heap[i].logit - norm)};
-    out->top_count = static_cast<int32_t>(size);
+    if (rank > end - begin) return kLowest;
+    std::nth_element(begin, begin + (rank - 1), end, std::greater<>());
+    return std::max(begin[rank - 1], kLowest);
+  }
+
+  // The candidates become the k likeliest among those whose z reaches `least`.
+  void gather_likeliest(int64_t k, float inverse_temperature, float least) {
+    const float floor = floor_of(k);
+    gather(floor, inverse_temperature, least);
+    if (count_ < k && floor > kLowest) gather(kLowest, inverse_temperature, least);  // min-p, or an unlucky sample
+    if (count_ <= k) return;
+    count_ = keep_prefix(find_cut(logits(), {}, static_cast<double>(k), &s_.cut_), logits(), ids(), {});
+  }
+
+  // The candidates become the logits that reach `floor` and whose z reaches `least`.
+  void gather(float floor, float inverse_temperature, float least) {
+    count_ = s_.kernels_->gather({.logits = row_.logits.data(),
+                                  .count = size(),
+                                  .block_max = s_.block_max_.data(),
+                                  .floor = floor,
+                                  .largest = largest_,
+                                  .inverse_temperature = inverse_temperature,
+                                  .least = least},
+                                 s_.candidate_logits_.data(), s_.candidate_ids_.data());
+  }
+  std::span<float> logits() { return {s_.candidate_logits_.data(), static_cast<size_t>(count_)}; }
+  std::span<int32_t> ids() { return {s_.candidate_ids_.data(), static_cast<size_t>(count_)}; }
+  std::span<float> weights() { return {s_.candidate_weights_.data(), static_cast<size_t>(count_)}; }
+
+  // The k likeliest of the raw distribution, likeliest first.
+  void write_top(double norm, TokenEvent* out) {
+    const int64_t k = std::min<int64_t>(params_.top_logprobs, size());
+    if (k <= 0) return;
+    gather_likeliest(k, 1, kBanned);
+    std::array<int32_t, kTopLogprobsMax> top;
+    std::copy(ids().begin(), ids().end(), top.begin());
+    std::sort(top.begin(), top.begin() + count_,
+              [&](int32_t a, int32_t b) { return logit(a) != logit(b) ? logit(a) > logit(b) : a < b; });
+    out->top_count = static_cast<int32_t>(count_);
+    for (size_t i = 0; i < static_cast<size_t>(count_); ++i) {
+      out->top[i] = {top[i], static_cast<float>(static_cast<double>(logit(top[i])) - norm)};
+    }
   }
 
   void apply_bias_and_bans() {
     for (const LogitBias& b : params_.logit_bias) {
       if (in_vocab(b.token)) logit(b.token) += b.bias;
     }
-    if (row_.output.size() >= static_cast<size_t>(params_.min_tokens)) return;
+    if (!bans()) return;
     for (const int32_t id : row_.eos_ids) {
       if (in_vocab(id)) logit(id) = kBanned;
     }
@@ -155,75 +225,85 @@ class RowSampler {
   }
 
   int32_t draw() {
-    const int32_t best = argmax(row_.logits);
-    if (best < 0) return -1;
-    const float largest = logit(best);
+    const float inverse = std::min(1 / params_.temperature, std::numeric_limits<float>::max());
+    const float least =
+        params_.min_p > 0 ? static_cast<float>(portable_log(static_cast<double>(params_.min_p))) : kBanned;
     const double u = uniform_draw(params_.seed, row_.choice_index, row_.output.size());
-    if (params_.top_k <= 0 && params_.top_p >= 1 && params_.min_p <= 0) return draw_unfiltered(largest, u);
-    size_t count = gather(largest);
-    if (params_.top_k > 0 && static_cast<size_t>(params_.top_k) < count) {
-      const auto nth = s_.candidates_.begin() + params_.top_k;
-      std::nth_element(s_.candidates_.begin(), nth, s_.candidates_.begin() + static_cast<ptrdiff_t>(count), likelier);
-      count = static_cast<size_t>(params_.top_k);
+    const bool top_k = params_.top_k > 0 && params_.top_k < size(), top_p = params_.top_p < 1;
+    if (!top_k && !top_p) return draw_from_row(u * weigh_row(inverse, least), inverse, least);
+    double total = 0;
+    if (top_k) {
+      gather_likeliest(params_.top_k, inverse, least);
+      weigh_candidates(inverse, least);
+      for (const float w : weights()) total += static_cast<double>(w);
+    } else {
+      total = weigh_row(inverse, least);
+      gather(kLowest, inverse, std::max(least, nucleus_bound(total)));
+      weigh_candidates(inverse, least);
     }
-    return draw_nucleus(count, largest, u);
+    if (top_p) keep_nucleus(total);
+    return draw_from_candidates(u);
   }
 
-  double weight(float x, float largest) const { return std::exp((x - largest) / params_.temperature); }
+  void weigh_candidates(float inverse_temperature, float least) {
+    rows::WeighTask task = weigh_task(inverse_temperature, least);
+    task.logits = s_.candidate_logits_.data();
+    task.count = count_;
+    s_.kernels_->weigh(task, s_.candidate_weights_.data());
+  }
 
-  int32_t draw_unfiltered(float largest, double u) {
+  // A z that every token of the nucleus reaches. Tokens that weigh less than (1 - top_p) x total / size are
+  // together less than what the nucleus may leave out. Rounding to the grid may double a weight, hence 0.8 > log 2
+  // of margin.
+  float nucleus_bound(double total) const {
+    const double left_out = (1 - static_cast<double>(params_.top_p)) * total / static_cast<double>(size());
+    return static_cast<float>(portable_log(left_out) - 0.8);
+  }
+
+  void keep_nucleus(double total) {
+    const PrefixCut cut = find_cut(logits(), weights(), static_cast<double>(params_.top_p) * total, &s_.cut_);
+    count_ = keep_prefix(cut, logits(), ids(), weights());
+  }
+
+  int32_t draw_from_candidates(double u) {
     double total = 0;
-    for (const float x : row_.logits) total += weight(x, largest);
-    double target = u * total;
-    int32_t last = -1;
-    for (size_t i = 0; i < row_.logits.size(); ++i) {
-      const double w = weight(row_.logits[i], largest);
-      if (w <= 0) continue;
-      last = static_cast<int32_t>(i);
-      target -= w;
-      if (target < 0) break;
+    for (const float w : weights()) total += static_cast<double>(w);
+    return ids()[first_above(weights(), u * total)];
+  }
+
+  // The block first: weights are computed again for one alone. As u <= 1 - 2^-53, the target is below the total
+  // even after rounding, so some block exceeds it. All differences are exact: multiples of the target's last bit.
+  int32_t draw_from_row(double target, float inverse_temperature, float least) {
+    const auto last = static_cast<size_t>(block_count(size()) - 1);
+    size_t b = 0;
+    while (b < last && target >= s_.block_sums_[b]) target -= s_.block_sums_[b++];
+    rows::WeighTask task = weigh_task(inverse_temperature, least);
+    task.logits += static_cast<int64_t>(b) * kRowBlock;
+    task.count = std::min(kRowBlock, size() - static_cast<int64_t>(b) * kRowBlock);
+    s_.kernels_->weigh(task, s_.candidate_weights_.data());
+    count_ = task.count;
+    return static_cast<int32_t>(b * kRowBlock + first_above(weights(), target));
+  }
+
+  // The first place at which the sum of the weights exceeds the target; the last one with a weight where none does.
+  static size_t first_above(std::span<const float> weights, double target) {
+    size_t last = 0;
+    for (size_t i = 0; i < weights.size(); ++i) {
+      if (weights[i] == 0) continue;
+      last = i;
+      if (target < static_cast<double>(weights[i])) break;
+      target -= static_cast<double>(weights[i]);
     }
     return last;
-  }
-
-  // Candidates that pass min-p (all finite ones when it is off) go to the front of the array.
-  size_t gather(float largest) {
-    size_t count = 0;
-    for (size_t i = 0; i < row_.logits.size(); ++i) {
-      const float x = row_.logits[i];
-      if (x == kBanned || (params_.min_p > 0 && weight(x, largest) < params_.min_p)) continue;
-      s_.candidates_[count++] = {x, static_cast<int32_t>(i)};
-    }
-    return count;
-  }
-
-  // A heap gives the likeliest first; the nucleus is usually small, so few pops replace a full sort.
-  int32_t draw_nucleus(size_t count, float largest, double u) {
-    const auto begin = s_.candidates_.begin();
-    auto end = begin + static_cast<ptrdiff_t>(count);
-    double total = 0;
-    for (auto it = begin; it != end; ++it) total += weight(it->logit, largest);
-    const auto less_likely = [](const auto& a, const auto& b) { return likelier(b, a); };
-    std::make_heap(begin, end, less_likely);
-    double mass = 0;
-    const auto all_end = end;
-    while (end != begin) {  // after the loop [end, all_end) is the nucleus, least likely first
-      std::pop_heap(begin, end--, less_likely);
-      mass += weight(end->logit, largest);
-      if (mass >= params_.top_p * total) break;
-    }
-    double target = u * mass;
-    for (auto it = all_end; it != end;) {
-      --it;
-      target -= weight(it->logit, largest);
-      if (target < 0) return it->id;
-    }
-    return end->id;
   }
 
   const SampleRow& row_;
   const SamplingParams& params_;
   SamplerScratch& s_;
+  double rounder_ = 0;
+  float largest_ = 0;  // of the row as it is now
+  int32_t best_ = 0;
+  int64_t count_ = 0;  // candidates
 };
 
 bool sample_row(const SampleRow& row, SamplerScratch* scratch, TokenEvent* out) {

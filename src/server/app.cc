@@ -23,6 +23,7 @@
 #include "memory/monitor/huge_pages.h"
 #include "model/transformer.h"
 #include "server/blueprint.h"
+#include "server/cpu_watch.h"
 #include "server/drain.h"
 #include "server/host_watch.h"
 #include "server/key_file.h"
@@ -96,7 +97,8 @@ struct App::Impl {
   std::unique_ptr<PrefixCache> prefix;
   std::unique_ptr<BlockPool> pool;
   std::shared_ptr<Ledger> ledger;  // shared with every request's account
-  std::unique_ptr<HostWatch> host_watch;
+  std::unique_ptr<HostWatch> host_watch;  // and whether the threads get their CPUs:
+  std::unique_ptr<CpuWatch> cpu_watch;
   std::unique_ptr<Gateway> gateway;
   std::unique_ptr<FrontDoor> door;
   std::unique_ptr<Tenants> tenants;
@@ -166,7 +168,7 @@ Status App::Impl::build_engine() {
   const uint64_t engine_bytes = Engine::bytes(options, blocks), table_bytes = BlockPool::storage_bytes(blocks);
   const bool sharing = blueprint.settings.enable_prefix_caching;
   const uint64_t prefix_bytes = sharing ? PrefixCache::storage_bytes(blueprint.prefix_options()) : 0;
-  host = std::make_unique<HostDevice>(HostDeviceOptions{.lock = blueprint.settings.mlock});
+  host = std::make_unique<HostDevice>(HostDeviceOptions{.lock = blueprint.settings.mlock, .nodes = {}});
   WEIR_ASSIGN_OR_RETURN(arena_memory, host->reserve(arena_bytes(gateway_bytes) + arena_bytes(engine_bytes) +
                                                     arena_bytes(table_bytes) + arena_bytes(prefix_bytes)));
   const DeviceSpan memory = arena_memory.span();
@@ -266,12 +268,9 @@ Status App::Impl::build_door(ApiContext context) {
   };
   context.post_io = [this](int io, http::Callback callback) { return server->post(io, std::move(callback)); };
   context.ledger = ledger;
-  context.memory_now = [this] {
-    MemoryNow now = host_watch->now();
-    now.huge_page_bytes = huge_page_bytes;
-    return now;
-  };
+  context.memory_now = [this] { return host_watch->now(huge_page_bytes); };
   context.pressure_now = [this] { return pressure_now(); };
+  context.cpu_now = [this] { return cpu_watch->now(); };
   context.overload_now = [this] { return overload->now(); };
   api = std::make_unique<Api>(std::move(context));
   WEIR_ASSIGN_OR_RETURN(server, http::Server::create(http_options(blueprint.settings),
@@ -296,6 +295,8 @@ Status App::Impl::build_monitor() {
   options.mode = mode;
   monitor = std::make_unique<MonitorThread>(std::move(options), &clock, relief.get());
   monitor->add_observer([this](Micros now, const HostFacts&) { host_watch->observe(now); });
+  cpu_watch = std::make_unique<CpuWatch>(settings.system_root, blueprint.backend.get());
+  monitor->add_observer([this](Micros now, const HostFacts&) { cpu_watch->observe(now); });
   overload = std::make_unique<OverloadControl>(overload_options(blueprint), gateway.get(), door.get());
   monitor->add_observer([this](Micros now, const HostFacts&) { overload->turn(now); });
   return ok_status();
@@ -340,7 +341,9 @@ Result<std::unique_ptr<App>> App::create(const Settings& settings, const Progres
   impl->build_watchdog();
   malloc_trim(0);  // what parsing the tokeniser and the headers took
   impl->seal();
-  log_info("server", fmt::format("{}: {}", impl->name, impl->blueprint.backend->description()));
+  const CpuPlacement& placement = impl->blueprint.placement;
+  log_info("server", fmt::format("{}: {} ({})", impl->name, impl->blueprint.backend->description(), placement.text));
+  for (const std::string& warning : placement.warnings) log_warning("cpu", warning);
   return std::unique_ptr<App>(new App(std::move(impl)));
 }
 

@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/units.h"
 #include "checkpoint/safetensors.h"
+#include "device/host/cpu_topology.h"
 #include "memory/monitor/host_facts.h"
 #include "memory/monitor/pressure.h"
 #include "server/app.h"
@@ -156,6 +157,7 @@ PlanInput plan_input(const Blueprint& b, const CacheShare& cache, const MemoryLi
   input.cache = cache;
   input.limit_bytes = limit.bytes;
   input.limit_source = limit.source;
+  input.notes = b.placement.warnings;
   input.session_tokens = b.model.session_tokens;
   input.max_batch = b.running_max;
   // More blocks than all places at full length, and as many again of prefixes, are of no use: a ratio stops there.
@@ -217,9 +219,14 @@ Result<Blueprint> draw_sizes(const Settings& settings) {
     log_warning("plan", fmt::format("the tokeniser has {} ids and the model {}; ids beyond the model's are refused",
                                     b.tokenizer->vocab_size(), b.spec.vocab));
   }
+  WEIR_ASSIGN_OR_RETURN(b.placement, place_threads({.cpu_set = settings.cpu_set, .threads = settings.threads,
+                                                    .pin = settings.pin_threads, .allowed = process_cpus(),
+                                                    .quota = read_host_facts(settings.system_root).cgroup_cpus,
+                                                    .root = settings.system_root}));
   WEIR_ASSIGN_OR_RETURN(
-      b.backend, make_backend(settings.device, {.threads = settings.threads, .isa = "", .pin = settings.pin_threads,
-                                    .lock_memory = settings.mlock}));
+      b.backend, make_backend(settings.device, {.threads = b.placement.threads, .isa = "", .pin = b.placement.pin,
+                                                .spin = b.placement.spin, .cpus = b.placement.cpus, .memory_nodes = b.placement.nodes,
+                                                .lock_memory = settings.mlock}));
   WEIR_RETURN_IF_ERROR(choose_formats(settings, stored_dtype(settings.model, b.spec), &b.model));
   WEIR_RETURN_IF_ERROR(choose_sizes(&b));
   return b;

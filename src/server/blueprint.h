@@ -19,6 +19,7 @@
 #include "memory/prefix/prefix_cache.h"
 #include "model/options.h"
 #include "schedule/scheduler.h"
+#include "server/cpu_placement.h"
 #include "text/tokenizer.h"
 
 namespace weir {
@@ -27,6 +28,7 @@ struct Blueprint {
   Settings settings;
   ModelSpec spec;
   std::unique_ptr<Tokenizer> tokenizer;
+  CpuPlacement placement;         // where the backend's threads are
   std::unique_ptr<Backend> backend;
   ModelOptions model;             // session_tokens and all other sizes of the forward
   int running_max = 0;            // places that are built; --max-concurrent-requests of them are in use

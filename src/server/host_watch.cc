@@ -17,13 +17,14 @@ void HostWatch::set_plan(const MemoryPlan& plan) {
   resident_bytes_.store(resident_bytes(plan), std::memory_order_relaxed);
 }
 
-MemoryNow HostWatch::now() const {
+MemoryNow HostWatch::now(uint64_t huge_page_bytes) const {
   const HostFacts facts = read_host_facts();
   return {.rss_bytes = facts.rss_bytes.value_or(0),
           .peak_bytes = facts.rss_peak_bytes.value_or(0),
           .limit_bytes = limit_bytes_,
           .plan_bytes = plan_bytes_,
-          .unaccounted_bytes = unaccounted_bytes(facts, resident_bytes_, ledger_->used_bytes()).value_or(0)};
+          .unaccounted_bytes = unaccounted_bytes(facts, resident_bytes_, ledger_->used_bytes()).value_or(0),
+          .huge_page_bytes = huge_page_bytes};
 }
 
 void HostWatch::observe(Micros now_us) {

@@ -19,7 +19,7 @@ class HostWatch {
  public:
   HostWatch(const MemoryPlan& plan, std::shared_ptr<const Ledger> ledger);
 
-  MemoryNow now() const;
+  MemoryNow now(uint64_t huge_page_bytes = 0) const;  // as it was found after start
   // After a live change of the pool. Any thread.
   void set_plan(const MemoryPlan& plan);
   void observe(Micros now_us);

@@ -84,7 +84,9 @@ std::vector<PlanLine> plan_lines(const Blueprint& b, const ModelOptions& options
   add_resident("weights", needs.weights, packed_formula(b, options));
   add_resident("workspace", needs.workspace, fmt::format("activations of {} tokens in a step", options.step_tokens_max));
   add_resident("logits", needs.logits, fmt::format("{} rows x {} x 4 bytes", running, format_count(static_cast<uint64_t>(b.spec.vocab))));
-  add_resident("sampler", ModelExecutor::bytes(b.spec, options), "scratch of one row of the vocabulary");
+  add_resident("sampler", ModelExecutor::bytes(b.spec, options, b.backend->threads()),
+               fmt::format("{} rows at once x scratch of a vocabulary",
+                           ModelExecutor::sampler_count(options, b.backend->threads())));
   add_resident("block tables", tables, fmt::format("{} places x {} blocks, {} blocks at most", scheduler.places(),
                                                    options.blocks_per_sequence(), pool.blocks));
   if (s.enable_prefix_caching) {

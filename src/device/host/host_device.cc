@@ -3,12 +3,16 @@
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
+#include <array>
+#include <atomic>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
 
+#include "base/log.h"
 #include "base/units.h"
 
 #ifndef MADV_POPULATE_WRITE
@@ -122,6 +126,7 @@ Result<DevicePtr> HostDevice::map(uint64_t bytes, uint64_t bytes_max) {
     begin = aligned;
     madvise(begin, space, MADV_HUGEPAGE);  // fewer TLB misses while weights stream; a refusal costs speed only
   }
+  spread(begin, space);  // before any page exists
   const DevicePtr base = device_ptr_of(begin);
   const Status committed = remap(base, 0, bytes);
   if (!committed.ok()) {
@@ -129,6 +134,24 @@ Result<DevicePtr> HostDevice::map(uint64_t bytes, uint64_t bytes_max) {
     return committed;
   }
   return base;
+}
+
+// The raw call: libnuma would be a library for one line. mbind(2): mode, mask of nodes, bits in the mask plus one.
+void HostDevice::spread(char* begin, uint64_t bytes) const {
+  if (options_.nodes.size() < 2 || bytes == 0) return;
+  constexpr int kInterleave = 3;  // MPOL_INTERLEAVE
+  constexpr size_t kWordBits = 8 * sizeof(unsigned long);
+  std::array<unsigned long, kNumaNodesMax / kWordBits> mask{};
+  for (const int node : options_.nodes) {
+    WEIR_CHECK(node >= 0 && node < kNumaNodesMax);
+    mask[static_cast<size_t>(node) / kWordBits] |= 1ul << (static_cast<size_t>(node) % kWordBits);
+  }
+  if (syscall(SYS_mbind, begin, bytes, kInterleave, mask.data(), kNumaNodesMax + 1, 0) == 0) return;
+  static std::atomic<bool> said{false};
+  if (!said.exchange(true)) {
+    log_warning("memory", std::string("memory cannot be spread over the NUMA nodes (mbind: ") + std::strerror(errno) +
+                              "); all of it may lie on one of them");
+  }
 }
 
 Status HostDevice::remap(DevicePtr base, uint64_t bytes_old, uint64_t bytes_new) {

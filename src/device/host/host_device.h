@@ -4,10 +4,16 @@
 // Huge pages are asked for wherever a region can hold one; what came of it is for memory/monitor to read. With `lock`
 // every committed page is locked as well (mlock), so that it can be neither swapped nor reclaimed; the right to do so
 // is often missing in containers, and that is an error that says how to get it, never a silent skip.
+// With two or more `nodes` the pages of every region lie on them in turn (mbind, interleave): workers on each node then read
+// the same part of the weights from near, and no node's memory channels are left idle. Which worker reads which page
+// changes (chunks are taken over), so no page has one right node. Where the kernel refuses, speed is lost and no more: one
+// warning.
 // Never: gives out memory that was not touched.
 #pragma once
 
 #include <memory>
+#include <utility>
+#include <vector>
 
 #include "device/device.h"
 
@@ -20,13 +26,16 @@ T* host_ptr(DevicePtr ptr) {
 }
 inline DevicePtr device_ptr_of(const void* host) { return DevicePtr(reinterpret_cast<uintptr_t>(host)); }
 
+inline constexpr int kNumaNodesMax = 1024;  // as many as Linux can be built for
+
 struct HostDeviceOptions {
   bool lock = false;  // --mlock
+  std::vector<int> nodes;  // two or more: pages are spread over these NUMA nodes in turn; each in [0, kNumaNodesMax)
 };
 
 class HostDevice final : public Device {
  public:
-  explicit HostDevice(HostDeviceOptions options = {}) : options_(options) {}
+  explicit HostDevice(HostDeviceOptions options = {}) : options_(std::move(options)) {}
   std::string_view name() const override { return "cpu"; }
   Result<std::unique_ptr<Stream>> make_stream() override;
   void copy_to_device(Stream& stream, DevicePtr dst, const void* src, uint64_t bytes) override;
@@ -45,6 +54,7 @@ class HostDevice final : public Device {
 
  private:
   Status commit(char* begin, uint64_t bytes) const;
+  void spread(char* begin, uint64_t bytes) const;
   void give_back(char* begin, uint64_t bytes) const;
 
   const HostDeviceOptions options_;

@@ -15,20 +15,30 @@ constexpr int kThreadsMax = 1024;
 
 class CpuBackend final : public Backend {
  public:
-  CpuBackend(const cpu::KernelTable* table, const cpu::WorkerPool::Options& options, bool lock_memory)
-      : device_({.lock = lock_memory}),
+  CpuBackend(const cpu::KernelTable* table, const cpu::WorkerPool::Options& options, HostDeviceOptions memory)
+      : device_(std::move(memory)),
         pool_(options),
         ops_(table, &pool_),
         isa_(table->isa),
-        description_("cpu " + std::string(table->isa) + ", " + std::to_string(options.threads) + " threads") {}
+        description_("cpu " + std::string(table->isa) + ", " + std::to_string(options.threads) +
+                     (options.threads == 1 ? " thread" : " threads")) {}
   Device& device() override { return device_; }
   Ops& ops() override { return ops_; }
   int threads() const override { return pool_.threads(); }
   PackedLayout packed_layout() const override { return {isa_, cpu::kPackVersion}; }
   std::string_view description() const override { return description_; }
   void bind_calling_thread() override { pool_.bind_calling_thread(); }
+  std::vector<int> thread_ids() const override { return pool_.thread_ids(); }
+  void begin_step() override { pool_.begin_step(); }
+  void end_step() override { pool_.end_step(); }
 
  private:
+  void run_parallel(int64_t count, ParallelBody body, const void* context) override {
+    pool_.parallel_for(count, 1, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) body(context, i);
+    });
+  }
+
   HostDevice device_;
   cpu::WorkerPool pool_;
   cpu::CpuOps ops_;
@@ -43,10 +53,11 @@ Result<std::unique_ptr<Backend>> make_cpu_backend(const BackendOptions& options)
     return invalid_argument("threads must be between 0 (one per CPU) and 1024");
   }
   WEIR_ASSIGN_OR_RETURN(const cpu::KernelTable* table, cpu::choose_table(options.isa));
-  const int cpus = std::min(static_cast<int>(cpu::allowed_cpus().size()), kThreadsMax);
-  const int threads = options.threads == 0 ? cpus : options.threads;
-  return std::unique_ptr<Backend>(
-      std::make_unique<CpuBackend>(table, cpu::WorkerPool::Options{threads, options.pin}, options.lock_memory));
+  const std::vector<int> cpus = options.cpus.empty() ? cpu::allowed_cpus() : options.cpus;
+  const int threads = options.threads == 0 ? std::min(static_cast<int>(cpus.size()), kThreadsMax) : options.threads;
+  return std::unique_ptr<Backend>(std::make_unique<CpuBackend>(
+      table, cpu::WorkerPool::Options{.threads = threads, .pin = options.pin, .spin = options.spin, .cpus = options.cpus},
+      HostDeviceOptions{.lock = options.lock_memory, .nodes = options.memory_nodes}));
 }
 
 }  // namespace weir

@@ -2,17 +2,24 @@
 
 #include <pthread.h>
 #include <sched.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 
 #include "base/alloc_guard.h"
 #include "base/check.h"
+#include "device/host/cpu_topology.h"
 
 namespace weir::cpu {
 namespace {
 
-constexpr auto kSpin = std::chrono::microseconds(30);
-constexpr uint64_t kUsedUp = 0xffffffffu;  // as an index: beyond every count
+using std::chrono::microseconds;
+constexpr auto kIdleSpin = microseconds(100);   // twice the engine's own work between two steps
+constexpr auto kStepSpin = microseconds(2000);  // longer than any op that one thread does alone
+constexpr auto kCallerSpin = microseconds(200);
+constexpr auto kCrowdedSpin = microseconds(5);  // more threads than CPUs
 
 void pause() {
 #if defined(__x86_64__)
@@ -22,53 +29,51 @@ void pause() {
 #endif
 }
 
-// Spins until ready() or kSpin has passed. RETURNS: ready().
-template <class Ready>
-bool spin_until(Ready ready) {
-  const auto deadline = std::chrono::steady_clock::now() + kSpin;
+// Spins until ready(), or until longest() has passed. RETURNS: ready().
+template <class Ready, class Longest>
+bool spin_until(Ready ready, Longest longest) {
+  const auto begin = std::chrono::steady_clock::now();
   do {
-    for (int i = 0; i < 32; ++i) {  // the clock costs as much as several looks
+    for (int i = 0; i < 64; ++i) {  // the clock costs as much as several looks
       if (ready()) return true;
       pause();
     }
-  } while (std::chrono::steady_clock::now() < deadline);
+  } while (std::chrono::steady_clock::now() - begin < longest());
   return ready();
 }
 
+constexpr bool has_chunks(uint64_t word) { return (word >> 32) < (word & 0xffffffffu); }
+
+int own_thread_id() { return static_cast<int>(syscall(SYS_gettid)); }
+
 }  // namespace
 
-std::vector<int> allowed_cpus() {
-  std::vector<int> cpus;
-  cpu_set_t set;
-  CPU_ZERO(&set);
-  if (sched_getaffinity(0, sizeof(set), &set) == 0) {
-    for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
-      if (CPU_ISSET(cpu, &set)) cpus.push_back(cpu);
-    }
-  }
-  if (cpus.empty()) {  // more CPUs than cpu_set_t holds: count them, pin none
-    const unsigned count = std::thread::hardware_concurrency();
-    for (unsigned cpu = 0; cpu < (count == 0 ? 1 : count); ++cpu) cpus.push_back(static_cast<int>(cpu));
-  }
-  return cpus;
-}
+std::vector<int> allowed_cpus() { return process_cpus(); }
 
-void pin_calling_thread_to(int cpu) {
+void keep_calling_thread_on(std::span<const int> cpus) {
   cpu_set_t set;
   CPU_ZERO(&set);
-  if (cpu < CPU_SETSIZE) CPU_SET(cpu, &set);
+  for (const int cpu : cpus) {
+    if (cpu < CPU_SETSIZE) CPU_SET(cpu, &set);
+  }
   pthread_setaffinity_np(pthread_self(), sizeof(set), &set);
 }
 
-WorkerPool::WorkerPool(const Options& options) {
+WorkerPool::WorkerPool(const Options& options)
+    : threads_(options.threads),
+      shares_(std::make_unique<Share[]>(static_cast<size_t>(std::max(1, options.threads)))) {
   WEIR_CHECK(options.threads >= 1 && options.threads <= 1024);
-  const std::vector<int> cpus = allowed_cpus();
-  pin_ = options.pin && static_cast<size_t>(options.threads) <= cpus.size();
-  caller_cpu_ = cpus[0];
-  workers_.reserve(static_cast<size_t>(options.threads) - 1);
-  for (int i = 1; i < options.threads; ++i) {
-    const int cpu = pin_ ? cpus[static_cast<size_t>(i)] : -1;
-    workers_.emplace_back([this, cpu] { worker_loop(cpu); });
+  const std::vector<int> allowed = allowed_cpus();
+  cpus_ = options.cpus.empty() ? allowed : options.cpus;
+  const bool enough = static_cast<size_t>(threads_) <= cpus_.size();
+  spin_ = options.spin && enough;
+  pin_ = options.pin && enough;
+  std::vector<int> ascending = cpus_;
+  std::sort(ascending.begin(), ascending.end());
+  if (!pin_ && ascending == allowed) cpus_.clear();
+  workers_.reserve(static_cast<size_t>(threads_) - 1);
+  for (int i = 1; i < threads_; ++i) {
+    workers_.emplace_back([this, i] { worker_loop(i); });
   }
 }
 
@@ -80,70 +85,116 @@ WorkerPool::~WorkerPool() {
 }
 
 void WorkerPool::bind_calling_thread() {
-  if (pin_) pin_calling_thread_to(caller_cpu_);
+  shares_[0].thread_id.store(own_thread_id(), std::memory_order_relaxed);
+  take_cpu(0);
 }
 
-void WorkerPool::run(const Job& job) {
-  const uint32_t generation = epoch_.load(std::memory_order_relaxed) + 1;
-  // The old ticket goes first. A worker that is late with the job before may hold a ticket equal to the old count; if
-  // it then read a larger new count, its claim would succeed. A field it reads from this job (release, acquire) makes
-  // it see this store, and its claim fails.
-  ticket_.store(uint64_t{generation} << 32 | kUsedUp, std::memory_order_relaxed);
-  call_.store(job.call, std::memory_order_release);
-  context_.store(job.context, std::memory_order_release);
-  count_.store(job.count, std::memory_order_release);
-  chunk_.store(job.chunk, std::memory_order_release);
-  done_.store(0, std::memory_order_relaxed);
-  ticket_.store(uint64_t{generation} << 32, std::memory_order_release);
-  epoch_.store(generation);  // seq_cst, like the sleepers' side: one of the two sees the other
-  if (sleepers_.load() != 0) epoch_.notify_all();
+// Its own where workers are pinned, else any of the set.
+void WorkerPool::take_cpu(int worker) const {
+  const std::span<const int> cpus = cpus_;
+  if (!cpus.empty()) keep_calling_thread_on(pin_ ? cpus.subspan(static_cast<size_t>(worker), 1) : cpus);
+}
 
-  work(generation);
-  const uint32_t all = static_cast<uint32_t>(job.count);
-  if (spin_until([&] { return done_.load(std::memory_order_acquire) == all; })) return;
+std::vector<int> WorkerPool::thread_ids() const {
+  std::vector<int> ids;
+  for (int i = 0; i < threads_; ++i)
+    ids.push_back(shares_[static_cast<size_t>(i)].thread_id.load(std::memory_order_relaxed));
+  return ids;
+}
+
+void WorkerPool::begin_step() {
+  in_step_.store(1, std::memory_order_relaxed);
+  epoch_.fetch_add(1);
+  if (sleepers_.load() != 0) epoch_.notify_all();
+}
+
+void WorkerPool::end_step() { in_step_.store(0, std::memory_order_relaxed); }
+
+void WorkerPool::run(const Job& job) {
+  const int64_t chunks = (job.count + job.chunk - 1) / job.chunk;
+  done_.store(0, std::memory_order_relaxed);
+  for (int i = threads_ - 1; i >= 0; --i) {  // the caller's own last
+    Share& share = shares_[static_cast<size_t>(i)];
+    share.call.store(job.call, std::memory_order_relaxed);
+    share.context.store(job.context, std::memory_order_relaxed);
+    share.count.store(job.count, std::memory_order_relaxed);
+    share.chunk.store(job.chunk, std::memory_order_relaxed);
+    const auto begin = static_cast<uint64_t>(chunks * i / threads_),
+               end = static_cast<uint64_t>(chunks * (i + 1) / threads_);
+    share.chunks.store(begin << 32 | end, std::memory_order_release);
+  }
+  epoch_.fetch_add(1);  // seq_cst, like the sleepers' side: one of the two sees the other
+  if (sleepers_.load() != 0) epoch_.notify_all();
+  const int64_t own = work(0);
+  wait_for_chunks(static_cast<uint32_t>(chunks - own));
+}
+
+void WorkerPool::wait_for_chunks(uint32_t chunks) {
+  const auto all_done = [&] { return done_.load(std::memory_order_acquire) == chunks; };
+  if (spin_until(all_done, [&] { return spin_ ? kCallerSpin : kCrowdedSpin; })) return;
   caller_sleeps_.store(1);
-  for (uint32_t done = done_.load(); done != all; done = done_.load()) done_.wait(done);
+  for (uint32_t done = done_.load(); done != chunks; done = done_.load()) done_.wait(done);
   caller_sleeps_.store(0);
 }
 
-// Claims and runs chunks of one generation until none is left.
-void WorkerPool::work(uint32_t generation) {
-  uint64_t ticket = ticket_.load(std::memory_order_acquire);
-  for (;;) {
-    const int64_t count = count_.load(std::memory_order_acquire);
-    const int64_t chunk = chunk_.load(std::memory_order_acquire);
-    const auto call = call_.load(std::memory_order_acquire);
-    const void* context = context_.load(std::memory_order_acquire);
-    const int64_t begin = static_cast<int64_t>(ticket & 0xffffffffu);
-    if (static_cast<uint32_t>(ticket >> 32) != generation || begin >= count) return;
-    const int64_t end = begin + chunk < count ? begin + chunk : count;
-    const uint64_t claimed = uint64_t{generation} << 32 | static_cast<uint64_t>(end);
-    if (!ticket_.compare_exchange_weak(ticket, claimed, std::memory_order_acq_rel, std::memory_order_acquire))
+// Runs chunks until none is left to take: the worker's own share, then those of the others. RETURNS: how many.
+int64_t WorkerPool::work(int worker) {
+  int64_t chunks = 0;
+  for (int i = 0; i < threads_; ++i) chunks += drain(shares_[static_cast<size_t>((worker + i) % threads_)]);
+  return chunks;
+}
+
+int64_t WorkerPool::drain(Share& share) {
+  int64_t taken = 0;
+  uint64_t word = share.chunks.load(std::memory_order_acquire);
+  while (has_chunks(word)) {
+    if (!share.chunks.compare_exchange_weak(word, word + (uint64_t{1} << 32), std::memory_order_acq_rel,
+                                            std::memory_order_acquire)) {
       continue;
-    call(context, begin, end);
-    const uint32_t length = static_cast<uint32_t>(end - begin);
-    const uint32_t done = done_.fetch_add(length) + length;
-    if (done == static_cast<uint32_t>(count) && caller_sleeps_.load() != 0) done_.notify_all();
-    ticket = ticket_.load(std::memory_order_acquire);
+    }
+    const int64_t chunk = share.chunk.load(std::memory_order_relaxed);
+    const int64_t begin = static_cast<int64_t>(word >> 32) * chunk;
+    const int64_t end = std::min(begin + chunk, share.count.load(std::memory_order_relaxed));
+    share.call.load(std::memory_order_relaxed)(share.context.load(std::memory_order_relaxed), begin, end);
+    ++taken;
+    word = share.chunks.load(std::memory_order_acquire);
+  }
+  return taken;
+}
+
+// RETURNS: false when the pool ends.
+bool WorkerPool::wait_for_work(const Share& own) {
+  const auto ready = [&] {
+    return has_chunks(own.chunks.load(std::memory_order_acquire)) || stop_.load(std::memory_order_relaxed);
+  };
+  const auto longest = [&] {
+    if (!spin_) return kCrowdedSpin;
+    return in_step_.load(std::memory_order_relaxed) != 0 ? kStepSpin : kIdleSpin;
+  };
+  for (;;) {
+    if (spin_until(ready, longest)) return !stop_.load(std::memory_order_acquire);
+    sleep_until_work(own);
   }
 }
 
-uint32_t WorkerPool::wait_for_job(uint32_t seen) {
-  if (spin_until([&] { return epoch_.load(std::memory_order_acquire) != seen; })) return epoch_.load();
+// Wakes up for every job and step that begins, for the pool's end, and now and then for nothing.
+void WorkerPool::sleep_until_work(const Share& own) {
+  const uint32_t seen = epoch_.load();
   sleepers_.fetch_add(1);
-  epoch_.wait(seen);
+  if (!has_chunks(own.chunks.load()) && !stop_.load()) epoch_.wait(seen);
   sleepers_.fetch_sub(1);
-  return epoch_.load();
 }
 
-void WorkerPool::worker_loop(int cpu) {
-  if (cpu >= 0) pin_calling_thread_to(cpu);
+void WorkerPool::worker_loop(int worker) {
+  take_cpu(worker);
+  Share& own = shares_[static_cast<size_t>(worker)];
+  own.thread_id.store(own_thread_id(), std::memory_order_relaxed);
   seal_this_thread("worker");
-  uint32_t seen = 0;
-  for (;;) {
-    seen = wait_for_job(seen);
-    if (stop_.load(std::memory_order_acquire)) return;
-    work(seen);
+  while (wait_for_work(own)) {
+    const auto chunks = static_cast<uint32_t>(work(worker));
+    if (chunks == 0) continue;
+    done_.fetch_add(chunks);
+    if (caller_sleeps_.load() != 0) done_.notify_all();
   }
 }
 

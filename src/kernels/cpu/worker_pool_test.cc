@@ -4,6 +4,8 @@
 #include <sys/resource.h>
 #include <time.h>
 
+#include <algorithm>
+#include <array>
 #include <numeric>
 #include <set>
 
@@ -53,7 +55,7 @@ TEST(WorkerPool, ALateWorkerNeverClaimsFromTheNextJob) {
   WorkerPool pool({.threads = 2, .pin = true});
   pool.bind_calling_thread();
   std::atomic<uint64_t> sink{0};
-  for (uint64_t job = 0; job < 300'000; ++job) {
+  for (uint64_t job = 0; job < 100'000; ++job) {
     const auto count = static_cast<int64_t>(17 + job % 40);
     std::atomic<int64_t> items{0};
     pool.parallel_for(count, static_cast<int64_t>(1 + job % 3), [&](int64_t begin, int64_t end) {
@@ -79,6 +81,98 @@ TEST(WorkerPool, WakesSleepersAndIdleCostsNothing) {
   EXPECT_LT(process_cpu_seconds() - before, 0.003);
   job();
   EXPECT_EQ(ran.load(), 128);
+}
+
+// Between two steps too: the step's spinning ends with it.
+TEST(WorkerPool, AfterAStepIdleCostsNothing) {
+  WorkerPool pool({.threads = 4, .pin = false});
+  std::atomic<int> ran{0};
+  const timespec pause{0, 20'000'000};
+  double spent = 0;
+  for (int step = 0; step < 5; ++step) {
+    pool.begin_step();
+    for (int op = 0; op < 10; ++op) pool.parallel_for(8, 1, [&](int64_t, int64_t) { ran.fetch_add(1); });
+    pool.end_step();
+    nanosleep(&pause, nullptr);  // workers stop spinning
+    const double before = process_cpu_seconds();
+    nanosleep(&pause, nullptr);
+    spent += process_cpu_seconds() - before;
+  }
+  EXPECT_LT(spent, 0.003);
+  EXPECT_EQ(ran.load(), 5 * 10 * 8);
+}
+
+// Nobody can take a second chunk before all have one, and everybody begins with its own: so the same thread has the same
+// part in every call, and the first is the caller's.
+TEST(WorkerPool, AShareIsItsWorkersOwn) {
+  constexpr int kThreads = 4;
+  WorkerPool pool({.threads = kThreads, .pin = false});
+  std::array<std::thread::id, kThreads> before{};
+  for (int round = 0; round < 50; ++round) {
+    std::atomic<int> begun{0};
+    std::array<std::thread::id, kThreads> thread{};
+    pool.parallel_for(kThreads, 1, [&](int64_t begin, int64_t) {
+      thread[static_cast<size_t>(begin)] = std::this_thread::get_id();
+      begun.fetch_add(1);
+      while (begun.load() < kThreads) std::this_thread::yield();
+    });
+    ASSERT_EQ(thread[0], std::this_thread::get_id());
+    ASSERT_EQ(std::set(thread.begin(), thread.end()).size(), size_t{kThreads});
+    ASSERT_TRUE(round == 0 || thread == before) << "round " << round;
+    before = thread;
+  }
+}
+
+// Worker 0 is kept in its first chunk until all others are done: they must have taken the rest of its share.
+TEST(WorkerPool, OthersTakeTheShareOfWhoIsLate) {
+  WorkerPool pool({.threads = 2, .pin = false});
+  std::atomic<int> rest{0};
+  pool.parallel_for(16, 1, [&](int64_t begin, int64_t) {
+    if (begin > 0) {
+      rest.fetch_add(1);
+      return;
+    }
+    while (rest.load() < 15) std::this_thread::yield();
+  });
+  EXPECT_EQ(rest.load(), 15);
+}
+
+// The CPUs that a worker may use while it works.
+std::vector<int> cpus_of_the_worker(const WorkerPool::Options& options) {
+  WorkerPool pool(options);
+  std::vector<int> cpus;
+  std::atomic<int> begun{0};
+  pool.parallel_for(2, 1, [&](int64_t begin, int64_t) {
+    if (begin == 1) cpus = allowed_cpus();
+    begun.fetch_add(1);
+    while (begun.load() < 2) std::this_thread::yield();
+  });
+  return cpus;
+}
+
+TEST(WorkerPool, WorkersKeepToTheirCpus) {
+  const std::vector<int> all = allowed_cpus();
+  const std::vector<int> last = {all.back()};
+  EXPECT_EQ(cpus_of_the_worker({.threads = 2, .pin = false}), all);
+  EXPECT_EQ(cpus_of_the_worker({.threads = 2, .pin = false, .cpus = last}), last);
+  EXPECT_EQ(cpus_of_the_worker({.threads = 2, .pin = true, .cpus = last}), last) << "more threads than CPUs";
+  if (all.size() < 2) return;
+  EXPECT_EQ(cpus_of_the_worker({.threads = 2, .pin = true, .cpus = {all[0], all.back()}}), last);
+  EXPECT_EQ(cpus_of_the_worker({.threads = 2, .pin = true}), std::vector<int>{all[1]});
+}
+
+TEST(WorkerPool, NamesTheThreadsThatCompute) {
+  WorkerPool pool({.threads = 3, .pin = false});
+  EXPECT_EQ(pool.thread_ids().front(), 0) << "not bound yet";
+  pool.bind_calling_thread();
+  std::atomic<int> begun{0};
+  pool.parallel_for(3, 1, [&](int64_t, int64_t) {  // so that all have started
+    begun.fetch_add(1);
+    while (begun.load() < 3) std::this_thread::yield();
+  });
+  const std::vector<int> ids = pool.thread_ids();
+  EXPECT_EQ(std::set<int>(ids.begin(), ids.end()).size(), 3u);
+  EXPECT_EQ(std::count(ids.begin(), ids.end(), 0), 0);
 }
 
 TEST(WorkerPool, SleepingWorkersTakePartAgain) {

@@ -161,6 +161,7 @@ Result<MemoryPlan> plan_as_given(const PlanInput& input) {
   plan.session_tokens = input.session_tokens;
   plan.max_batch = input.max_batch;
   plan.capacity = capacity_rows(input, blocks);
+  plan.notes = input.notes;
   return plan;
 }
 

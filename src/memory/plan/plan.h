@@ -67,6 +67,7 @@ struct PlanInput {
   CacheShare cache;
   uint64_t limit_bytes = 0;
   std::string limit_source;           // "physical memory"
+  std::vector<std::string> notes;     // printed with the plan: what else should be looked at, one line each
   int64_t session_tokens = 0;         // --session-len: the longest one sequence may become
   int max_batch = 0;                  // --max-batch-size
   uint64_t kv_blocks_max = 0;         // a ratio never takes more blocks than this; 0 is no such cap
@@ -97,6 +98,7 @@ struct MemoryPlan {
   int64_t session_tokens = 0;
   int max_batch = 0;
   std::vector<Capacity> capacity;  // 256, 1024, 4096, ... tokens below the session's, and the session's
+  std::vector<std::string> notes;
 };
 
 // Settings that would fit, and what they would take.
@@ -135,7 +137,7 @@ uint64_t resident_bytes(const MemoryPlan& plan);
 std::string format_plan(const MemoryPlan& plan);
 
 // {"total_bytes","limit_bytes","limit_source","lines":[{"name","bytes","formula"}],
-//  "kv":{"blocks","block_tokens","tokens"},"capacity":[{"tokens_each","sequences"}]}
+//  "kv":{"blocks","block_tokens","tokens"},"capacity":[{"tokens_each","sequences"}],"notes":[""]}
 std::string plan_json(const MemoryPlan& plan);
 
 }  // namespace weir

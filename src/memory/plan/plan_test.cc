@@ -319,11 +319,13 @@ TEST(PlanText, TableAndJson) {
   plan.lines = {{"a\"b", 1, "x\n\xff"}};
   plan.limit_source = "back\\slash";
   plan.capacity.resize(1);
+  plan.notes = {"look", "here"};
+  EXPECT_THAT(format_plan(plan), HasSubstr("note: look\nnote: here\n"));
   EXPECT_EQ(plan_json(plan), "{\"total_bytes\":" + std::to_string(plan.total_bytes) +
                                  ",\"limit_bytes\":17179869184,\"limit_source\":\"back\\\\slash\","
                                  "\"lines\":[{\"name\":\"a\\\"b\",\"bytes\":1,\"formula\":\"x\\u000a\\u00ff\"}],"
                                  "\"kv\":{\"blocks\":300,\"block_tokens\":64,\"tokens\":19200},"
-                                 "\"capacity\":[{\"tokens_each\":256,\"sequences\":16}]}");
+                                 "\"capacity\":[{\"tokens_each\":256,\"sequences\":16}],\"notes\":[\"look\",\"here\"]}");
 }
 
 }  // namespace

@@ -58,6 +58,7 @@ std::string format_plan(const MemoryPlan& plan) {
                      format_count(static_cast<uint64_t>(plan.kv_tokens)), format_count(plan.kv_blocks),
                      plan.block_tokens);
   for (const Capacity& capacity : plan.capacity) out += capacity_sentence(plan, capacity);
+  for (const std::string& note : plan.notes) out += "note: " + note + "\n";
   return out;
 }
 
@@ -75,6 +76,8 @@ std::string plan_json(const MemoryPlan& plan) {
     out += fmt::format(R"({}{{"tokens_each":{},"sequences":{}}})", i == 0 ? "" : ",", plan.capacity[i].tokens_each,
                        plan.capacity[i].sequences);
   }
+  out += R"(],"notes":[)";
+  for (size_t i = 0; i < plan.notes.size(); ++i) out += (i == 0 ? "" : ",") + json_string(plan.notes[i]);
   return out + "]}";
 }
 
