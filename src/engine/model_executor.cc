@@ -10,12 +10,13 @@ ModelExecutor::ModelExecutor(Transformer* model, Backend* backend, Region* kv, s
       eos_ids_(std::move(eos_ids)),
       scratch_(static_cast<int32_t>(model->spec().vocab)) {
   block_tables_.reserve(static_cast<size_t>(model->options().sequences_max));
-  sample_rows_.reserve(static_cast<size_t>(model->options().sequences_max));
+  sample_rows_.reserve(static_cast<size_t>(model->options().sample_rows_max()));
 }
 
 uint64_t ModelExecutor::bytes(const ModelSpec& spec, const ModelOptions& options) {
   return SamplerScratch::bytes(static_cast<int32_t>(spec.vocab)) +
-         static_cast<uint64_t>(options.sequences_max) * (sizeof(std::span<const int32_t>) + sizeof(int32_t)) +
+         static_cast<uint64_t>(options.sequences_max) * sizeof(std::span<const int32_t>) +
+         static_cast<uint64_t>(options.sample_rows_max()) * sizeof(int32_t) +
          static_cast<uint64_t>(options.step_tokens_max) * sizeof(int32_t);
 }
 
@@ -34,7 +35,8 @@ Status ModelExecutor::run(const Step& step, std::span<StepResult> results) {
   sample_rows_.clear();
   for (const StepSequence& sequence : step.sequences) {
     block_tables_.push_back(sequence.blocks);
-    if (sequence.samples) sample_rows_.push_back(sequence.token_begin + sequence.token_count - 1);
+    if (!sequence.samples) continue;
+    for (int32_t i = 0; i <= sequence.draft_count(); ++i) sample_rows_.push_back(sequence.sample_begin() + i);
   }
   WEIR_ASSIGN_OR_RETURN(const std::span<float> logits,
                         model_->forward({.tokens = step.tokens, .positions = step.positions, .rows = step.rows,
@@ -47,10 +49,15 @@ Status ModelExecutor::run(const Step& step, std::span<StepResult> results) {
     results[i].ok = true;
     if (!sequence.samples) continue;
     if (must_stop()) return abandoned();
-    results[i].ok = sample_row({.logits = logits.subspan(row++ * vocab, vocab), .params = sequence.params,
-                                .prompt = sequence.prompt, .output = sequence.output, .eos_ids = eos_ids_,
-                                .choice_index = sequence.choice_index},
-                               &scratch_, &results[i].token);
+    const auto sample = [&](int32_t accepted, TokenEvent* out) {
+      return sample_row({.logits = logits.subspan((row + static_cast<size_t>(accepted)) * vocab, vocab),
+                         .params = sequence.params, .prompt = sequence.prompt,
+                         .output = sequence.output_with(accepted), .eos_ids = eos_ids_,
+                         .choice_index = sequence.choice_index},
+                        &scratch_, out);
+    };
+    sample_with_drafts(sequence, sample, &results[i]);
+    row += 1 + sequence.drafts.size();
   }
   return ok_status();
 }

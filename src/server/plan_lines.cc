@@ -85,7 +85,7 @@ std::vector<PlanLine> plan_lines(const Blueprint& b, const ModelOptions& options
   };
   add_resident("weights", needs.weights, packed_formula(b, options));
   add_resident("workspace", needs.workspace, fmt::format("activations of {} tokens in a step", options.step_tokens_max));
-  add_resident("logits", needs.logits, fmt::format("{} rows x {} x 4 bytes", running, format_count(static_cast<uint64_t>(b.spec.vocab))));
+  add_resident("logits", needs.logits, fmt::format("{} rows x {} x 4 bytes", options.sample_rows_max(), format_count(static_cast<uint64_t>(b.spec.vocab))));
   add_resident("sampler", ModelExecutor::bytes(b.spec, options), "scratch of one row of the vocabulary");
   add_resident("block tables", tables, fmt::format("{} places x {} blocks, {} blocks at most", scheduler.places(),
                                                    options.blocks_per_sequence(), pool.blocks));
@@ -93,7 +93,7 @@ std::vector<PlanLine> plan_lines(const Blueprint& b, const ModelOptions& options
     add_resident("prefix index", PrefixCache::storage_bytes(prefix),
                  fmt::format("{} blocks x {} tokens, links and hashes", pool.blocks, pool.block_tokens));
   }
-  add_resident("sequences", Engine::bytes(scheduler, pool), fmt::format("{} histories x {} tokens x 4 bytes, step buffers, queue", scheduler.places(), format_count(session)));
+  add_resident("sequences", Engine::bytes(scheduler, pool), fmt::format("{} histories x {} tokens x 4 bytes, step buffers, queue{}", scheduler.places(), format_count(session), scheduler.speculation.enabled() ? ", n-gram tables" : ""));
   add_resident("slots and rings", Gateway::bytes(scheduler.slots, scheduler.places(), s.io_threads, Gateway::kRingEvents) + api::Roster::bytes(scheduler.slots),
                fmt::format("{} slots, {} rings x {} events", scheduler.slots, scheduler.places(), Gateway::kRingEvents));
   add("requests", request_bytes(b, options, s), requests_formula(b, options, s));
