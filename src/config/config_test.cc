@@ -107,6 +107,10 @@ TEST_F(ConfigTest, EveryFlagReachesItsMember) {
                                          "500ms",
                                          "--max-prefill-token-num",
                                          "256",
+                                         "--speculative",
+                                         "ngram",
+                                         "--speculative-tokens",
+                                         "5",
                                          "--cache-max-entry-count",
                                          "8GiB",
                                          "--cache-block-seq-len",
@@ -157,6 +161,8 @@ TEST_F(ConfigTest, EveryFlagReachesItsMember) {
   expected.max_queued_tokens = 99;
   expected.queue_timeout_ms = 500;
   expected.max_prefill_token_num = 256;
+  expected.speculative = "ngram";
+  expected.speculative_tokens = 5;
   expected.cache_max_entry_count = "8GiB";
   expected.cache_block_seq_len = 32;
   expected.memory_limit = uint64_t{2} << 30;

@@ -195,6 +195,17 @@ TEST(Traps, short_behind_long_chunk) {
   EXPECT_EQ(StepTimeModel().prefill_tokens_within({.decode_sequences = 8}, 50'000), StepTimeModel::kNoLimit);
 }
 
+TEST(StepTime, ARowCostsItsShareOfTheStepTimesItsTokens) {
+  const StepTimeModel model({.fixed = 10'000, .decode_sequence = 500, .decode_context_token = 0.5});
+  // 500 + 0.5 x 1,000 us a row, of 10,000 + 4 x 1,000: a row takes 1/14 of the step and the step makes 4 tokens.
+  EXPECT_NEAR(model.row_price({.decode_sequences = 4, .decode_context_tokens = 4'000}), 4.0 / 14, 1e-9);
+  EXPECT_LT(model.row_price({.decode_sequences = 1}), model.row_price({.decode_sequences = 2}));
+  EXPECT_NEAR(StepTimeModel({.decode_sequence = 500}).row_price({.decode_sequences = 3}), 1, 1e-9) << "arithmetic alone";
+  EXPECT_EQ(StepTimeModel({.fixed = 10'000}).row_price({.decode_sequences = 3}), StepTimeModel::kRowPriceMin);
+  EXPECT_NEAR(StepTimeModel().row_price({.decode_sequences = 6}), 0.5, 1e-9) << "nothing known";
+  EXPECT_GT(StepTimeModel().row_price({}), 0);
+}
+
 TEST(StepTime, CollinearFeaturesStayBounded) {
   StepTimeModel model;
   const StepShape always{.decode_sequences = 4, .decode_context_tokens = 4'000};

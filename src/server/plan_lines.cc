@@ -58,7 +58,6 @@ uint64_t request_bytes(const Blueprint& b, const ModelOptions& options, const Se
 
 std::vector<PlanLine> plan_lines(const Blueprint& b, const ModelOptions& options, const Settings& s) {
   const ModelNeeds needs = Transformer::needs(b.spec, options, b.backend->ops());
-  const auto running = static_cast<uint64_t>(options.sequences_max);
   const auto session = static_cast<uint64_t>(options.session_tokens);
   const auto io = static_cast<uint64_t>(s.io_threads);
   // A longer text is refused before it is tokenised (api/prompts.cc).

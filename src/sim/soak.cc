@@ -138,6 +138,8 @@ SoakResult run_soak(const SoakOptions& options, const std::function<void(const S
     result.steps += outcome.steps;
     result.faults += outcome.faults;
     result.preemptions += outcome.preemptions;
+    result.drafted_tokens += outcome.drafted_tokens;
+    result.accepted_tokens += outcome.accepted_tokens;
     result.simulated_us += outcome.simulated_us;
     result.real_seconds += outcome.real_seconds;
     for (size_t r = 0; r < outcome.finishes.size(); ++r) result.finishes[r] += outcome.finishes[r];
