@@ -206,7 +206,6 @@ Result<sim::ServerShape> shape_from(const ParsedCommand& command, const Settings
   shape.running_max = settings.max_concurrent_requests;
   shape.queued_max = settings.max_queued_requests;
   shape.step_tokens_max = settings.max_prefill_token_num;
-  if (settings.speculative == "ngram") shape.speculative_tokens = settings.speculative_tokens;
   // As long as the longest request of the load, and one for the token that would come next.
   shape.session_tokens =
       settings.session_len > 0 ? settings.session_len : std::max<int64_t>(longest_of(load) + 1, 2048);
