@@ -4,15 +4,16 @@
 //   bench_speculation [--model DIR] [--threads N] [--tokens N] [--rounds N] [--drafts N] [--batch N]
 //
 // The engine and the forward are the real ones, int8 weights; without --model random weights in the shape of
-// Qwen2.5-0.5B. Random weights have nothing to say, so what is "sampled" is put in the place of the model's word by a
-// script, after the model has computed it: what a step costs is real, what is accepted is the text's.
+// Qwen2.5-0.5B. Random weights have nothing to say, so what is "sampled" is put in the place of the model's word by
+// a script, after the model has computed it: what a step costs is real, what is accepted is the text's.
 //   repeats   the answer is the prompt once more: a quotation, a file that is rewritten
 //   edits     the same with one token in 20 changed
 //   in vain   words drawn from 40: pairs recur all the time and say nothing of what follows. The worst case
 //   new       words drawn from the whole vocabulary: nothing recurs
-// Goals: repeats at batch 1 at least twice as fast; in vain and new not below 0.97. Ceiling of `repeats`: where a step is
-// bound by memory, 1 + drafts; rows that cost what a token costs (large batches) leave nothing to gain. With --threads 1
-// (the default) times are the processor's, so that other people's work weighs less; A B A B in each round, medians.
+// Goals: repeats at batch 1 at least twice as fast; in vain and new not below 0.97. Ceiling of `repeats`: where a
+// step is bound by memory, 1 + drafts; rows that cost what a token costs (large batches) leave nothing to gain.
+// With --threads 1 (the default) times are the processor's, so that other people's work weighs less; A B A B in
+// each round, medians.
 #include <unistd.h>
 
 #include <filesystem>
@@ -37,10 +38,14 @@ int32_t token_at(Text text, int64_t sequence, int64_t position, int64_t vocab) {
                                 static_cast<uint64_t>(of));
   };
   switch (text) {
-    case Text::kRepeats: return word(position % kPrompt, vocab);
-    case Text::kEdits: return word(position >= kPrompt && position % 20 == 7 ? position : position % kPrompt, vocab);
-    case Text::kInVain: return word(position, 40);
-    case Text::kNew: return word(position, vocab);
+    case Text::kRepeats:
+      return word(position % kPrompt, vocab);
+    case Text::kEdits:
+      return word(position >= kPrompt && position % 20 == 7 ? position : position % kPrompt, vocab);
+    case Text::kInVain:
+      return word(position, 40);
+    case Text::kNew:
+      return word(position, vocab);
   }
   return 0;
 }
@@ -93,13 +98,18 @@ struct Model {
     const int places = *std::max_element(asked.batches.begin(), asked.batches.end());
     spec = must(load_spec(dir), "the model's config");
     backend = must(make_backend("cpu", {.threads = asked.threads, .isa = "", .pin = false}), "the backend");
-    options = {.format = WeightFormat::kInt8G32, .kv_format = KvFormat::kBF16, .session_tokens = kSession,
-               .block_tokens = kBlock, .step_tokens_max = kStepTokens, .sequences_max = places,
+    options = {.format = WeightFormat::kInt8G32,
+               .kv_format = KvFormat::kBF16,
+               .session_tokens = kSession,
+               .block_tokens = kBlock,
+               .step_tokens_max = kStepTokens,
+               .sequences_max = places,
                .drafts_max = asked.drafts * kDraftingSequences};
     const auto checkpoint = must(Checkpoint::open(dir), "the weights");
     model = must(Transformer::load(spec, options, *checkpoint, *backend, nullptr), "the weights");
     blocks = static_cast<int32_t>(places * ((kPrompt + asked.tokens) / kBlock + 1));
-    kv = must(backend->device().reserve(static_cast<uint64_t>(blocks) * Transformer::needs(spec, options, backend->ops()).kv_block),
+    kv = must(backend->device().reserve(static_cast<uint64_t>(blocks) *
+                                        Transformer::needs(spec, options, backend->ops()).kv_block),
               "the KV cache");
     model->attach_kv(kv.span(), blocks);
     executor = std::make_unique<ModelExecutor>(model.get(), backend.get(), &kv, std::vector<int32_t>{});
@@ -111,11 +121,15 @@ struct Model {
 Measured serve(Model* rig, const Asked& asked, Text text, int batch, int drafts) {
   const BenchClock clock(asked.threads == 1);
   ScriptedExecutor executor(rig->executor.get(), text, rig->spec.vocab);
-  SchedulerOptions options{.slots = batch, .running_max = batch, .step_tokens_max = kStepTokens, .session_tokens = kSession};
+  SchedulerOptions options{
+      .slots = batch, .running_max = batch, .step_tokens_max = kStepTokens, .session_tokens = kSession};
   options.speculation = {.tokens_max = drafts, .step_tokens_max = drafts * std::min(batch, kDraftingSequences)};
   Gateway gateway(batch, batch, 1, Gateway::kRingEvents);
-  BlockPool pool({.blocks = rig->blocks, .block_tokens = kBlock, .sequences_max = batch,
-                  .blocks_per_sequence_max = static_cast<int32_t>(std::min<int64_t>(rig->blocks, kSession / kBlock))});
+  BlockPool pool(
+      {.blocks = rig->blocks,
+       .block_tokens = kBlock,
+       .sequences_max = batch,
+       .blocks_per_sequence_max = static_cast<int32_t>(std::min<int64_t>(rig->blocks, kSession / kBlock))});
   Engine engine(options, &pool, nullptr, &gateway, &executor, &clock);
   std::vector<RequestSpec> specs(static_cast<size_t>(batch));
   for (SlotIndex slot = 0; slot < batch; ++slot) {
@@ -155,7 +169,8 @@ double median(std::vector<double> values) {
 }
 
 void print_table(Model* rig, const Asked& asked) {
-  std::printf("%-9s %6s %12s %12s %8s %10s %10s\n", "text", "batch", "off, tok/s", "on, tok/s", "on/off", "drafted", "accepted");
+  std::printf("%-9s %6s %12s %12s %8s %10s %10s\n", "text", "batch", "off, tok/s", "on, tok/s", "on/off", "drafted",
+              "accepted");
   for (const int batch : asked.batches) {
     for (const Text text : {Text::kRepeats, Text::kEdits, Text::kInVain, Text::kNew}) {
       std::vector<double> off, on, ratios;
@@ -166,8 +181,8 @@ void print_table(Model* rig, const Asked& asked) {
         on.push_back(last.tokens_per_second);
         ratios.push_back(on.back() / off.back());
       }
-      std::printf("%-9s %6d %12.1f %12.1f %8.2f %10llu %10llu\n", kTextNames[static_cast<size_t>(text)], batch, median(off),
-                  median(on), median(ratios), static_cast<unsigned long long>(last.drafted),
+      std::printf("%-9s %6d %12.1f %12.1f %8.2f %10llu %10llu\n", kTextNames[static_cast<size_t>(text)], batch,
+                  median(off), median(on), median(ratios), static_cast<unsigned long long>(last.drafted),
                   static_cast<unsigned long long>(last.accepted));
       std::fflush(stdout);
     }
@@ -181,13 +196,20 @@ int run(int argc, char** argv) {
     const std::string flag = argv[i];
     const char* value = i + 1 < argc ? argv[i + 1] : "";
     const int number = std::atoi(value);
-    if (flag == "--model" && *value != 0) dir = value;
-    else if (flag == "--threads" && number >= 1) asked.threads = std::min(number, 1024);
-    else if (flag == "--tokens" && number >= 8) asked.tokens = std::min<int>(number, kSession - kPrompt - 1);
-    else if (flag == "--rounds" && number >= 1) asked.rounds = std::min(number, 100);
-    else if (flag == "--drafts" && number >= 1) asked.drafts = std::min(number, 16);
-    else if (flag == "--batch" && number >= 1) asked.batches = {std::min(number, 64)};
-    else return std::fprintf(stderr, "bench_speculation: '%s' is not understood\n", flag.c_str()), 2;
+    if (flag == "--model" && *value != 0)
+      dir = value;
+    else if (flag == "--threads" && number >= 1)
+      asked.threads = std::min(number, 1024);
+    else if (flag == "--tokens" && number >= 8)
+      asked.tokens = std::min<int>(number, kSession - kPrompt - 1);
+    else if (flag == "--rounds" && number >= 1)
+      asked.rounds = std::min(number, 100);
+    else if (flag == "--drafts" && number >= 1)
+      asked.drafts = std::min(number, 16);
+    else if (flag == "--batch" && number >= 1)
+      asked.batches = {std::min(number, 64)};
+    else
+      return std::fprintf(stderr, "bench_speculation: '%s' is not understood\n", flag.c_str()), 2;
   }
   const bool random = dir.empty();
   if (random) {

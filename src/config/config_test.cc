@@ -273,6 +273,9 @@ TEST_F(ConfigTest, RangesAreErrorsThatNameTheirSource) {
               HasSubstr("--host-bytes-per-request 3145728 is above --host-request-bytes 2097152"));
   EXPECT_THAT(error({"--dtype", "float64"}), HasSubstr("choose auto, float32, bfloat16, float16"));
   EXPECT_THAT(error({"--model-format", "awq"}), HasSubstr("'awq' is not supported; choose auto, int8"));
+  EXPECT_THAT(error({"--speculative", "tree"}), HasSubstr("'tree' is not supported; choose off, ngram"));
+  EXPECT_THAT(error({"--speculative-tokens", "0"}), HasSubstr("16"));
+  EXPECT_THAT(error({"--speculative-tokens", "17"}), HasSubstr("16"));
   EXPECT_THAT(error({"--device", "cuda"}), HasSubstr("'cuda' is not supported; choose cpu"));
   EXPECT_THAT(error({"--server-name", "http://x"}), HasSubstr("without port or scheme"));
   EXPECT_THAT(error({"--model-name", "a b"}), HasSubstr("without spaces"));

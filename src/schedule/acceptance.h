@@ -1,12 +1,12 @@
 // Acceptance: how often the guesses for one sequence were right lately, and so how many are worth their price.
 //
-// Each guess that was looked at is a trial: those that were accepted, and the first that was not. q is the share that
-// was right over about the last kWindow trials. The i-th guess of a row of guesses counts only where all before it were
-// right, so it is worth q^i tokens; it is made while that is at least its price, in tokens (StepTimeModel::row_price).
-// So drafts grow longer the better they are, and where even the first is not worth its price the sequence stops: for
-// kPauseMin of its tokens at first, twice as long each time up to kPauseMax unless the last spell paid for itself. Then it
-// tries again as if nothing were known (q = 1/2, from kPriorTrials).
-// A value per running sequence; engine thread. Pure, no clock: rules count tokens.
+// Each guess that was looked at is a trial: those that were accepted, and the first that was not. q is the share
+// that was right over about the last kWindow trials. The i-th guess of a row of guesses counts only where all
+// before it were right, so it is worth q^i tokens; it is made while that is at least its price, in tokens
+// (StepTimeModel::row_price). So drafts grow longer the better they are, and where even the first is not worth its
+// price the sequence stops: for kPauseMin of its tokens at first, twice as long each time up to kPauseMax unless
+// the last spell paid for itself. Then it tries again as if nothing were known (q = 1/2, from kPriorTrials). A
+// value per running sequence; engine thread. Pure, no clock: rules count tokens.
 #pragma once
 
 #include <cstdint>
@@ -15,8 +15,8 @@ namespace weir {
 
 class Acceptance {
  public:
-  static constexpr float kWindow = 32;        // trials
-  static constexpr float kPriorTrials = 4;    // so few that a first spell without any luck ends soon
+  static constexpr float kWindow = 32;      // trials
+  static constexpr float kPriorTrials = 4;  // so few that a first spell without any luck ends soon
   static constexpr float kPriorRate = 0.5f;
   static constexpr int32_t kPauseMin = 32, kPauseMax = 512;  // tokens
 

@@ -8,7 +8,8 @@
 namespace weir {
 namespace {
 
-// Multiplicative hashing (Knuth, TAOCP 3, 6.4): the high bits decide. The odd constant is 2^64 over the golden ratio.
+// Multiplicative hashing (Knuth, TAOCP 3, 6.4): the high bits decide. The odd constant is 2^64 over the golden
+// ratio.
 uint64_t mixed(uint64_t hash, int32_t token) {
   return (hash ^ (static_cast<uint64_t>(static_cast<uint32_t>(token)) + 1)) * 0x9E3779B97F4A7C15u;
 }
@@ -29,7 +30,8 @@ uint64_t Drafter::bytes(int places, int64_t session_tokens) {
 }
 
 int64_t Drafter::slots_for(int64_t session_tokens) {
-  return static_cast<int64_t>(std::bit_ceil(static_cast<uint64_t>(std::clamp<int64_t>(session_tokens, 16, kSlotsMax))));
+  return static_cast<int64_t>(
+      std::bit_ceil(static_cast<uint64_t>(std::clamp<int64_t>(session_tokens, 16, kSlotsMax))));
 }
 
 size_t Drafter::index(int place, int n, uint64_t hash) const {

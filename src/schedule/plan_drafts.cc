@@ -6,7 +6,8 @@
 
 namespace weir {
 
-// A step that computes prefill has none: the matrices are busy with the prompt, every further row costs its full time.
+// A step that computes prefill has none: the matrices are busy with the prompt, every further row costs
+// its full time.
 void Scheduler::plan_drafts() {
   if (!speculation_.enabled()) return;
   StepShape decodes;
@@ -23,31 +24,35 @@ void Scheduler::plan_drafts() {
                                     [this](const Start& start) { return at(start.slot).planned_tokens > 0; });
   if (prefills || decodes.decode_sequences == 0) return;
   budget = std::min(budget, speculation_.options().step_tokens_max);
+  budget = static_cast<int32_t>(std::min<int64_t>(budget, step_time_.rows_within(decodes, options_.tpot_slo_us)));
   speculation_.begin_step(step_time_.row_price(decodes));
   for (const SlotIndex slot : running_) {
     Sequence& sequence = at(slot);
     const int32_t longest = std::min(budget, room_for_drafts(slot));
     if (longest < 1) continue;
     const auto known = static_cast<size_t>(sequence.total());
-    const std::span<int32_t> text = histories_.subspan(history_begin(sequence.place), known + static_cast<size_t>(longest));
+    const std::span<int32_t> text =
+        histories_.subspan(history_begin(sequence.place), known + static_cast<size_t>(longest));
     sequence.planned_drafts =
         speculation_.propose(sequence.place, text.first(known), sequence.output_tokens, text.subspan(known));
     sequence.planned_tokens += sequence.planned_drafts;
     budget -= sequence.planned_drafts;
   }
   const int switched_off = speculation_.take_switched_off();
-  if (switched_off > 0) gateway_->load().spec_switched_off.fetch_add(static_cast<uint64_t>(switched_off), std::memory_order_relaxed);
+  if (switched_off == 0) return;
+  gateway_->load().spec_switched_off.fetch_add(static_cast<uint64_t>(switched_off), std::memory_order_relaxed);
 }
 
-// Drafts that a decode may have: those that could still be wanted, with a position in the session, room in its ring and
-// a place in the blocks that it has anyway. A draft never takes a block, so it evicts nothing, preempts nobody and
-// counts against nobody's share; the price is one short draft at the end of a block.
+// Drafts that a decode may have: those that could still be wanted, with a position in the session, room in its ring
+// and a place in the blocks that it has anyway. A draft never takes a block, so it evicts nothing, preempts nobody
+// and counts against nobody's share; the price is one short draft at the end of a block.
 int32_t Scheduler::room_for_drafts(SlotIndex slot) const {
   const Sequence& sequence = at(slot);
   if (sequence.gives_way || sequence.planned_tokens == 0) return 0;
   const SamplingParams& params = sequence.spec->params;
   const int64_t ring = static_cast<int64_t>(gateway_->channel(slot).ring->room()) - 1;
-  const int64_t blocks = int64_t{scratch_.length(row(sequence.place))} * pool_->options().block_tokens - sequence.total();
+  const int64_t blocks =
+      int64_t{scratch_.length(row(sequence.place))} * pool_->options().block_tokens - sequence.total();
   const int64_t session = options_.session_tokens - sequence.total() - 1;
   int64_t answer = int64_t{params.max_tokens} - sequence.output_tokens - 1;
   if (own_kind(sequence) == ClassKind::kBackground && background_tokens_max_ > 0) {

@@ -65,7 +65,7 @@ struct SchedulerOptions {
   Micros ageing_us = 30'000'000;  // after so long in a class, a waiting sequence counts as of the next higher one
 
   Micros codel_target_us = 0;     // urgent work expires while the queue stands longer; 0: never
-  Micros tpot_slo_us = 0;         // prefill leaves a step with decodes within it; 0: off
+  Micros tpot_slo_us = 0;         // prefill and drafts leave a step with decodes within it; 0: off
 
   SpeculationOptions speculation;
 

@@ -8,7 +8,8 @@
 
 namespace weir {
 
-Speculation::Speculation(SpeculationOptions options, int places, int64_t session_tokens, std::pmr::memory_resource* memory)
+Speculation::Speculation(SpeculationOptions options, int places, int64_t session_tokens,
+                         std::pmr::memory_resource* memory)
     : options_(options),
       drafter_(options.enabled() ? places : 0, session_tokens, memory),
       acceptance_(options.enabled() ? static_cast<size_t>(places) : 0, memory) {

@@ -1,10 +1,10 @@
 // Speculation: drafts for running sequences: which, how many, and what became of them. By place.
 //
-// A draft is a guess of a sequence's next tokens. The step computes them behind its last token, and the executor samples
-// row after row while the guesses are what it samples: so an answer is token for token what it is without drafts
-// (docs/contract.md), and what is at stake is only time. Drafter makes the guesses, Acceptance says how many pay.
-// Owner: the scheduler; engine thread. Limits: SpeculationOptions. Nothing allocates after construction; switched off it
-// takes no memory at all.
+// A draft is a guess of a sequence's next tokens. The step computes them behind its last token, and the executor
+// samples row after row while the guesses are what it samples: so an answer is token for token what it is without
+// drafts (docs/contract.md), and what is at stake is only time. Drafter makes the guesses, Acceptance says how many
+// pay. Owner: the scheduler; engine thread. Limits: SpeculationOptions. Nothing allocates after construction;
+// switched off it takes no memory at all.
 #pragma once
 
 #include <cstdint>
@@ -17,8 +17,9 @@
 
 namespace weir {
 
-// The drafts of a step are bounded by those of so many sequences at full length: with more of them a row costs nearly
-// what a token costs (StepTimeModel::row_price), and each row of logits takes 4 bytes x the vocabulary of the plan.
+// The drafts of a step are bounded by those of so many sequences at full length: with more of them a row costs
+// nearly what a token costs (StepTimeModel::row_price), and each row of logits takes 4 bytes x the vocabulary of
+// the plan.
 inline constexpr int kDraftingSequences = 4;
 
 struct SpeculationOptions {

@@ -158,6 +158,32 @@ TEST(Speculation, ThePriceIsLearntFromSteps) {
   EXPECT_LT(drafted_late(10, 1000), 100u) << "rows are all there is";
 }
 
+// Steps of 10 ms and 1 ms a row: --tpot-slo 13ms leaves room for two guesses beside one decode.
+TEST(Speculation, DraftsKeepTheStepWithinTheTargetOfTokens) {
+  const auto longest_step = [](Micros slo) {
+    Shape shape{.running = 1, .queued = 1, .blocks = 64, .block_tokens = 64, .session = 1600, .step_tokens = 64};
+    shape.speculation = kOn;
+    shape.tpot_slo_us = slo;
+    World world(shape);
+    size_t longest = 0;
+    int turns = 0;
+    world.token_after = [](const StepSequence& part, int32_t accepted) {
+      return static_cast<int32_t>(part.prompt.size() + part.output.size() + static_cast<size_t>(accepted)) % 5;
+    };
+    world.step_us = [&](const Step& step) {
+      if (++turns > 100) longest = std::max(longest, step.tokens.size());  // learnt by then
+      return 10'000 + 1'000 * static_cast<Micros>(step.tokens.size());
+    };
+    world.submit(0, periodic_request(1, 8, 1500));
+    for (int i = 0; i < 200; ++i) world.turn();
+    return longest;
+  };
+  EXPECT_EQ(longest_step(0), 7u) << "no target";
+  const size_t within = longest_step(13'500);
+  EXPECT_GE(within, 2u);
+  EXPECT_LE(within, 3u);
+}
+
 TEST(Speculation, WhoGuessesInVainIsSwitchedOffAndCounted) {
   Shape shape{.running = 1, .queued = 1, .blocks = 32, .block_tokens = 64, .session = 1600, .step_tokens = 64};
   shape.speculation = kOn;

@@ -75,6 +75,9 @@ class StepTimeModel {
   // (int8) in a ns (the machine of docs/numbers.md: 32 GB/s), so 6 rows in either format. RETURNS: [kRowPriceMin, 1].
   double row_price(const StepShape& decodes) const;
   static constexpr double kRowsHidden = 6, kRowPriceMin = 0.05;
+  // How many such rows the step may still have within the budget. RETURNS: kNoLimit while steps are not known or the
+  // budget is 0 (off).
+  int64_t rows_within(const StepShape& decodes, Micros budget) const;
 
   // Whether predict() may be acted upon: enough steps were seen (or a prior loaded) and half of them were predicted
   // to within a third.

@@ -206,6 +206,17 @@ TEST(StepTime, ARowCostsItsShareOfTheStepTimesItsTokens) {
   EXPECT_GT(StepTimeModel().row_price({}), 0);
 }
 
+TEST(StepTime, RowsThatTheBudgetStillHolds) {
+  const StepTimeModel model({.fixed = 10'000, .decode_sequence = 500, .decode_context_token = 0.5});
+  const StepShape decodes{.decode_sequences = 4, .decode_context_tokens = 4'000};  // 14 ms, and 1 ms a row
+  EXPECT_EQ(model.rows_within(decodes, 20'000), 6);
+  EXPECT_EQ(model.rows_within(decodes, 14'999), 0);
+  EXPECT_EQ(model.rows_within(decodes, 1'000), 0);
+  EXPECT_EQ(model.rows_within(decodes, 0), StepTimeModel::kNoLimit) << "off";
+  EXPECT_EQ(StepTimeModel().rows_within(decodes, 1'000), StepTimeModel::kNoLimit);
+  EXPECT_EQ(StepTimeModel({.fixed = 10'000}).rows_within(decodes, 20'000), StepTimeModel::kNoLimit) << "rows are free";
+}
+
 TEST(StepTime, CollinearFeaturesStayBounded) {
   StepTimeModel model;
   const StepShape always{.decode_sequences = 4, .decode_context_tokens = 4'000};
