@@ -285,7 +285,8 @@ int run(const Settings& settings) {
     (*backend)->bind_calling_thread();
     auto stream = (*backend)->device().make_stream();
     for (WeightFormat format :
-         {WeightFormat::kF32, WeightFormat::kBF16, WeightFormat::kF16, WeightFormat::kInt8G32}) {
+         {WeightFormat::kF32, WeightFormat::kBF16, WeightFormat::kF16, WeightFormat::kInt8G32, WeightFormat::kInt4G32,
+          WeightFormat::kInt4G64, WeightFormat::kInt4ZG32, WeightFormat::kInt4ZG64}) {
       if (settings.attention || (!settings.format.empty() && settings.format != weight_format_name(format)))
         continue;
       if (settings.quick && (format == WeightFormat::kF16 || format == WeightFormat::kF32)) continue;

@@ -130,7 +130,7 @@ struct Bench {
     const Ops& ops = backend->ops();
     const auto bytes = [&](int64_t n, int64_t k) { return ops.packed_bytes(options.format, n, k); };
     const uint64_t layer = bytes(spec.q_width() + 2 * spec.kv_width(), spec.hidden) + bytes(spec.hidden, spec.q_width()) +
-                           bytes(2 * spec.ffn, spec.hidden) + bytes(spec.hidden, spec.ffn);
+                           bytes(swiglu_rows(spec.ffn), spec.hidden) + bytes(spec.hidden, spec.ffn);
     return static_cast<uint64_t>(spec.layers) * layer + bytes(spec.vocab, spec.hidden);
   }
 };

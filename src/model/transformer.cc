@@ -115,7 +115,7 @@ void Transformer::attention_block(int64_t index, int64_t tokens) {
   Ops& ops = backend_.ops();
   const LayerWeights& w = weights_.layers[static_cast<size_t>(index)];
   const auto eps = static_cast<float>(spec_.rms_eps);
-  const MatView<float> x = work_.x.row_part(0, tokens), h = work_.normed.row_part(0, tokens);
+  const MatView<float> x = work_.x.row_part(0, tokens);
   const MatView<float> qkv = work_.qkv.row_part(0, tokens), out = work_.attended.row_part(0, tokens);
   const MatView<float> q = qkv.col_part(0, spec_.q_width());
   const MatView<float> k = qkv.col_part(spec_.q_width(), spec_.kv_width());
@@ -123,8 +123,8 @@ void Transformer::attention_block(int64_t index, int64_t tokens) {
   const KvLayer cache = kv_geometry(spec_, options_).layer(kv_, kv_blocks_, index);
   const VecView<int32_t> positions = work_.positions.part(0, tokens);
 
-  ops.rms_norm(*stream_, {.x = x, .weight = w.attention_norm, .groups = 1, .eps = eps, .out = h});
-  ops.linear(*stream_, {.x = h, .weight = &w.qkv, .bias = w.qkv_bias, .out = qkv, .workspace = work_.scratch});
+  ops.linear(*stream_, {.x = x, .weight = &w.qkv, .bias = w.qkv_bias, .out = qkv, .norm = w.attention_norm,
+                        .norm_eps = eps, .workspace = work_.scratch});
   if (spec_.qk_norm) {
     ops.rms_norm(*stream_, {.x = q, .weight = w.q_norm, .groups = spec_.heads, .eps = eps, .out = q});
     ops.rms_norm(*stream_, {.x = k, .weight = w.k_norm, .groups = spec_.kv_heads, .eps = eps, .out = k});
@@ -136,22 +136,18 @@ void Transformer::attention_block(int64_t index, int64_t tokens) {
                            .sequences = work_.rows.part(0, tokens), .positions = positions, .heads = spec_.heads,
                            .scale = 1.0f / std::sqrt(static_cast<float>(spec_.head_dim)), .out = out,
                            .workspace = work_.scratch});
-  ops.linear(*stream_, {.x = out, .weight = &w.output, .bias = w.output_bias, .out = x, .accumulate = true,
+  ops.linear(*stream_, {.x = out, .weight = &w.output, .bias = w.output_bias, .out = x, .end = LinearEnd::kAccumulate,
                         .workspace = work_.scratch});
 }
 
 void Transformer::ffn_block(int64_t index, int64_t tokens) {
   Ops& ops = backend_.ops();
   const LayerWeights& w = weights_.layers[static_cast<size_t>(index)];
-  const MatView<float> x = work_.x.row_part(0, tokens), h = work_.normed.row_part(0, tokens);
-  const MatView<float> gate_up = work_.gate_up.row_part(0, tokens);
-  const MatView<float> gate = gate_up.col_part(0, spec_.ffn), up = gate_up.col_part(spec_.ffn, spec_.ffn);
-  ops.rms_norm(*stream_, {.x = x, .weight = w.ffn_norm, .groups = 1, .eps = static_cast<float>(spec_.rms_eps),
-                          .out = h});
-  ops.linear(*stream_, {.x = h, .weight = &w.gate_up, .bias = w.gate_up_bias, .out = gate_up,
+  const MatView<float> x = work_.x.row_part(0, tokens), gated = work_.gated.row_part(0, tokens);
+  ops.linear(*stream_, {.x = x, .weight = &w.gate_up, .bias = w.gate_up_bias, .out = gated, .end = LinearEnd::kSwiglu,
+                        .norm = w.ffn_norm, .norm_eps = static_cast<float>(spec_.rms_eps),
                         .workspace = work_.scratch});
-  ops.swiglu(*stream_, {.gate = gate, .up = up, .out = gate});
-  ops.linear(*stream_, {.x = gate, .weight = &w.down, .bias = w.down_bias, .out = x, .accumulate = true,
+  ops.linear(*stream_, {.x = gated, .weight = &w.down, .bias = w.down_bias, .out = x, .end = LinearEnd::kAccumulate,
                         .workspace = work_.scratch});
 }
 
@@ -163,9 +159,8 @@ Result<std::span<float>> Transformer::read_logits(int64_t tokens, int64_t sample
     const MatView<float> picked = work_.sampled.row_part(0, samples), out = logits_.row_part(0, samples);
     ops.gather_rows(*stream_, {.x = work_.x.row_part(0, tokens), .indices = work_.sample_rows.part(0, samples),
                                .out = picked});
-    ops.rms_norm(*stream_, {.x = picked, .weight = weights_.final_norm, .groups = 1,
-                            .eps = static_cast<float>(spec_.rms_eps), .out = picked});
-    ops.linear(*stream_, {.x = picked, .weight = &weights_.head, .bias = {}, .out = out, .workspace = work_.scratch});
+    ops.linear(*stream_, {.x = picked, .weight = &weights_.head, .bias = {}, .out = out, .norm = weights_.final_norm,
+                          .norm_eps = static_cast<float>(spec_.rms_eps), .workspace = work_.scratch});
   }
   const auto count = static_cast<size_t>(samples * spec_.vocab);
   auto* host = static_cast<float*>(device.host_pointer(logits_.data));

@@ -14,6 +14,9 @@ namespace {
 // Rows packed between two looks at the progress line; small enough that their file pages are a rounding error.
 constexpr uint64_t kPieceBytes = 4u << 20;
 
+using Part = PackRowsArgs::Part;
+constexpr int64_t kPanelRows = swiglu_rows(1) / 2;
+
 std::string layer_name(int64_t layer, const char* rest) {
   return "model.layers." + std::to_string(layer) + "." + rest;
 }
@@ -52,11 +55,11 @@ LayerWeights cut_layer(const ModelSpec& spec, const WeightCutter& cut) {
   const int64_t qkv = spec.q_width() + 2 * spec.kv_width();
   w.qkv = cut.matrix(qkv, spec.hidden);
   w.output = cut.matrix(spec.hidden, spec.q_width());
-  w.gate_up = cut.matrix(2 * spec.ffn, spec.hidden);
+  w.gate_up = cut.matrix(swiglu_rows(spec.ffn), spec.hidden);
   w.down = cut.matrix(spec.hidden, spec.ffn);
   w.qkv_bias = cut.bias(spec.qkv_bias, qkv);
   w.output_bias = cut.bias(spec.o_bias, spec.hidden);
-  w.gate_up_bias = cut.bias(spec.mlp_bias, 2 * spec.ffn);
+  w.gate_up_bias = cut.bias(spec.mlp_bias, swiglu_rows(spec.ffn));
   w.down_bias = cut.bias(spec.mlp_bias, spec.hidden);
   return w;
 }
@@ -69,8 +72,8 @@ class Filler {
       : spec_(spec), checkpoint_(checkpoint), device_(device), ops_(ops), stream_(stream), progress_(progress),
         bytes_all_(std::max<uint64_t>(bytes_all, 1)) {}
 
-  // Rows of the named tensor become rows [row_begin, ...) of dst.
-  Status matrix(const std::string& name, const PackedWeight& dst, int64_t row_begin) {
+  // Rows of the named tensor become rows [row_begin, ...) of dst, or its gate or up.
+  Status matrix(const std::string& name, const PackedWeight& dst, int64_t row_begin, Part part = Part::kWhole) {
     const TensorView* tensor = resolve(spec_, checkpoint_, name);
     WEIR_CHECK_MSG(tensor != nullptr && tensor->shape.size() == 2, name);
     WEIR_ASSIGN_OR_RETURN(const DType dtype, weight_dtype(*tensor));
@@ -82,15 +85,15 @@ class Filler {
       const auto bytes = tensor->bytes.subspan(static_cast<uint64_t>(row) * row_bytes,
                                                static_cast<uint64_t>(count) * row_bytes);
       ops_.pack_rows(stream_, {.rows = bytes.data(), .dtype = dtype, .row_begin = row_begin + row,
-                               .row_count = count, .dst = dst});
+                               .row_count = count, .dst = dst, .part = part, .rows_all = rows});
       WEIR_RETURN_IF_ERROR(device_.synchronize(stream_));
       done(bytes);
     }
     return ok_status();
   }
 
-  // The named vector, as f32, becomes dst[begin, ...).
-  Status vector(const std::string& name, VecView<float> dst, int64_t begin) {
+  // The named vector, as f32, becomes dst[begin, ...), or its gate or up: pieces of 16 in turn, as the rows.
+  Status vector(const std::string& name, VecView<float> dst, int64_t begin, Part part = Part::kWhole) {
     const TensorView* tensor = resolve(spec_, checkpoint_, name);
     WEIR_CHECK_MSG(tensor != nullptr && tensor->shape.size() == 1, name);
     WEIR_ASSIGN_OR_RETURN(const DType dtype, weight_dtype(*tensor));
@@ -103,7 +106,13 @@ class Filler {
                          "; the file is damaged, download it again");
       }
     }
-    device_.copy_to_device(stream_, dst.part(begin, size).data, values.data(), values.size() * sizeof(float));
+    const int64_t piece = part == Part::kWhole ? size : kPanelRows;
+    for (int64_t i = 0; i < size; i += piece) {
+      const int64_t count = std::min(piece, size - i);
+      const int64_t at = part == Part::kWhole ? begin : 2 * i + (part == Part::kUp ? kPanelRows : 0);
+      device_.copy_to_device(stream_, dst.part(at, count).data, values.data() + i,
+                             static_cast<size_t>(count) * sizeof(float));
+    }
     WEIR_RETURN_IF_ERROR(device_.synchronize(stream_));
     done(tensor->bytes);
     return ok_status();
@@ -140,8 +149,8 @@ Status fill_layer(const ModelSpec& spec, int64_t index, Filler& filler, LayerWei
   WEIR_RETURN_IF_ERROR(filler.matrix(name("self_attn.k_proj.weight"), w->qkv, q));
   WEIR_RETURN_IF_ERROR(filler.matrix(name("self_attn.v_proj.weight"), w->qkv, q + kv));
   WEIR_RETURN_IF_ERROR(filler.matrix(name("self_attn.o_proj.weight"), w->output, 0));
-  WEIR_RETURN_IF_ERROR(filler.matrix(name("mlp.gate_proj.weight"), w->gate_up, 0));
-  WEIR_RETURN_IF_ERROR(filler.matrix(name("mlp.up_proj.weight"), w->gate_up, spec.ffn));
+  WEIR_RETURN_IF_ERROR(filler.matrix(name("mlp.gate_proj.weight"), w->gate_up, 0, Part::kGate));
+  WEIR_RETURN_IF_ERROR(filler.matrix(name("mlp.up_proj.weight"), w->gate_up, 0, Part::kUp));
   WEIR_RETURN_IF_ERROR(filler.matrix(name("mlp.down_proj.weight"), w->down, 0));
   if (spec.qkv_bias) {
     WEIR_RETURN_IF_ERROR(filler.vector(name("self_attn.q_proj.bias"), w->qkv_bias, 0));
@@ -150,8 +159,8 @@ Status fill_layer(const ModelSpec& spec, int64_t index, Filler& filler, LayerWei
   }
   if (spec.o_bias) WEIR_RETURN_IF_ERROR(filler.vector(name("self_attn.o_proj.bias"), w->output_bias, 0));
   if (spec.mlp_bias) {
-    WEIR_RETURN_IF_ERROR(filler.vector(name("mlp.gate_proj.bias"), w->gate_up_bias, 0));
-    WEIR_RETURN_IF_ERROR(filler.vector(name("mlp.up_proj.bias"), w->gate_up_bias, spec.ffn));
+    WEIR_RETURN_IF_ERROR(filler.vector(name("mlp.gate_proj.bias"), w->gate_up_bias, 0, Part::kGate));
+    WEIR_RETURN_IF_ERROR(filler.vector(name("mlp.up_proj.bias"), w->gate_up_bias, 0, Part::kUp));
     WEIR_RETURN_IF_ERROR(filler.vector(name("mlp.down_proj.bias"), w->down_bias, 0));
   }
   if (spec.qk_norm) {
@@ -182,7 +191,7 @@ void fill_rope(const ModelSpec& spec, Filler& filler, Weights* weights) {
 }  // namespace
 
 WeightFormat embedding_format(const ModelSpec& spec, WeightFormat format) {
-  if (format != WeightFormat::kInt8G32) return format;
+  if (!weight_is_quantised(format)) return format;
   return spec.file_dtype == DType::kF16 ? WeightFormat::kF16 : WeightFormat::kBF16;
 }
 

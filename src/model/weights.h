@@ -19,7 +19,7 @@ namespace weir {
 struct LayerWeights {
   VecView<float> attention_norm, ffn_norm;      // [hidden]
   VecView<float> q_norm, k_norm;                // [head_dim], Qwen3 only
-  PackedWeight qkv, output, gate_up, down;      // [q+2kv, hidden] [hidden, q] [2 ffn, hidden] [hidden, ffn]
+  PackedWeight qkv, output, gate_up, down;      // [q+2kv, hidden] [hidden, q] [swiglu_rows(ffn), hidden] [hidden, ffn]
   VecView<float> qkv_bias, output_bias, gate_up_bias, down_bias;  // empty where the family has none
 };
 

@@ -41,11 +41,32 @@ WEIR_INLINE void r_store_low_bytes(uint8_t* to, Reg t) {
   vst1_lane_u32(reinterpret_cast<uint32_t*>(to), vreinterpret_u32_u8(bytes), 0);
 }
 
-using Weight = int8x16_t;
-WEIR_INLINE Weight i_weight(const uint8_t* p) { return vreinterpretq_s8_u8(vld1q_u8(p)); }
-WEIR_INLINE Int i_start(int32_t) { return vdupq_n_s32(0); }
-WEIR_INLINE Int i_dot(Int acc, Weight w, int32_t x4) {
-  return vdotq_s32(acc, w, vreinterpretq_s8_s32(vdupq_n_s32(x4)));
+WEIR_INLINE Int i_broadcast(const uint8_t* p) {
+  int32_t x;
+  __builtin_memcpy(&x, p, 4);
+  return vdupq_n_s32(x);
+}
+// sdot takes signed bytes of both: int8 as it is, and 0..15 of int4 are signed bytes too.
+using Weight8 = int8x16_t;
+using X8 = int32x4_t;
+constexpr int64_t kX8Bytes = 4;
+WEIR_INLINE Weight8 w8_load(const uint8_t* p) { return vreinterpretq_s8_u8(vld1q_u8(p)); }
+WEIR_INLINE void x8_store(uint8_t* to, const int8_t* four) { __builtin_memcpy(to, four, 4); }
+WEIR_INLINE X8 x8_load(const uint8_t* p) { return i_broadcast(p); }
+WEIR_INLINE Int i8_start(const uint8_t*) { return vdupq_n_s32(0); }
+WEIR_INLINE Int i8_dot(Int acc, Weight8 w, X8 x) { return vdotq_s32(acc, w, vreinterpretq_s8_s32(x)); }
+WEIR_INLINE void i4_load(const uint8_t* p, Int* low, Int* high) {
+  const uint8x16_t both = vld1q_u8(p);
+  *low = vreinterpretq_s32_u8(vandq_u8(both, vdupq_n_u8(15)));
+  *high = vreinterpretq_s32_u8(vshrq_n_u8(both, 4));
+}
+WEIR_INLINE Int i4_start(Int total) { return total; }
+WEIR_INLINE Int i4_dot(Int acc, Int w, Int x) {
+  return vdotq_s32(acc, vreinterpretq_s8_s32(w), vreinterpretq_s8_s32(x));
+}
+WEIR_INLINE Int i4_end(Int acc, Int) { return acc; }
+WEIR_INLINE Int i_offset4(const uint8_t* zeros, const uint8_t* offset) {
+  return vmulq_s32(vreinterpretq_s32_u32(vmovl_u16(i_load_u8(zeros))), i_broadcast(offset));
 }
 WEIR_INLINE Reg i_to_float(Int a) { return vcvtq_f32_s32(a); }
 
@@ -54,6 +75,6 @@ WEIR_INLINE Reg i_to_float(Int a) { return vcvtq_f32_s32(a); }
 // float accumulators are touched once in 8 steps.
 constexpr int kRowsFloat = 6;
 constexpr int kRowsInt8 = 4;
+constexpr int kRowsInt4 = 4;
 constexpr int kRowsAttention = 4;
 constexpr int panels_float(int rows) { return rows <= 3 ? 2 : 1; }
-constexpr int panels_int8(int) { return 1; }
