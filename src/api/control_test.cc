@@ -115,7 +115,8 @@ TEST(Metrics, EveryFamilyIsThereFromTheStartAndWellFormed) {
   for (const char* name :
        {"weir_requests_running", "weir_requests_waiting", "weir_waiting_tokens", "weir_kv_blocks", "weir_steps_total",
         "weir_step_seconds_total", "weir_prompt_tokens_total", "weir_output_tokens_total", "weir_preemptions_total",
-        "weir_recomputed_tokens_total", "weir_ring_stalls_total", "weir_sequences_finished_total", "weir_refusals_total",
+        "weir_recomputed_tokens_total", "weir_spec_drafted_tokens_total", "weir_spec_accepted_tokens_total",
+        "weir_spec_steps_total", "weir_spec_switched_off_total", "weir_ring_stalls_total", "weir_sequences_finished_total", "weir_refusals_total",
         "weir_http_connections", "weir_http_accepted_total", "weir_http_requests_total", "weir_http_bad_requests_total",
         "weir_http_client_gone_total", "weir_http_slow_readers_total", "weir_http_bytes_in_total",
         "weir_http_bytes_out_total", "weir_memory_rss_bytes", "weir_memory_peak_bytes", "weir_memory_plan_bytes",

@@ -85,6 +85,12 @@ void write_engine(const LoadGauges& load, PromText* out) {
   out->sample(static_cast<double>(read(load.step_us_total)) * 1e-6);
   out->counter("weir_prompt_tokens_total", "Prompt tokens computed.", read(load.prompt_tokens));
   out->counter("weir_output_tokens_total", "Tokens produced.", read(load.output_tokens));
+  out->counter("weir_spec_drafted_tokens_total", "Tokens guessed by --speculative and computed.", read(load.spec_drafted_tokens));
+  out->counter("weir_spec_accepted_tokens_total", "Of these, right: tokens that cost no step of their own.",
+               read(load.spec_accepted_tokens));
+  out->counter("weir_spec_steps_total", "Steps with guessed tokens.", read(load.spec_steps));
+  out->counter("weir_spec_switched_off_total", "Times a sequence stopped guessing for a while because it did not pay.",
+               read(load.spec_switched_off));
   out->counter("weir_preemptions_total", "Sequences put back for want of blocks or of a place.", read(load.preemptions));
   out->counter("weir_place_preemptions_total", "Of these, background sequences that gave their place to urgent ones.",
                read(load.place_preemptions));

@@ -116,6 +116,10 @@ TEST_F(ConfigTest, EveryFlagReachesItsMember) {
                                          "500ms",
                                          "--max-prefill-token-num",
                                          "256",
+                                         "--speculative",
+                                         "ngram",
+                                         "--speculative-tokens",
+                                         "5",
                                          "--cache-max-entry-count",
                                          "8GiB",
                                          "--cache-block-seq-len",
@@ -168,6 +172,8 @@ TEST_F(ConfigTest, EveryFlagReachesItsMember) {
   expected.max_queued_tokens = 99;
   expected.queue_timeout_ms = 500;
   expected.max_prefill_token_num = 256;
+  expected.speculative = "ngram";
+  expected.speculative_tokens = 5;
   expected.cache_max_entry_count = "8GiB";
   expected.cache_block_seq_len = 32;
   expected.memory_limit = uint64_t{2} << 30;
@@ -279,6 +285,9 @@ TEST_F(ConfigTest, RangesAreErrorsThatNameTheirSource) {
               HasSubstr("--host-bytes-per-request 3145728 is above --host-request-bytes 2097152"));
   EXPECT_THAT(error({"--dtype", "float64"}), HasSubstr("choose auto, float32, bfloat16, float16"));
   EXPECT_THAT(error({"--model-format", "awq"}), HasSubstr("'awq' is not supported; choose auto, int8"));
+  EXPECT_THAT(error({"--speculative", "tree"}), HasSubstr("'tree' is not supported; choose off, ngram"));
+  EXPECT_THAT(error({"--speculative-tokens", "0"}), HasSubstr("16"));
+  EXPECT_THAT(error({"--speculative-tokens", "17"}), HasSubstr("16"));
   EXPECT_THAT(error({"--device", "cuda"}), HasSubstr("'cuda' is not supported; choose cpu"));
   EXPECT_THAT(error({"--server-name", "http://x"}), HasSubstr("without port or scheme"));
   EXPECT_THAT(error({"--model-name", "a b"}), HasSubstr("without spaces"));

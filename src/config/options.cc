@@ -171,6 +171,10 @@ std::vector<SettingOption> make_options() {
        duration(&S::queue_timeout_ms)},
       {{"max-prefill-token-num", "N", kRunning, "tokens of one step, decodes and prefill", "512"},
        integer(&S::max_prefill_token_num, 1, 1 << 20)},
+      {{"speculative", "MODE", kRunning, "guess next tokens: off, or ngram: from the own text", "off"},
+       word(&S::speculative, {"off", "ngram"})},
+      {{"speculative-tokens", "N", kRunning, "guesses of one sequence in a step, at most", "8"},
+       integer(&S::speculative_tokens, 1, 16)},
 
       {{"cache-max-entry-count", "SHARE", kMemory, "KV cache: ratio of the rest, blocks, or 8GiB", "0.8"},
        set_cache_share},

@@ -38,6 +38,8 @@ struct Settings {
   int64_t max_queued_tokens = 0;      // prompt tokens that may wait; 0: 4 x session length, at least 65536
   int64_t queue_timeout_ms = 60'000;  // 0: no limit
   int max_prefill_token_num = 512;    // tokens of one step, decodes and prefill chunks together
+  std::string speculative = "off";    // off | ngram: guess next tokens from the sequence's own text
+  int speculative_tokens = 8;         // guesses of one sequence in a step at most
 
   // Order, deadlines and overload.
   std::vector<ClassSetting> classes = {{"interactive", "urgent"}, {"normal", "standard"}, {"batch", "background"}};

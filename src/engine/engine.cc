@@ -28,6 +28,7 @@ Engine::Engine(SchedulerOptions options, BlockPool* pool, PrefixCache* prefix, G
       runner_(executor, gateway, clock, options.step_tokens_max, options.running_max, memory),
       step_(memory),
       results_(memory),
+      draft_events_(static_cast<size_t>(options.speculation.step_tokens_max), memory),
       commands_(memory) {
   step_.reserve(options.step_tokens_max, options.running_max);
   results_.resize(static_cast<size_t>(options.running_max));
@@ -38,7 +39,9 @@ Engine::Engine(SchedulerOptions options, BlockPool* pool, PrefixCache* prefix, G
 
 uint64_t Engine::bytes(const SchedulerOptions& options, const BlockPoolOptions& pool) {
   const auto running = static_cast<uint64_t>(options.running_max);
-  return arena_bytes(static_cast<uint64_t>(options.places()) * static_cast<uint64_t>(options.session_tokens) * sizeof(int32_t)) +
+  const uint64_t events = static_cast<uint64_t>(options.speculation.step_tokens_max) * sizeof(TokenEvent);
+  return (events == 0 ? 0 : arena_bytes(events)) +
+         arena_bytes(static_cast<uint64_t>(options.places()) * static_cast<uint64_t>(options.session_tokens) * sizeof(int32_t)) +
          arena_bytes(running * sizeof(StepResult)) +
          arena_bytes(Gateway::command_capacity(options.slots) * sizeof(Command)) +
          Step::bytes(options.step_tokens_max, options.running_max) + LivePool::bytes(pool) + Scheduler::bytes(options, pool) +
@@ -117,6 +120,7 @@ void Engine::take_commands(Micros now) {
 void Engine::run_step() {
   const Micros begin = clock_->now_us();
   const auto results = std::span<StepResult>(results_).first(step_.sequences.size());
+  lend_room(step_, results, draft_events_);
   const StepRunner::Outcome outcome = runner_.run(&step_, results);
   if (outcome == StepRunner::Outcome::kDropped) return;  // the loop ends, and everybody in it
   const Micros end = clock_->now_us();

@@ -63,6 +63,7 @@ class Engine {
   StepRunner runner_;
   Step step_;
   std::pmr::vector<StepResult> results_;
+  std::pmr::vector<TokenEvent> draft_events_;  // [drafts of a step] lent to the results
   std::pmr::vector<Command> commands_;
   uint32_t cancels_seen_ = 0;
   std::atomic<bool> stopping_{false};

@@ -15,8 +15,8 @@ class Executor {
   virtual ~Executor() = default;
   // Called once on the engine thread before the first run.
   virtual void bind_thread() {}
-  // Fills results[i] for step.sequences[i]; a sequence that fails alone has ok = false there. step.copies are made
-  // already (copy_blocks).
+  // Fills results[i] for step.sequences[i]; a sequence that fails alone has ok = false there. Of a sequence with drafts,
+  // accepted and more say how far they were right (sample_with_drafts). step.copies are made already (copy_blocks).
   // ERRORS: kCancelled where the stop word was said while it ran: nothing of the step counts, and its sequences may be
   // run again, together or alone. Any other status means that the whole step failed: the engine ends its sequences with
   // kError and goes on.
@@ -47,7 +47,7 @@ class Executor {
 };
 
 // Produces token (position + 1) x 7919 mod vocab at once, reading no KV: for tests and for measuring the step's own
-// overhead. `delay_us` stands in for the model's time.
+// overhead. Its text repeats itself after vocab tokens, so drafts can be right. `delay_us` stands in for the model's time.
 class NullExecutor final : public Executor {
  public:
   explicit NullExecutor(int32_t vocab, int64_t delay_us = 0) : vocab_(vocab), delay_us_(delay_us) {}

@@ -31,13 +31,17 @@ class ModelExecutor final : public Executor {
   uint64_t block_bytes() const override { return block_bytes_; }
 
  private:
+  struct Sampled {
+    size_t index, first_row;  // of the sequence in the step; its first row of logits
+  };
+
   Transformer* const model_;
   Backend* const backend_;
   Region* const kv_;
   const uint64_t block_bytes_;
   const std::vector<int32_t> eos_ids_;
   std::vector<SamplerScratch> scratch_;  // one for each row that is sampled at the same time
-  std::vector<size_t> sampled_;          // index of the sequence of each row of logits
+  std::vector<Sampled> sampled_;         // sequences of the step that sample
   std::vector<std::span<const int32_t>> block_tables_;
   std::vector<int32_t> sample_rows_;
 };

@@ -16,9 +16,13 @@ Status NullExecutor::run(const Step& step, std::span<StepResult> results) {
     const StepSequence& sequence = step.sequences[i];
     results[i].ok = true;
     if (!sequence.samples) continue;
-    const int64_t position = sequence.position_begin + sequence.token_count;
-    results[i].token = {};
-    results[i].token.token = static_cast<int32_t>(position * 7919 % vocab_);
+    const int64_t position = sequence.position_begin + sequence.known_count();
+    const auto sample = [this, position](int32_t accepted, TokenEvent* out) {
+      *out = {};
+      out->token = static_cast<int32_t>((position + accepted) * 7919 % vocab_);
+      return true;
+    };
+    sample_with_drafts(sequence, sample, &results[i]);
   }
   for (int64_t left_us = delay_us_; left_us > 0; left_us -= kSliceUs) {
     if (must_stop()) return abandoned();

@@ -26,7 +26,8 @@ struct Served {
   std::unique_ptr<Transformer> model;
   Region kv, arena_memory;
   std::unique_ptr<ModelExecutor> executor;
-  SteadyClock clock;
+  // With drafts time stands still for the engine, so that their price does not depend on the machine.
+  std::unique_ptr<Clock> clock;
   std::unique_ptr<Arena> arena;
   std::unique_ptr<Gateway> gateway;
   PrefixCache prefix{{.blocks_max = kBlocks, .block_tokens = kBlockTokens}};
@@ -34,12 +35,14 @@ struct Served {
                   .blocks_per_sequence_max = static_cast<int32_t>(kSession / kBlockTokens)}, &prefix};
   std::unique_ptr<Engine> engine;  // last: its thread ends before what it reads
 
-  Served() {
+  explicit Served(int drafts = 0) {
+    if (drafts > 0) clock = std::make_unique<FakeClock>();
+    else clock = std::make_unique<SteadyClock>();
     const std::string dir = "tests/golden/models/qwen2";
     const ModelSpec spec = load_spec(dir).value();
     const ModelOptions options{.format = WeightFormat::kBF16, .kv_format = KvFormat::kBF16, .session_tokens = kSession,
                                .block_tokens = kBlockTokens, .step_tokens_max = kStepTokens,
-                               .sequences_max = kPlaces};
+                               .sequences_max = kPlaces, .drafts_max = 2 * drafts};
     auto checkpoint = std::move(Checkpoint::open(dir)).value();
     model = std::move(Transformer::load(spec, options, *checkpoint, *backend, nullptr)).value();
     const uint64_t block = Transformer::needs(spec, options, backend->ops()).kv_block;
@@ -54,8 +57,9 @@ struct Served {
     gateway = std::make_unique<Gateway>(kSlots, kPlaces, 1, Gateway::kRingEvents, &arena->part("slots and rings", bytes));
     arena->seal();
     engine = std::make_unique<Engine>(SchedulerOptions{.slots = kSlots, .running_max = kPlaces,
-                                                       .step_tokens_max = kStepTokens, .session_tokens = kSession},
-                                      &pool, &prefix, gateway.get(), executor.get(), &clock);
+                                                       .step_tokens_max = kStepTokens, .session_tokens = kSession,
+                                                       .speculation = {.tokens_max = drafts, .step_tokens_max = 2 * drafts}},
+                                      &pool, &prefix, gateway.get(), executor.get(), clock.get());
   }
 };
 
@@ -74,6 +78,7 @@ SamplingParams params_of(int number) {
   if (number % 2 == 0) params.top_logprobs = 5;
   if (number % 7 == 2) params.min_tokens = 5;
   if (number % 7 == 3) params.logit_bias = {{.token = 3, .bias = -5.0f}};
+  if (number % 3 == 0) params.logit_bias = {{.token = 3, .bias = 8.0f}, {.token = 50, .bias = 8.0f}};  // repeats itself
   return params;
 }
 
@@ -109,9 +114,8 @@ struct Clients {
   }
 };
 
-TEST(Sealed, TwoHundredStepsWithoutTheAllocator) {
-  if (!alloc_guard_linked()) GTEST_SKIP() << "the sanitizer has its own operator new";
-  Served served;
+void run_without_the_allocator(int drafts) {
+  Served served(drafts);
   Clients clients{*served.gateway, {}};
   const LoadGauges& load = served.gateway->load();
   const uint64_t engine_before = sealed_allocations("engine"), worker_before = sealed_allocations("worker");
@@ -128,12 +132,24 @@ TEST(Sealed, TwoHundredStepsWithoutTheAllocator) {
   }
   served.engine->stop();
   EXPECT_EQ(clients.ended, all());
-  EXPECT_GE(load.steps, 200u);
+  EXPECT_GE(load.steps + load.spec_accepted_tokens, 200u);
   EXPECT_GT(load.preemptions, 0u) << "the test wants preemptions";
   EXPECT_GT(clients.tokens, 1000u);
   EXPECT_GT(clients.logprobs, 100u);
   EXPECT_EQ(sealed_allocations("engine"), engine_before);
   EXPECT_EQ(sealed_allocations("worker"), worker_before);
+  EXPECT_EQ(load.spec_accepted_tokens > 0, drafts > 0);
+  EXPECT_EQ(load.spec_drafted_tokens > load.spec_accepted_tokens, drafts > 0);
+}
+
+TEST(Sealed, TwoHundredStepsWithoutTheAllocator) {
+  if (!alloc_guard_linked()) GTEST_SKIP() << "the sanitizer has its own operator new";
+  run_without_the_allocator(0);
+}
+
+TEST(Sealed, WithDraftsTheAllocatorIsNotCalledEither) {
+  if (!alloc_guard_linked()) GTEST_SKIP() << "the sanitizer has its own operator new";
+  run_without_the_allocator(4);
 }
 
 // The same eyes see one allocation: an executor that makes one in its third step is counted once.

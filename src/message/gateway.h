@@ -86,6 +86,9 @@ struct LoadGauges {
   std::atomic<uint64_t> started_sequences{0};  // got a place; a resumed one is not counted again
   std::atomic<uint64_t> overflows{0};          // preemptions of sequences that the forecast had let in
   std::atomic<uint64_t> prefix_lookup_tokens{0}, prefix_hit_tokens{0}, prefix_waits{0}, prefix_evictions{0};
+  std::atomic<uint64_t> spec_drafted_tokens{0}, spec_accepted_tokens{0};  // guesses computed; of these, right and published
+  std::atomic<uint64_t> spec_steps{0};         // steps with drafts
+  std::atomic<uint64_t> spec_switched_off{0};  // times a sequence stopped drafting because it did not pay
   std::atomic<uint64_t> block_copies{0};       // on write to a shared block, and when the pool shrank
   std::atomic<uint64_t> pool_resizes{0};
   std::atomic<uint64_t> finished_by_reason[kFinishReasons]{};  // indexed by FinishReason

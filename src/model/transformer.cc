@@ -17,7 +17,7 @@ ModelNeeds Transformer::needs(const ModelSpec& spec, const ModelOptions& options
   Cutter weights, workspace, logits;
   cut_weights(spec, options, ops, &weights);
   cut_workspace(spec, options, ops, &workspace);
-  logits.mat<float>(options.sequences_max, spec.vocab);
+  logits.mat<float>(options.sample_rows_max(), spec.vocab);
   const KvGeometry kv = kv_geometry(spec, options);
   return {.weights = weights.used(), .workspace = workspace.used(), .logits = logits.used(),
           .loading = kLoadingBytes, .kv_block = kv.block_bytes()};
@@ -43,9 +43,9 @@ Result<std::unique_ptr<Transformer>> Transformer::load(const ModelSpec& spec, co
   Cutter weights(t->weight_region_.span()), workspace(t->workspace_region_.span()), logits(t->logits_region_.span());
   t->weights_ = cut_weights(spec, options, backend.ops(), &weights);
   t->work_ = cut_workspace(spec, options, backend.ops(), &workspace);
-  t->logits_ = logits.mat<float>(options.sequences_max, spec.vocab);
+  t->logits_ = logits.mat<float>(options.sample_rows_max(), spec.vocab);
   if (device.host_pointer(t->logits_.data) == nullptr) {
-    t->host_logits_.resize(static_cast<size_t>(options.sequences_max * spec.vocab));
+    t->host_logits_.resize(static_cast<size_t>(options.sample_rows_max() * spec.vocab));
   }
   WEIR_RETURN_IF_ERROR(load_weights({.spec = spec, .options = options, .checkpoint = checkpoint, .backend = backend,
                                      .stream = *t->stream_, .region = t->weight_region_.span(), .cache = cache,
@@ -63,7 +63,7 @@ Result<std::span<float>> Transformer::forward(const ForwardBatch& batch) {
   const auto tokens = static_cast<int64_t>(batch.tokens.size());
   WEIR_CHECK(tokens >= 1 && tokens <= options_.step_tokens_max);
   WEIR_CHECK(static_cast<int64_t>(batch.block_tables.size()) <= options_.sequences_max);
-  WEIR_CHECK(static_cast<int64_t>(batch.sample_rows.size()) <= options_.sequences_max);
+  WEIR_CHECK(static_cast<int64_t>(batch.sample_rows.size()) <= options_.sample_rows_max());
   upload(batch);
   backend_.ops().embed(*stream_, {.ids = work_.tokens.part(0, tokens),
                                   .table = {.packed = &weights_.embedding, .rows = {}, .dtype = DType::kF32,

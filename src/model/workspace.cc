@@ -11,17 +11,17 @@ Workspace cut_workspace(const ModelSpec& spec, const ModelOptions& options, cons
   w.positions = cutter->vec<int32_t>(tokens);
   w.rows = cutter->vec<int32_t>(tokens);
   w.kv_slots = cutter->vec<int32_t>(tokens);
-  w.sample_rows = cutter->vec<int32_t>(options.sequences_max);
+  w.sample_rows = cutter->vec<int32_t>(options.sample_rows_max());
   w.block_tables = cutter->mat<int32_t>(options.sequences_max, options.blocks_per_sequence());
   w.x = cutter->mat<float>(tokens, spec.hidden);
   w.qkv = cutter->mat<float>(tokens, spec.q_width() + 2 * spec.kv_width());
   w.attended = cutter->mat<float>(tokens, spec.q_width());
   w.gated = cutter->mat<float>(tokens, spec.ffn);
-  w.sampled = cutter->mat<float>(options.sequences_max, spec.hidden);
+  w.sampled = cutter->mat<float>(options.sample_rows_max(), spec.hidden);
   uint64_t scratch =
       ops.attention_workspace_bytes(tokens, spec.heads, spec.kv_heads, spec.head_dim, options.session_tokens);
   for (const int64_t k : {spec.hidden, spec.q_width(), spec.ffn}) {
-    scratch = std::max(scratch, ops.linear_workspace_bytes(std::max(tokens, options.sequences_max), k));
+    scratch = std::max(scratch, ops.linear_workspace_bytes(std::max(tokens, options.sample_rows_max()), k));
   }
   w.scratch = cutter->bytes(scratch);
   return w;

@@ -11,14 +11,14 @@ namespace weir {
 struct Workspace {
   // Inputs, written by the host each step.
   VecView<int32_t> tokens, positions, rows, kv_slots;  // [step_tokens_max]
-  VecView<int32_t> sample_rows;                        // [sequences_max]
+  VecView<int32_t> sample_rows;                        // [sample_rows_max]
   MatView<int32_t> block_tables;                       // [sequences_max, blocks_per_sequence]
   // Activations, f32.
   MatView<float> x;        // [tokens, hidden] the residual stream
   MatView<float> qkv;      // [tokens, q + 2 kv]
   MatView<float> attended; // [tokens, q]
   MatView<float> gated;    // [tokens, ffn] silu(gate) * up
-  MatView<float> sampled;  // [sequences_max, hidden]
+  MatView<float> sampled;  // [sample_rows_max, hidden]
   DeviceSpan scratch;      // of linear and attention, never both at once
 };
 

@@ -14,9 +14,9 @@ int64_t milli(double value) { return static_cast<int64_t>(std::clamp(value, 0.0,
 void Scheduler::note_step(const Step& step, Micros took) {
   StepShape shape;
   for (const StepSequence& part : step.sequences) {
-    if (part.token_count == 1 && static_cast<size_t>(part.position_begin) >= part.prompt.size()) {
-      ++shape.decode_sequences;
-      shape.decode_context_tokens += part.position_begin;
+    if (part.known_count() == 1 && static_cast<size_t>(part.position_begin) >= part.prompt.size()) {
+      shape.decode_sequences += part.token_count;  // a draft is a row like any other
+      shape.decode_context_tokens += int64_t{part.token_count} * part.position_begin;
     } else {
       shape.prefill_tokens += part.token_count;
       shape.prefill_context_tokens += int64_t{part.token_count} * part.position_begin;

@@ -18,6 +18,7 @@ void Scheduler::plan_step(Micros now, Step* step) {
   plan_decodes();
   plan_starts(now);
   plan_chunks();
+  plan_drafts();
   commit_plan(now, step);
 }
 
@@ -125,7 +126,7 @@ void Scheduler::commit_plan(Micros now, Step* step) {
   for (const GivingWay& one : giving_way_) {
     const bool ran = at(one.slot).stage == SequenceStage::kRunning;
     at(one.slot).gives_way = false;
-    at(one.slot).planned_tokens = 0;
+    at(one.slot).planned_tokens = at(one.slot).planned_drafts = 0;
     if (ran) {
       auto& counter = one.for_place ? gateway_->load().place_preemptions : gateway_->load().overflows;
       counter.fetch_add(1, std::memory_order_relaxed);
@@ -164,6 +165,7 @@ void Scheduler::start(const Start& start, Micros now) {
     channel.started_us = now;
     deadlines_.set(start.slot, time_up(sequence));
     start_forecast_.started(sequence.told, now);
+    speculation_.begin(sequence.place);
     load.started_sequences.fetch_add(1, std::memory_order_relaxed);
     load.prefix_lookup_tokens.fetch_add(known, std::memory_order_relaxed);
     load.prefix_hit_tokens.fetch_add(static_cast<uint64_t>(start.shared_tokens), std::memory_order_relaxed);
@@ -189,7 +191,8 @@ void Scheduler::start(const Start& start, Micros now) {
 void Scheduler::add_to_step(SlotIndex slot, Step* step) {
   const Sequence& sequence = at(slot);
   const int32_t count = sequence.planned_tokens;
-  const auto text = text_of(sequence);
+  const auto text = history(sequence.place);
+  const auto known = static_cast<size_t>(sequence.total()), prompt = static_cast<size_t>(sequence.prompt_tokens);
   const auto step_row = static_cast<int32_t>(step->sequences.size());
   step->sequences.push_back({
       .slot = slot,
@@ -197,10 +200,11 @@ void Scheduler::add_to_step(SlotIndex slot, Step* step) {
       .token_begin = static_cast<int32_t>(step->tokens.size()),
       .token_count = count,
       .position_begin = sequence.kv_tokens,
-      .samples = sequence.kv_tokens + count == sequence.total(),
+      .samples = sequence.kv_tokens + count - sequence.planned_drafts == sequence.total(),
       .params = &sequence.spec->params,
-      .prompt = text.first(static_cast<size_t>(sequence.prompt_tokens)),
-      .output = text.subspan(static_cast<size_t>(sequence.prompt_tokens)),
+      .prompt = text.first(prompt),
+      .output = text.subspan(prompt, known - prompt),
+      .drafts = text.subspan(known, static_cast<size_t>(sequence.planned_drafts)),
       .blocks = tables_[static_cast<size_t>(sequence.place)].blocks(),
       .choice_index = sequence.choice_index,
   });

@@ -20,6 +20,16 @@ uint64_t Step::bytes(int tokens_max, int sequences_max) {
          arena_bytes(sequences * sizeof(BlockCopy));
 }
 
+void lend_room(const Step& step, std::span<StepResult> results, std::span<TokenEvent> events) {
+  size_t lent = 0;
+  for (size_t i = 0; i < step.sequences.size(); ++i) {
+    const size_t count = step.sequences[i].drafts.size();
+    results[i].more = events.subspan(lent, count);
+    results[i].accepted = 0;
+    lent += count;
+  }
+}
+
 void Step::clear() {
   tokens.clear();
   positions.clear();
@@ -46,6 +56,7 @@ Scheduler::Scheduler(SchedulerOptions options, BlockPool* pool, PrefixCache* pre
       usual_lengths_(0.5, pool->options().block_tokens),
       start_forecast_(options_.running_max, &step_time_, memory),
       codel_(options_.codel_target_us),
+      speculation_(options_.speculation, options_.places(), options_.session_tokens, memory),
       running_limit_(options_.running_max),
       step_tokens_limit_(options_.step_tokens_max),
       scratch_(pool, memory),
@@ -78,7 +89,8 @@ uint64_t Scheduler::bytes(const SchedulerOptions& options, const BlockPoolOption
          2 * arena_bytes(places * sizeof(SlotIndex)) + arena_bytes(places * sizeof(BlockTable)) +
          arena_bytes((places + kLookAhead) * sizeof(GivingWay)) + arena_bytes(places * sizeof(Start)) +
          arena_bytes((places + 1) * sizeof(ForecastEntry)) +
-         arena_bytes(static_cast<uint64_t>(pool.blocks_per_sequence_max) * sizeof(int32_t)) + BlockScratch::storage_bytes(pool);
+         arena_bytes(static_cast<uint64_t>(pool.blocks_per_sequence_max) * sizeof(int32_t)) + BlockScratch::storage_bytes(pool) +
+         Speculation::bytes(options.speculation, options.places(), options.session_tokens);
 }
 
 void Scheduler::on_command(Command command, Micros now) {
@@ -186,7 +198,7 @@ void Scheduler::preempt(SlotIndex slot, Micros now) {
   gateway_->load().preemptions.fetch_add(1, std::memory_order_relaxed);
   sequence.lost_tokens = sequence.kv_tokens;
   sequence.kv_tokens = sequence.shared_blocks = sequence.published_blocks = 0;
-  sequence.planned_tokens = 0;
+  sequence.planned_tokens = sequence.planned_drafts = 0;
   sequence.stage = SequenceStage::kWaiting;
   sequence.since_us = now - sequence.waited_us;
   join_queue(slot, WaitReason::kPreempted);
@@ -195,24 +207,30 @@ void Scheduler::preempt(SlotIndex slot, Micros now) {
 void Scheduler::commit(const Step& step, std::span<const StepResult> results, Micros now) {
   WEIR_CHECK(results.size() == step.sequences.size());
   now_ = now;
+  bool drafted = false;
   for (size_t i = 0; i < results.size(); ++i) {
     const StepSequence& part = step.sequences[i];
     Sequence& sequence = at(part.slot);
     WEIR_CHECK(sequence.stage == SequenceStage::kRunning && sequence.planned_tokens == part.token_count);
-    sequence.planned_tokens = 0;
+    WEIR_CHECK(sequence.planned_drafts == part.draft_count());
+    sequence.planned_tokens = sequence.planned_drafts = 0;
+    drafted |= part.draft_count() > 0;
     if (!results[i].ok) {
       finish(part.slot, FinishReason::kError, now);
       continue;
     }
     const int32_t prompt_before = std::min(sequence.kv_tokens, sequence.prompt_tokens);
-    sequence.kv_tokens += part.token_count;
+    sequence.kv_tokens += part.known_count();
     const int32_t prompt_after = std::min(sequence.kv_tokens, sequence.prompt_tokens);
     const auto computed = static_cast<uint64_t>(prompt_after - prompt_before);
     gateway_->load().prompt_tokens.fetch_add(computed, std::memory_order_relaxed);
     gauges(sequence).prompt_tokens.fetch_add(computed, std::memory_order_relaxed);
     publish_blocks(&sequence);
-    if (part.samples) take_token(part.slot, results[i].token, now);
+    if (!part.samples) continue;
+    const int32_t taken = take_tokens(part, results[i], now);
+    if (part.draft_count() > 0) count_drafts(part, results[i].accepted, taken);
   }
+  if (drafted) gateway_->load().spec_steps.fetch_add(1, std::memory_order_relaxed);
 }
 
 // Makes the blocks that this step filled known. Where another sequence was faster with the same text, its block

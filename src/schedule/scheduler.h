@@ -20,6 +20,9 @@
 //      lets others pass always.
 //   5. A sequence that starts shares the whole blocks that the prefix cache knows; a sibling of a running sequence
 //      (another choice of the same request) shares the partial last block too, and whoever writes to it copies it.
+//   6. With speculation on, decodes get drafts (schedule/speculation.h) last: out of what the step's budget has left, in
+//      a step without prefill, in blocks that they have anyway, and as many as pay at the step's price of a row. Whatever
+//      comes of them, tokens are those that come without.
 // Deadlines hold at every moment: in the queue, in prefill, in decode.
 // Every submitted slot gets exactly one finish (promise 2).
 #pragma once
@@ -41,6 +44,7 @@
 #include "schedule/forecast.h"
 #include "schedule/length_history.h"
 #include "schedule/sequence.h"
+#include "schedule/speculation.h"
 #include "schedule/start_forecast.h"
 #include "schedule/step.h"
 #include "schedule/step_time.h"
@@ -61,7 +65,9 @@ struct SchedulerOptions {
   Micros ageing_us = 30'000'000;  // after so long in a class, a waiting sequence counts as of the next higher one
 
   Micros codel_target_us = 0;     // urgent work expires while the queue stands longer; 0: never
-  Micros tpot_slo_us = 0;         // prefill leaves a step with decodes within it; 0: off
+  Micros tpot_slo_us = 0;         // prefill and drafts leave a step with decodes within it; 0: off
+
+  SpeculationOptions speculation;
 
   int places() const { return running_max + parked_max; }  // rings, histories and tables
 };
@@ -137,9 +143,11 @@ class Scheduler {
 
   Sequence& at(SlotIndex slot) { return sequences_[static_cast<size_t>(slot)]; }
   const Sequence& at(SlotIndex slot) const { return sequences_[static_cast<size_t>(slot)]; }
-  std::span<int32_t> history(int place) const {
-    return histories_.subspan(static_cast<size_t>(place) * static_cast<size_t>(options_.session_tokens),
-                              static_cast<size_t>(options_.session_tokens));
+  size_t history_begin(int place) const {
+    return static_cast<size_t>(place) * static_cast<size_t>(options_.session_tokens);
+  }
+  std::span<int32_t> history(int place) const {  // beyond the sequence's text stand the drafts of the step under way
+    return histories_.subspan(history_begin(place), static_cast<size_t>(options_.session_tokens));
   }
   std::span<const int32_t> text_of(const Sequence& sequence) const;
   int32_t row(int place) const { return tables_[static_cast<size_t>(place)].row(); }
@@ -181,6 +189,12 @@ class Scheduler {
   void commit_plan(Micros now, Step* step);
   void start(const Start& start, Micros now);
   void add_to_step(SlotIndex slot, Step* step);
+
+  // plan_drafts.cc: guesses of the next tokens, and what became of them.
+  void plan_drafts();
+  int32_t room_for_drafts(SlotIndex slot) const;
+  int32_t take_tokens(const StepSequence& part, const StepResult& result, Micros now);
+  void count_drafts(const StepSequence& part, int32_t accepted, int32_t taken);
 
   // foresee.cc: when who will start.
   void foresee(Micros now);
@@ -227,6 +241,7 @@ class Scheduler {
   StepTimeModel step_time_;
   StartForecast start_forecast_;
   Codel codel_;
+  Speculation speculation_;
   Micros foreseen_us_ = 0;                  // when the starts were forecast last
   int running_limit_;
   int step_tokens_limit_;

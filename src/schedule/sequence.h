@@ -32,7 +32,8 @@ struct Sequence {
   bool can_publish = true;
 
   // Of the step being planned or executed.
-  int32_t planned_tokens = 0;
+  int32_t planned_tokens = 0;    // drafts included
+  int32_t planned_drafts = 0;
   bool gives_way = false;
 
   int32_t total() const { return prompt_tokens + output_tokens; }

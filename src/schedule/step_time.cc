@@ -66,6 +66,24 @@ Micros StepTimeModel::predict(const StepShape& shape) const {
   return static_cast<Micros>(std::min(dot(x), static_cast<double>(kTookMax)));
 }
 
+double StepTimeModel::row_price(const StepShape& decodes) const {
+  const double rows = static_cast<double>(std::max<int64_t>(1, decodes.decode_sequences));
+  const StepCosts cost = costs();
+  const double all = cost.decode_sequence * rows + cost.decode_context_token * static_cast<double>(decodes.decode_context_tokens);
+  const double whole = cost.fixed + all;
+  const bool known = confident() && whole > 0;
+  return std::clamp(known ? all / whole : rows / (rows + kRowsHidden), kRowPriceMin, 1.0);
+}
+
+int64_t StepTimeModel::rows_within(const StepShape& decodes, Micros budget) const {
+  if (budget <= 0 || !confident()) return kNoLimit;
+  const double rows = static_cast<double>(std::max<int64_t>(1, decodes.decode_sequences));
+  const StepCosts cost = costs();
+  const double row = cost.decode_sequence + cost.decode_context_token * static_cast<double>(decodes.decode_context_tokens) / rows;
+  const double room = std::max(0.0, static_cast<double>(budget - predict(decodes)));
+  return room < row * 1e15 ? static_cast<int64_t>(room / row) : kNoLimit;
+}
+
 int64_t StepTimeModel::prefill_tokens_within(const StepShape& decodes, Micros budget, int64_t context) const {
   const StepCosts cost = costs();
   const double per_token =

@@ -32,7 +32,7 @@ namespace weir {
 struct StepShape {
   int64_t prefill_tokens = 0;
   int64_t prefill_context_tokens = 0;  // sum over the chunks of chunk x context
-  int64_t decode_sequences = 0;
+  int64_t decode_sequences = 0;  // rows: one each, and one per draft
   int64_t decode_context_tokens = 0;  // sum over the decodes of their context
 };
 
@@ -67,6 +67,17 @@ class StepTimeModel {
   // never less than kPrefillFloorTokens. RETURNS: kNoLimit while the cost of prefill is not known or the budget is
   // 0 (off).
   int64_t prefill_tokens_within(const StepShape& decodes, Micros budget, int64_t context = 0) const;
+
+  // What one more row costs a step of these decodes, in tokens: the share of the step that such a row takes, times the
+  // tokens that the step makes anyway. Where it is bound by memory a row is nearly free, where it is bound by arithmetic
+  // it costs what a token costs, 1. While nothing is known a step's fixed part counts as kRowsHidden rows, which is where
+  // the roofline of a CPU turns: a weight of b bytes is read in b / 32 ns and takes 2 operations a row, 190 (bf16) to 400
+  // (int8) in a ns (the machine of docs/numbers.md: 32 GB/s), so 6 rows in either format. RETURNS: [kRowPriceMin, 1].
+  double row_price(const StepShape& decodes) const;
+  static constexpr double kRowsHidden = 6, kRowPriceMin = 0.05;
+  // How many such rows the step may still have within the budget. RETURNS: kNoLimit while steps are not known or the
+  // budget is 0 (off).
+  int64_t rows_within(const StepShape& decodes, Micros budget) const;
 
   // Whether predict() may be acted upon: enough steps were seen (or a prior loaded) and half of them were predicted
   // to within a third.

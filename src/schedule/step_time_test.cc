@@ -195,6 +195,28 @@ TEST(Traps, short_behind_long_chunk) {
   EXPECT_EQ(StepTimeModel().prefill_tokens_within({.decode_sequences = 8}, 50'000), StepTimeModel::kNoLimit);
 }
 
+TEST(StepTime, ARowCostsItsShareOfTheStepTimesItsTokens) {
+  const StepTimeModel model({.fixed = 10'000, .decode_sequence = 500, .decode_context_token = 0.5});
+  // 500 + 0.5 x 1,000 us a row, of 10,000 + 4 x 1,000: a row takes 1/14 of the step and the step makes 4 tokens.
+  EXPECT_NEAR(model.row_price({.decode_sequences = 4, .decode_context_tokens = 4'000}), 4.0 / 14, 1e-9);
+  EXPECT_LT(model.row_price({.decode_sequences = 1}), model.row_price({.decode_sequences = 2}));
+  EXPECT_NEAR(StepTimeModel({.decode_sequence = 500}).row_price({.decode_sequences = 3}), 1, 1e-9) << "arithmetic alone";
+  EXPECT_EQ(StepTimeModel({.fixed = 10'000}).row_price({.decode_sequences = 3}), StepTimeModel::kRowPriceMin);
+  EXPECT_NEAR(StepTimeModel().row_price({.decode_sequences = 6}), 0.5, 1e-9) << "nothing known";
+  EXPECT_GT(StepTimeModel().row_price({}), 0);
+}
+
+TEST(StepTime, RowsThatTheBudgetStillHolds) {
+  const StepTimeModel model({.fixed = 10'000, .decode_sequence = 500, .decode_context_token = 0.5});
+  const StepShape decodes{.decode_sequences = 4, .decode_context_tokens = 4'000};  // 14 ms, and 1 ms a row
+  EXPECT_EQ(model.rows_within(decodes, 20'000), 6);
+  EXPECT_EQ(model.rows_within(decodes, 14'999), 0);
+  EXPECT_EQ(model.rows_within(decodes, 1'000), 0);
+  EXPECT_EQ(model.rows_within(decodes, 0), StepTimeModel::kNoLimit) << "off";
+  EXPECT_EQ(StepTimeModel().rows_within(decodes, 1'000), StepTimeModel::kNoLimit);
+  EXPECT_EQ(StepTimeModel({.fixed = 10'000}).rows_within(decodes, 20'000), StepTimeModel::kNoLimit) << "rows are free";
+}
+
 TEST(StepTime, CollinearFeaturesStayBounded) {
   StepTimeModel model;
   const StepShape always{.decode_sequences = 4, .decode_context_tokens = 4'000};

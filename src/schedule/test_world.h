@@ -31,6 +31,7 @@ struct Shape {
   std::vector<ClassKind> classes = {ClassKind::kStandard};
   Micros ageing_us = 30'000'000;
   Micros codel_target_us = 0, tpot_slo_us = 0;
+  SpeculationOptions speculation;
   int places() const { return running + parked; }
 };
 
@@ -58,6 +59,8 @@ struct World {
   std::function<int32_t(const StepSequence&)> next_token = [](const StepSequence&) { return 7; };
   std::function<bool(const StepSequence&)> fails = [](const StepSequence&) { return false; };
   std::function<Micros(const Step&)> step_us = [](const Step&) { return Micros{1000}; };
+  // With drafts: the token after so many of them, too. Given, it is asked instead of next_token.
+  std::function<int32_t(const StepSequence&, int32_t accepted)> token_after;
   bool read_rings = true;
   std::vector<std::vector<uint64_t>> kv;  // [block][position in it]
   int64_t computed_tokens = 0;
@@ -75,7 +78,7 @@ struct World {
         scheduler({.slots = slots, .running_max = s.running, .step_tokens_max = s.step_tokens,
                    .session_tokens = s.session, .eos_ids = {kEos}, .classes = s.classes,
                    .parked_max = s.parked, .tenants = 64, .ageing_us = s.ageing_us,
-                   .codel_target_us = s.codel_target_us, .tpot_slo_us = s.tpot_slo_us},
+                   .codel_target_us = s.codel_target_us, .tpot_slo_us = s.tpot_slo_us, .speculation = s.speculation},
                   &pool, prefix.get(), &gateway, histories) {
     step.reserve(s.step_tokens, s.running);
     kv.resize(static_cast<size_t>(pool.options().blocks_max), std::vector<uint64_t>(static_cast<size_t>(s.block_tokens)));
@@ -111,10 +114,16 @@ struct World {
     scheduler.check_invariants();
     EXPECT_LE(step.tokens.size(), static_cast<size_t>(shape.step_tokens));
     std::vector<StepResult> results(step.sequences.size());
+    std::vector<TokenEvent> events(step.tokens.size());
+    lend_room(step, results, events);
     compute();
     for (size_t i = 0; i < results.size(); ++i) {
-      results[i].ok = !fails(step.sequences[i]);
-      results[i].token.token = next_token(step.sequences[i]);
+      const StepSequence& part = step.sequences[i];
+      sample_with_drafts(part, [&](int32_t accepted, TokenEvent* out) {
+        out->token = token_after ? token_after(part, accepted) : next_token(part);
+        return true;
+      }, &results[i]);
+      results[i].ok = !fails(part);
     }
     took = step.empty() ? 1000 : step_us(step);
     scheduler.commit(step, results, now + took);
@@ -158,7 +167,8 @@ struct World {
     }
   }
   static int32_t token_at(const StepSequence& s, int64_t position) {
-    const auto prompt = static_cast<int64_t>(s.prompt.size());
+    const auto prompt = static_cast<int64_t>(s.prompt.size()), known = prompt + static_cast<int64_t>(s.output.size());
+    if (position >= known) return s.drafts[static_cast<size_t>(position - known)];
     return position < prompt ? s.prompt[static_cast<size_t>(position)] : s.output[static_cast<size_t>(position - prompt)];
   }
 

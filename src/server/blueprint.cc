@@ -90,6 +90,7 @@ Status choose_sizes(Blueprint* b) {
   b->model.block_tokens = s.cache_block_seq_len;
   b->model.sequences_max = b->running_max;
   b->model.step_tokens_max = std::max(s.max_prefill_token_num, b->running_max);
+  if (s.speculative == "ngram") b->model.drafts_max = s.speculative_tokens * std::min(b->running_max, kDraftingSequences);
   b->queued_tokens_max =
       s.max_queued_tokens > 0 ? s.max_queued_tokens : std::max<int64_t>(65536, 4 * b->model.session_tokens);
   return ok_status();
@@ -296,6 +297,9 @@ SchedulerOptions Blueprint::scheduler_options(const ModelOptions& sizes) const {
   options.ageing_us = settings.ageing_ms * 1000;
   options.codel_target_us = settings.queue_delay_target_ms * 1000;
   options.tpot_slo_us = settings.tpot_slo_ms * 1000;
+  if (sizes.drafts_max > 0) {
+    options.speculation = {.tokens_max = settings.speculative_tokens, .step_tokens_max = static_cast<int>(sizes.drafts_max)};
+  }
   options.classes.clear();
   bool urgent = false, background = false;
   for (const PriorityClass& one : classes()) {

@@ -33,6 +33,26 @@ uint64_t line(const MemoryPlan& plan, const std::string& name) {
   return 0;
 }
 
+// Drafts take rows of logits and tables of n-grams, both in the plan; what is off costs nothing.
+TEST(Blueprint, SpeculationIsInThePlan) {
+  Settings settings = demo();
+  settings.session_len = 1024;
+  settings.speculative_tokens = 16;
+  const MemoryPlan off = plan_for(settings).value();
+  settings.speculative_tokens = 5;
+  EXPECT_EQ(plan_for(settings)->total_bytes, off.total_bytes) << "off, the number says nothing";
+  settings.speculative = "ngram";
+  const Blueprint on = draw_blueprint(settings).value();
+  EXPECT_EQ(on.model.drafts_max, 5 * kDraftingSequences);
+  EXPECT_EQ(on.scheduler_options().speculation.tokens_max, 5);
+  EXPECT_EQ(on.scheduler_options().speculation.step_tokens_max, 5 * kDraftingSequences);
+  const auto rows = static_cast<uint64_t>(5 * kDraftingSequences);
+  EXPECT_GE(line(on.plan, "logits"), line(off, "logits") + rows * 2048 * 4);
+  EXPECT_GT(line(on.plan, "sequences"), line(off, "sequences") + 32 * 3 * 1024 * 4) << "32 places, 3 orders";
+  settings.max_batch_size = settings.max_concurrent_requests = 1;
+  EXPECT_EQ(draw_blueprint(settings)->model.drafts_max, 5) << "one sequence has no more";
+}
+
 TEST(Blueprint, ConnectionsAndBodiesAreKnobsOfTheSearch) {
   Settings settings = demo();
   settings.session_len = 1024;

@@ -56,7 +56,6 @@ uint64_t request_bytes(const Blueprint& b, const ModelOptions& options, const Se
 
 std::vector<PlanLine> plan_lines(const Blueprint& b, const ModelOptions& options, const Settings& s) {
   const ModelNeeds needs = Transformer::needs(b.spec, options, b.backend->ops());
-  const auto running = static_cast<uint64_t>(options.sequences_max);
   const auto session = static_cast<uint64_t>(options.session_tokens);
   const auto io = static_cast<uint64_t>(s.io_threads);
   // A longer text is refused before it is tokenised (api/prompts.cc).
@@ -83,7 +82,7 @@ std::vector<PlanLine> plan_lines(const Blueprint& b, const ModelOptions& options
   };
   add_resident("weights", needs.weights, packed_formula(b, options));
   add_resident("workspace", needs.workspace, fmt::format("activations of {} tokens in a step", options.step_tokens_max));
-  add_resident("logits", needs.logits, fmt::format("{} rows x {} x 4 bytes", running, format_count(static_cast<uint64_t>(b.spec.vocab))));
+  add_resident("logits", needs.logits, fmt::format("{} rows x {} x 4 bytes", options.sample_rows_max(), format_count(static_cast<uint64_t>(b.spec.vocab))));
   add_resident("sampler", ModelExecutor::bytes(b.spec, options, b.backend->threads()),
                fmt::format("{} rows at once x scratch of a vocabulary",
                            ModelExecutor::sampler_count(options, b.backend->threads())));
@@ -93,7 +92,7 @@ std::vector<PlanLine> plan_lines(const Blueprint& b, const ModelOptions& options
     add_resident("prefix index", PrefixCache::storage_bytes(prefix),
                  fmt::format("{} blocks x {} tokens, links and hashes", pool.blocks, pool.block_tokens));
   }
-  add_resident("sequences", Engine::bytes(scheduler, pool), fmt::format("{} histories x {} tokens x 4 bytes, step buffers, queue", scheduler.places(), format_count(session)));
+  add_resident("sequences", Engine::bytes(scheduler, pool), fmt::format("{} histories x {} tokens x 4 bytes, step buffers, queue{}", scheduler.places(), format_count(session), scheduler.speculation.enabled() ? ", n-gram tables" : ""));
   add_resident("slots and rings", Gateway::bytes(scheduler.slots, scheduler.places(), s.io_threads, Gateway::kRingEvents) + api::Roster::bytes(scheduler.slots),
                fmt::format("{} slots, {} rings x {} events", scheduler.slots, scheduler.places(), Gateway::kRingEvents));
   add("requests", request_bytes(b, options, s), requests_formula(b, options, s));

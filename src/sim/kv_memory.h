@@ -65,13 +65,15 @@ class KvMemory {
   uint64_t* cell_at(const StepSequence& part, int64_t position) {
     return cell(part.blocks[static_cast<size_t>(position / block_tokens_)], position % block_tokens_);
   }
-  // The text of a slot only grows, so its hashes are computed once.
+  // The text of a slot only grows, so its hashes are computed once; those of drafts anew each time.
   const std::vector<uint64_t>& chain_of(const StepSequence& part) {
     std::vector<uint64_t>& chain = chains_[static_cast<size_t>(part.slot)];
     const auto end = static_cast<size_t>(part.position_begin + part.token_count);
+    const size_t prompt = part.prompt.size(), known = prompt + part.output.size();
+    chain.resize(std::min(chain.size(), static_cast<size_t>(part.position_begin)));
     while (chain.size() < end) {
-      const size_t at = chain.size(), prompt = part.prompt.size();
-      const int32_t token = at < prompt ? part.prompt[at] : part.output[at - prompt];
+      const size_t at = chain.size();
+      const int32_t token = at < prompt ? part.prompt[at] : at < known ? part.output[at - prompt] : part.drafts[at - known];
       chain.push_back(mix(chain.empty() ? 0 : chain.back(), static_cast<uint64_t>(token)) | 1);
     }
     return chain;

@@ -60,6 +60,7 @@ struct Outcome {
   Micros simulated_us = 0, busy_us = 0;
   uint64_t prompt_tokens = 0, output_tokens = 0, preemptions = 0, recomputed_tokens = 0;
   uint64_t prefix_lookup_tokens = 0, prefix_hit_tokens = 0, prefix_evictions = 0, ring_stalls = 0;
+  uint64_t drafted_tokens = 0, accepted_tokens = 0;
   double real_seconds = 0;  // the only member that differs between two runs of a seed
 };
 

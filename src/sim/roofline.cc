@@ -109,7 +109,7 @@ StepShape shape_of(const Step& step) {
   for (const StepSequence& part : step.sequences) {
     const int64_t count = part.token_count, begin = part.position_begin;
     shape.tokens += count;
-    shape.samples += part.samples;
+    shape.samples += part.samples ? 1 + part.draft_count() : 0;
     shape.attended_tokens += count * begin + count * (count + 1) / 2;
     shape.context_tokens += begin + count;
   }

@@ -26,6 +26,8 @@ struct ServerShape {
   bool prefix = true;
   bool guaranteed = false;  // every request reserves prompt + max_tokens
   double overcommit_quantile = 0.9;
+  int speculative_tokens = 0;  // drafts of a sequence in a step; 0: no speculation
+  int32_t text_period = 0;     // an answer repeats itself after so many tokens, now and then with a slip; 0: never
   int ring_events = 64;
   Micros queue_timeout_us = 60'000'000;  // 0: none
   Micros request_timeout_us = 0;         // 0: none

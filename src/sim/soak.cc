@@ -55,6 +55,14 @@ ServerShape draw_shape(Random* random) {
   return shape;
 }
 
+// Drawn apart, so that every other number of a seed is what it was before there was speculation.
+void draw_speculation(uint64_t seed, ServerShape* shape) {
+  Random random(mix(seed, 21));
+  if (random.chance(0.5)) return;
+  shape->speculative_tokens = static_cast<int>(random.between(1, 8));
+  shape->text_period = static_cast<int32_t>(random.between(1, 12));
+}
+
 Load draw_load(const ServerShape& shape, int64_t requests, uint64_t seed, Random* random) {
   GenerateOptions options{.requests = requests, .tokens_max = shape.session_tokens + 4, .seed = seed};
   // From idle to several times what it can carry.
@@ -99,6 +107,7 @@ SoakWorld draw_world(uint64_t seed, int64_t requests, bool faults) {
   world.options.check_kv = true;
   world.options.keep_records = false;
   world.options.shape = draw_shape(&random);
+  draw_speculation(seed, &world.options.shape);
   world.load = draw_load(world.options.shape, requests, seed, &random);
   if (!faults) return world;
   const Micros last = world.load.last_arrival_us();
@@ -129,6 +138,8 @@ SoakResult run_soak(const SoakOptions& options, const std::function<void(const S
     result.steps += outcome.steps;
     result.faults += outcome.faults;
     result.preemptions += outcome.preemptions;
+    result.drafted_tokens += outcome.drafted_tokens;
+    result.accepted_tokens += outcome.accepted_tokens;
     result.simulated_us += outcome.simulated_us;
     result.real_seconds += outcome.real_seconds;
     for (size_t r = 0; r < outcome.finishes.size(); ++r) result.finishes[r] += outcome.finishes[r];

@@ -32,7 +32,7 @@ std::string replay_command(uint64_t seed, int64_t requests, bool faults);
 
 struct SoakResult {
   int64_t seeds = 0, requests = 0, sequences = 0;
-  uint64_t steps = 0, faults = 0, preemptions = 0, refusals = 0;
+  uint64_t steps = 0, faults = 0, preemptions = 0, refusals = 0, drafted_tokens = 0, accepted_tokens = 0;
   std::array<uint64_t, kFinishReasons> finishes{};
   Micros simulated_us = 0;
   double real_seconds = 0;

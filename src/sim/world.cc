@@ -30,6 +30,7 @@ World::World(WorldOptions options, const StepProfile* profile, const Load* load)
   if (options_.check_kv) kv_ = std::make_unique<KvMemory>(shape_.blocks_max, shape_.block_tokens, gateway_.slots());
   step_.reserve(shape_.step_tokens_max, places_of(scheduler_.options()));
   results_.resize(static_cast<size_t>(places_of(scheduler_.options())));
+  draft_events_.resize(static_cast<size_t>(scheduler_.options().speculation.step_tokens_max));
   commands_.reserve(gateway_.command_capacity());
   copies_.reserve(static_cast<size_t>(shape_.blocks_max));
   outcome_.tenants.resize(shape_.tenants.size());
@@ -140,6 +141,8 @@ void World::collect_figures() {
   outcome_.prefix_hit_tokens = load.prefix_hit_tokens.load();
   outcome_.prefix_evictions = pool_.evictions();
   outcome_.ring_stalls = load.ring_stalls.load();
+  outcome_.drafted_tokens = load.spec_drafted_tokens.load();
+  outcome_.accepted_tokens = load.spec_accepted_tokens.load();
   for (size_t i = 0; i < outcome_.refusals.size(); ++i)
     outcome_.refusals[i] = door_.refusals(static_cast<Refusal>(i));
 }

@@ -106,7 +106,7 @@ class World {
   void apply_controls(Micros now);
   void apply_pool();
   void compute();
-  int32_t token_for(const StepSequence& part);
+  int32_t token_for(const StepSequence& part, int32_t accepted);
   void account_step();
   void sample();
   void sleep();
@@ -150,6 +150,7 @@ class World {
   // The engine's half.
   Step step_;
   std::vector<StepResult> results_;
+  std::vector<TokenEvent> draft_events_;
   std::vector<Command> commands_;
   BlockCopies copies_;
   bool busy_ = false, woken_ = true;

@@ -7,9 +7,11 @@ namespace weir::sim {
 namespace {
 
 // What a client reads as its token number `index`.
-int32_t expected_token(uint64_t own_text, int32_t choice, int32_t index, int32_t output_tokens) {
+int32_t expected_token(uint64_t own_text, int32_t choice, int32_t index, int32_t output_tokens, int32_t period) {
   if (index + 1 >= output_tokens) return kEosToken;
-  return token_from(mix(own_text, static_cast<uint64_t>(choice) + 1), index);
+  const uint64_t text = mix(own_text, static_cast<uint64_t>(choice) + 1);
+  const bool slips = period > 0 && mix(text, static_cast<uint64_t>(index)) % 8 == 0;
+  return token_from(text, period > 0 && !slips ? index % period : index);
 }
 
 }  // namespace
@@ -189,7 +191,8 @@ int World::take_tokens(SlotIndex slot, int most) {
   TokenEvent event;
   while (ring != nullptr && taken < most && ring->try_pop(&event)) {
     const Ticket& ticket = *one.ticket;
-    if (event.token != expected_token(ticket.own_text, one.choice, one.read, ticket.request->output_tokens)) {
+    if (event.token != expected_token(ticket.own_text, one.choice, one.read, ticket.request->output_tokens,
+                                      shape_.text_period)) {
       fail(fmt::format("request {} choice {} read a wrong token as number {}", ticket.spec.id, one.choice,
                        one.read));
       break;
@@ -243,10 +246,10 @@ void World::give_back(SlotIndex slot) {
   woken_ = true;
 }
 
-int32_t World::token_for(const StepSequence& part) {
+int32_t World::token_for(const StepSequence& part, int32_t accepted) {
   const Client& one = client(part.slot);
-  return expected_token(one.ticket->own_text, one.choice, static_cast<int32_t>(part.output.size()),
-                        one.ticket->request->output_tokens);
+  return expected_token(one.ticket->own_text, one.choice, static_cast<int32_t>(part.output.size()) + accepted,
+                        one.ticket->request->output_tokens, shape_.text_period);
 }
 
 }  // namespace weir::sim

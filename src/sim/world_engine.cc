@@ -85,14 +85,19 @@ void World::compute() {
     if (!options_.sabotage.forgets_copies) kv_->copy(step_.copies);
     if (std::string wrong = kv_->compute(step_); !wrong.empty()) return fail(std::move(wrong));
   }
+  lend_room(step_, results_, draft_events_);
   for (size_t i = 0; i < step_.sequences.size(); ++i) {
     const StepSequence& part = step_.sequences[i];
     Client& one = client(part.slot);
     results_[i].ok = !fail_step_ && !(fail_row_ && i == 0);
     one.failed |= !results_[i].ok;
     if (!part.samples || !results_[i].ok) continue;
-    results_[i].token.token = token_for(part);
-    ++one.produced;
+    sample_with_drafts(part, [this, &part, &one](int32_t accepted, TokenEvent* out) {
+      if (accepted > 0 && one.produced >= one.ticket->request->output_tokens) return false;  // that was its end
+      out->token = token_for(part, accepted);
+      ++one.produced;
+      return true;
+    }, &results_[i]);
   }
   fail_step_ = fail_row_ = false;
   if (options_.sabotage.changes_results) {
@@ -102,7 +107,8 @@ void World::compute() {
 
 // Who was served what, and who started when.
 void World::account_step() {
-  for (const StepSequence& part : step_.sequences) {
+  for (size_t i = 0; i < step_.sequences.size(); ++i) {
+    const StepSequence& part = step_.sequences[i];
     Client& one = client(part.slot);
     if (one.last_step == outcome_.steps) return fail(fmt::format("slot {} stands twice in a step", part.slot));
     const auto tenant = static_cast<size_t>(one.ticket->spec.tenant);
@@ -115,15 +121,16 @@ void World::account_step() {
       started_.push_back(part.slot);
     }
     one.last_step = outcome_.steps;
-    one.kv_tokens = part.position_begin + part.token_count;
+    one.kv_tokens = part.position_begin + part.known_count() + results_[i].accepted;
     const auto prompt = static_cast<int32_t>(part.prompt.size());
     const int32_t from = std::max(part.position_begin, one.furthest);
     const int32_t fresh = std::max(0, std::min(one.kv_tokens, prompt) - from);
     one.furthest = std::max(one.furthest, one.kv_tokens);
     TenantService& service = outcome_.tenants[tenant];
     service.prompt_tokens += fresh;
-    service.output_tokens += part.samples;
-    if (contended_) service.contended += fresh + (part.samples ? 2 : 0);
+    const int32_t sampled = part.samples ? 1 + results_[i].accepted : 0;
+    service.output_tokens += sampled;
+    if (contended_) service.contended += fresh + 2 * sampled;
   }
 }
 

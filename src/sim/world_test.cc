@@ -39,6 +39,8 @@ TEST(Soak, ThousandsOfSeedsBreakNothing) {
     EXPECT_GT(result.finishes[static_cast<size_t>(reason)], 0u) << finish_reason_name(reason);
   }
   EXPECT_GT(result.preemptions, 0u);
+  EXPECT_GT(result.accepted_tokens, 0u);
+  EXPECT_GT(result.drafted_tokens, result.accepted_tokens);
   EXPECT_GT(result.refusals, 0u);
   EXPECT_GT(result.faults, 0u);
 }
@@ -132,6 +134,23 @@ TEST(Mutation, AWrongTokenIsFound) {
   int steps = 0;
   world.options.sabotage.changes_results = [&](const Step& step, std::span<StepResult> results) {
     if (++steps > 10 && step.sequences[0].samples) results[0].token.token = 1;
+  };
+  EXPECT_THAT(world.what(), HasSubstr("wrong token"));
+}
+
+TEST(Mutation, AWrongGuessThatIsTakenForRightIsFound) {
+  Small world;
+  world.options.shape.speculative_tokens = 4;
+  world.options.shape.text_period = 3;
+  EXPECT_EQ(world.what(), "");
+  world.options.sabotage.changes_results = [](const Step& step, std::span<StepResult> results) {
+    for (size_t i = 0; i < results.size(); ++i) {
+      const StepSequence& part = step.sequences[i];
+      if (part.draft_count() == 0 || results[i].accepted > 0) continue;
+      results[i].accepted = 1;
+      results[i].token.token = part.drafts[0];
+      results[i].more[0] = results[i].token;
+    }
   };
   EXPECT_THAT(world.what(), HasSubstr("wrong token"));
 }

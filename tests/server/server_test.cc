@@ -52,6 +52,30 @@ class ServerTest : public ::testing::Test {
 
 using Traps = ServerTest;
 
+// Everything that a client sees but the id: the same with drafts and without, and drafts there were, right and wrong.
+TEST_F(ServerTest, SpeculationChangesNoAnswer) {
+  ServerProcess off({}), on({"--speculative", "ngram", "--speculative-tokens", "6"});
+  const std::string prompt = "One day a dog saw a dog. One day a dog saw a cat. One day a dog saw a";
+  const std::string two_words = ", \"logit_bias\": {\"300\": 60, \"301\": 60}";  // over and over
+  for (const std::string& how : {std::string(", \"temperature\": 0"), std::string(", \"temperature\": 0.5, \"seed\": 3, \"logprobs\": 2"),
+                                 ", \"temperature\": 0" + two_words, ", \"temperature\": 1, \"seed\": 4" + two_words}) {
+    const std::string body = "{\"prompt\": \"" + prompt + "\", \"max_tokens\": 60, \"ignore_eos\": true" + how + "}";
+    const Answer want = post(off.port(), "/v1/completions", body), got = post(on.port(), "/v1/completions", body);
+    ASSERT_EQ(want.status, 200) << want.body;
+    const size_t choices = want.body.find("\"choices\"");
+    ASSERT_NE(choices, std::string::npos) << want.body;
+    EXPECT_NE(want.body.find("\"usage\"", choices), std::string::npos) << "behind the choices, so it is compared too";
+    EXPECT_EQ(got.body.substr(got.body.find("\"choices\"")), want.body.substr(choices)) << how;
+  }
+  EXPECT_GT(on.metric("weir_spec_accepted_tokens_total"), 0);
+  EXPECT_GT(on.metric("weir_spec_drafted_tokens_total"), on.metric("weir_spec_accepted_tokens_total"));
+  EXPECT_GT(on.metric("weir_spec_steps_total"), 0);
+  EXPECT_EQ(on.metric("weir_output_tokens_total"), off.metric("weir_output_tokens_total"));
+  EXPECT_EQ(off.metric("weir_spec_drafted_tokens_total"), 0);
+  expect_all_returned(on);
+  expect_within_plan(on);
+}
+
 // The issue's own numbers: 500 streams against 8 places and a queue of 64.
 TEST_F(ServerTest, FiveHundredStreamsEightRunSixtyFourWaitTheRestIsRefused) {
   // Random weights behind the demo's tokeniser, large enough that nothing ends while 500 requests are being read.
