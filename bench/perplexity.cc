@@ -1,7 +1,8 @@
 // bench_perplexity: what quantised weights, or a quantised KV cache, cost in quality, on a real model and a real text,
 // with our own forward.
 //
-//   bench_perplexity MODEL TEXT [--compare weights|kv] [--format NAME] [--tokens N] [--context N] [--threads N]
+//   bench_perplexity MODEL TEXT [--compare weights|kv] [--format NAME] [--special 1] [--tokens N] [--context N]
+//                               [--threads N]
 //
 // The text is tokenised once and cut into windows of `context` tokens that share nothing, each behind the model's
 // begin token where it has one; every token but a window's first counts. All rows see the same windows. --compare
@@ -9,7 +10,7 @@
 // weights of --format, against bf16 KV; f32 KV then says how much of a difference is the rounding of bf16 itself.
 // Columns: bits of a weight, scales included; perplexity; its change against the first row; the mean
 // Kullback-Leibler divergence of the next token's distribution from the first row's, in nats; how often the most likely
-// next token is the same. Quality only: nothing here is timed.
+// next token is the same. --special 1: what spells a special token in the text is that token. Nothing here is timed.
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
@@ -33,7 +34,7 @@ constexpr int kStepTokens = 64;
 struct Options {
   std::string model, text;
   WeightFormat format = WeightFormat::kF32;
-  bool compare_weights = false;
+  bool compare_weights = false, parse_special = false;
   int64_t tokens = 1 << 30;
   int64_t context = 512;
   int threads = 0;
@@ -174,6 +175,8 @@ Result<Options> parse(int argc, char** argv) {
     } else if (flag == "--compare") {
       if (value != "weights" && value != "kv") return invalid_argument("--compare: weights or kv");
       options.compare_weights = value == "weights";
+    } else if (flag == "--special") {
+      options.parse_special = value != "0";
     } else if (flag == "--tokens") {
       options.tokens = std::max(2, std::atoi(value.c_str()));
     } else if (flag == "--context") {
@@ -185,7 +188,7 @@ Result<Options> parse(int argc, char** argv) {
     }
   }
   if (options.text.empty()) return invalid_argument("usage: bench_perplexity MODEL TEXT [--compare weights|kv] "
-                                                    "[--format NAME] [--tokens N] [--context N] [--threads N]");
+                                                    "[--format NAME] [--special 1] [--tokens N] [--context N] [--threads N]");
   return options;
 }
 
@@ -198,7 +201,7 @@ int run(int argc, char** argv) {
     return 1;
   }
   const auto tokenizer = must(Tokenizer::load_dir(options.model));
-  std::vector<int32_t> tokens = must(tokenizer->encode(text.str(), false, false));
+  std::vector<int32_t> tokens = must(tokenizer->encode(text.str(), false, options.parse_special));
   const std::vector<int32_t> begin = must(tokenizer->encode("", true));
   tokens.resize(std::min(tokens.size(), static_cast<size_t>(options.tokens)));
   options.context = std::min(options.context, must(load_spec(options.model)).context_max);
