@@ -6,8 +6,8 @@
 //
 // Floors, of the same run (support/machine.h): "of read" is GB/s over the read bandwidth, and bounds few rows; "of
 // peak" is Gop/s over the multiply-and-accumulate instructions alone; "of mix" over those with the work that scales
-// per group of 32 need. --threads=1 measures CPU time instead of wall time. --quick: gate_up of bf16 and the integer
-// formats, no attention.
+// per group of 32 need. --threads=1 measures CPU time instead of wall time. --quick: gate_up of bf16 and the
+// integer formats, no attention.
 
 #include <fmt/core.h>
 
@@ -224,7 +224,8 @@ int run(const Settings& settings) {
   bench::print(machine);
   if (settings.peaks) return 0;
   for (const cpu::KernelTable* table : cpu::usable_tables()) {
-    const bool chosen = settings.isa.empty() ? std::string_view(table->isa) != "scalar" : settings.isa == table->isa;
+    const bool chosen =
+        settings.isa.empty() ? std::string_view(table->isa) != "scalar" : settings.isa == table->isa;
     if (!chosen) continue;
     auto backend = make_backend("cpu", {.threads = threads, .isa = table->isa});
     if (!backend.ok()) {

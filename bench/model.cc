@@ -1,13 +1,13 @@
-// bench_model: decode and prefill of random weights in the shape of a real model, beside what the machine could do at
-// best, measured in the same run.
+// bench_model: decode and prefill of random weights in the shape of a real model, beside what the machine could do
+// at best, measured in the same run.
 //
 //   bench_model [--shape qwen2.5-0.5b|tinyllama-1.1b|qwen2.5-3b|small] [--format NAME[,NAME...]|all] [--kv NAME]
 //               [--threads N] [--prefill N,...] [--batch N,...] [--context N,...] [--rounds N] [--cpu-time 1]
 //               [--model DIR] [--write DIR] [--json FILE] [--compare-kv 1]
 //
-// --model: a directory that --write made, instead of writing one for this run. --compare-kv 1: decode steps with bf16,
-// int8 and int4 KV in turn at the first context, so that a noise of the machine meets all of them. --cpu-time 1: with
-// one thread, processor time instead of wall time; for comparisons on a machine that others share.
+// --model: a directory that --write made, instead of writing one for this run. --compare-kv 1: decode steps with
+// bf16, int8 and int4 KV in turn at the first context, so that a noise of the machine meets all of them. --cpu-time
+// 1: with one thread, processor time instead of wall time; for comparisons on a machine that others share.
 //
 // Floor of a step: support/model_rig.h. "of floor" is floor / time: 100 % is a machine that does nothing else.
 #include <unistd.h>
@@ -78,6 +78,12 @@ std::vector<int64_t> numbers(const std::string& flag, const std::string& text, i
   return list;
 }
 
+int number(const std::string& flag, const std::string& text, int64_t most) {
+  const std::vector<int64_t> list = numbers(flag, text, most);
+  if (list.size() != 1) fail(flag + " needs one number");
+  return static_cast<int>(list[0]);
+}
+
 std::vector<WeightFormat> formats_of(const std::string& text) {
   if (text == "all") return all_weight_formats();
   std::vector<WeightFormat> list;
@@ -104,22 +110,41 @@ Options parse(int argc, char** argv) {
     const std::string flag = argv[i];
     if (i + 1 == argc) fail(flag + " needs a value");
     const std::string value = argv[i + 1];
-    if (flag == "--shape") options.shape = value;
-    else if (flag == "--model") options.model = value;
-    else if (flag == "--write") options.write = value;
-    else if (flag == "--json") options.json = value;
-    else if (flag == "--format") formats = value;
-    else if (flag == "--kv") options.kv = kv_of(value);
-    else if (flag == "--threads") options.threads = static_cast<int>(numbers(flag, value, 1024).at(0));
-    else if (flag == "--rounds") options.rounds = static_cast<int>(numbers(flag, value, 1000).at(0));
-    else if (flag == "--prefill") options.prefills = numbers(flag, value, 32768);
-    else if (flag == "--batch") options.batches = numbers(flag, value, 512);
-    else if (flag == "--context") options.contexts = numbers(flag, value, 32767);
-    else if (flag == "--compare-kv") options.compare_kv = value != "0";
-    else if (flag == "--cpu-time") options.cpu_time = value != "0";
-    else fail("unknown flag " + flag);
+    if (flag == "--shape")
+      options.shape = value;
+    else if (flag == "--model")
+      options.model = value;
+    else if (flag == "--write")
+      options.write = value;
+    else if (flag == "--json")
+      options.json = value;
+    else if (flag == "--format")
+      formats = value;
+    else if (flag == "--kv")
+      options.kv = kv_of(value);
+    else if (flag == "--threads")
+      options.threads = number(flag, value, 1024);
+    else if (flag == "--rounds")
+      options.rounds = number(flag, value, 1000);
+    else if (flag == "--prefill")
+      options.prefills = numbers(flag, value, 32768);
+    else if (flag == "--batch")
+      options.batches = numbers(flag, value, 512);
+    else if (flag == "--context")
+      options.contexts = numbers(flag, value, 32767);
+    else if (flag == "--compare-kv")
+      options.compare_kv = value != "0";
+    else if (flag == "--cpu-time")
+      options.cpu_time = value != "0";
+    else
+      fail("unknown flag " + flag);
   }
   options.formats = formats_of(formats);
+  const auto shape = shape_config(options.shape);
+  if (!shape.ok()) fail("--shape: " + std::string(shape.status().message()));
+  if (options.compare_kv && (options.batches.empty() || options.contexts.empty())) {
+    fail("--compare-kv needs a --batch and a --context");
+  }
   return options;
 }
 
@@ -130,8 +155,9 @@ std::vector<Row> rows_of(const Options& options, const ModelSpec& spec) {
     const double kv = static_cast<double>(shape.batch * (shape.position + shape.count) * spec.layers) * 2 *
                       static_cast<double>(spec.kv_width()) * kv_format_bits(options.kv) / 8;
     if (shape.position + shape.count > spec.context_max || kv > kKvBytesMax) {
-      std::printf("left out: %s x %lld at %lld (context %lld, KV %.1f GB)\n", kind, static_cast<long long>(shape.batch),
-                  static_cast<long long>(shape.position), static_cast<long long>(spec.context_max), kv / 1e9);
+      std::printf("left out: %s x %lld at %lld (context %lld, KV %.1f GB)\n", kind,
+                  static_cast<long long>(shape.batch), static_cast<long long>(shape.position),
+                  static_cast<long long>(spec.context_max), kv / 1e9);
       return;
     }
     rows.push_back({options.formats[0], 0, kind, shape, 0, 0});
@@ -149,8 +175,8 @@ RigOptions rig_options(const Options& options, WeightFormat format, const std::v
   for (const Row& row : rows) {
     rig.session_tokens = std::max(rig.session_tokens, row.shape.position + row.shape.count);
     rig.sequences = std::max(rig.sequences, row.shape.batch);
-    rig.kv_tokens = std::max(rig.kv_tokens,
-                             row.shape.batch * ModelRig::blocks_of(row.shape) * ModelRig::kBlockTokens);
+    rig.kv_tokens =
+        std::max(rig.kv_tokens, row.shape.batch * ModelRig::blocks_of(row.shape) * ModelRig::kBlockTokens);
   }
   return rig;
 }
@@ -188,14 +214,16 @@ std::vector<Row> measure(const Options& options, const std::string& dir, Backend
   return rows;
 }
 
-void write_json(const Options& options, const Backend& backend, const Machine& machine, const std::vector<Row>& rows) {
+void write_json(const Options& options, const Backend& backend, const Machine& machine,
+                const std::vector<Row>& rows) {
   std::ofstream file(options.json);
   file << "{\"shape\":\"" << options.shape << "\",\"backend\":\"" << backend.description()
        << "\",\"read_gbs\":" << machine.read_all / 1e9 << ",\"rows\":[";
   for (size_t i = 0; i < rows.size(); ++i) {
     const Row& row = rows[i];
     file << (i ? ",\n" : "\n") << "{\"format\":\"" << weight_format_name(row.format)
-         << "\",\"bits\":" << row.bits_per_weight << ",\"kind\":\"" << row.kind << "\",\"batch\":" << row.shape.batch
+         << "\",\"bits\":" << row.bits_per_weight << ",\"kind\":\"" << row.kind
+         << "\",\"batch\":" << row.shape.batch
          << ",\"context\":" << (row.shape.count > 1 ? row.shape.count : row.shape.position)
          << ",\"ms\":" << 1e3 * row.seconds << ",\"tokens_per_s\":" << row.tokens_per_s()
          << ",\"floor_ms\":" << 1e3 * row.floor_seconds << "}";
@@ -207,13 +235,19 @@ void write_json(const Options& options, const Backend& backend, const Machine& m
 // Rounds of one step each, in turn; the ratio is the median of the rounds' own ratios.
 void compare_kv(const Options& options, const std::string& dir, Backend* backend) {
   const int64_t context = options.contexts.at(0);
+  const int64_t largest = *std::max_element(options.batches.begin(), options.batches.end());
   std::vector<std::unique_ptr<ModelRig>> rigs;
   const KvFormat formats[] = {KvFormat::kBF16, KvFormat::kInt8, KvFormat::kInt4};
   for (const KvFormat kv : formats) {
     rigs.push_back(std::make_unique<ModelRig>(
-        dir, RigOptions{.format = options.formats[0], .kv = kv, .session_tokens = context + 1,
-                        .kv_tokens = options.batches.back() * (context + ModelRig::kBlockTokens),
-                        .sequences = options.batches.back(), .cpu_time = options.cpu_time}, backend));
+        dir,
+        RigOptions{.format = options.formats[0],
+                   .kv = kv,
+                   .session_tokens = context + 1,
+                   .kv_tokens = largest * (context + ModelRig::kBlockTokens),
+                   .sequences = largest,
+                   .cpu_time = options.cpu_time},
+        backend));
   }
   std::printf("context %lld, %d rounds in turn\n\n%-8s %-8s %12s %12s %14s\n", static_cast<long long>(context),
               options.rounds, "batch", "KV", "ms, median", "ms, least", "time / bf16");
@@ -244,8 +278,7 @@ void print_tables(const Options& options, const std::string& dir, const ModelSpe
     const std::vector<Row> rows = measure(options, dir, backend, format, machine, plan);
     all.insert(all.end(), rows.begin(), rows.end());
   }
-  std::printf("\nread bandwidth afterwards: %.1f GB/s\n",
-              ReadMeter().bytes_per_second(backend->threads()) / 1e9);
+  std::printf("\nread bandwidth afterwards: %.1f GB/s\n", ReadMeter().bytes_per_second(backend->threads()) / 1e9);
   if (!options.json.empty()) write_json(options, *backend, machine, all);
 }
 

@@ -180,7 +180,8 @@ def disturb(port, args):
     for stream in streams:
         stream.join(60)
     return {"undisturbed p50, ms": statistics.median(quiet), "undisturbed p99, ms": p99(quiet),
-            "with the prompt p99, ms": p99(busy), "with the prompt, longest, ms": max(busy),
+            "with the prompt p50, ms": statistics.median(busy), "with the prompt p99, ms": p99(busy),
+            "with the prompt, longest, ms": max(busy),
             "p99 with / undisturbed": p99(busy) / p99(quiet), "prompt's first token, ms": 1e3 * (first - arrival)}
 
 
@@ -221,8 +222,9 @@ def main():
                 with running(side, args, ours) as port:
                     loads[-1][side] = load(port, args)
                     disturbed[-1][side] = disturb(port, args)
-        what = f"{args.shape}, {args.threads} threads, weir {args.isa or 'best'} {ours} {args.weir_flags}, llama.cpp {PAIRS[ours]}"
-        print_table(f"{what}: {args.clients} clients, 128 in, 64 out, {args.waves} each, {args.rounds} rounds in turn", loads)
+        weir = f"weir {args.isa or 'best'} {ours} {args.weir_flags}".strip()
+        what = f"{args.shape}, {args.threads} threads, {weir}, llama.cpp {PAIRS[ours]}, {args.rounds} rounds in turn"
+        print_table(f"{what}: {args.clients} clients, 128 in, 64 out, {args.waves} each", loads)
         print_table(f"{what}: {args.streams} streams, then a prompt of 2,000 tokens", disturbed)
 
 

@@ -20,8 +20,8 @@ namespace {
 
 constexpr size_t kReadBytes = size_t{512} << 20;  // beyond any cache
 
-// Four lines a turn, folded with wide loads where the compiler knows them. A plain 64-bit loop reads 20-40 % less and
-// would flatter the kernels.
+// Four lines a turn, folded with wide loads where the compiler knows them. A plain 64-bit loop reads 20-40 % less
+// and would flatter the kernels.
 using Wide = uint64_t __attribute__((vector_size(32)));
 #if defined(__x86_64__)
 __attribute__((target("avx2"), noinline))
@@ -154,7 +154,8 @@ Machine measure_machine(int threads, std::string_view isa) {
   {
     const ReadMeter meter;
     machine.read_one = meter.bytes_per_second(1);
-    machine.read_all = threads == 1 ? machine.read_one : std::max(machine.read_one, meter.bytes_per_second(threads));
+    machine.read_all =
+        threads == 1 ? machine.read_one : std::max(machine.read_one, meter.bytes_per_second(threads));
   }
   for (const Mix& mix : mixes_of(isa)) {
     const double one = rate(mix, 1);

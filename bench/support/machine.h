@@ -15,8 +15,8 @@
 
 namespace weir::bench {
 
-// Wall time, or with `cpu_time` what the calling thread alone used: on a shared machine the second one says what the
-// work costs. Only for work of one thread.
+// Wall time, or with `cpu_time` what the calling thread alone used: on a shared machine the second one says what
+// the work costs. Only for work of one thread.
 double now_seconds(bool cpu_time);
 double median(std::vector<double> values);  // REQUIRES: not empty
 
@@ -37,7 +37,8 @@ class ReadMeter {
   void* memory_;
 };
 
-// Figures of all threads are never below those of one: where others hold the cores, one thread's is the better bound.
+// Figures of all threads are never below those of one: where others hold the cores, one thread's is the better
+// bound.
 struct Peak {
   std::string isa, name, instructions;
   double one = 0, all = 0;  // operations per second on one thread, and on all

@@ -1,5 +1,5 @@
-// AVX2 and FMA. 16 registers: 6 chains, some of their totals, x, w, ones and two scales; the other totals wait in L1,
-// once a group. 2 to 12 chains were tried on Zen 4: no count is more than 3 % faster.
+// AVX2 and FMA. 16 registers: 6 chains, some of their totals, x, w, ones and two scales; the other totals wait in
+// L1, once a group. 2 to 12 chains were tried on Zen 4: no count is more than 3 % faster.
 #include "support/mixes.h"
 
 #if defined(__AVX2__)
@@ -17,7 +17,8 @@ Reg r_mul(Reg a, Reg b) { return _mm256_mul_ps(a, b); }
 Reg r_fma(Reg a, Reg b, Reg c) { return _mm256_fmadd_ps(a, b, c); }
 Reg r_from_int(Int a) { return _mm256_cvtepi32_ps(a); }
 
-// int4: weights 0..15 are unsigned, so eight pairs fit into 16 bits (8 * 2 * 15 * 127 = 30 480) and are widened once.
+// int4: weights 0..15 are unsigned, so eight pairs fit into 16 bits (8 * 2 * 15 * 127 = 30 480) and are widened
+// once.
 struct Int4 {
   static Int some() { return _mm256_set1_epi8(1); }
   static Int start() { return _mm256_setzero_si256(); }

@@ -1,8 +1,10 @@
-// The loops of mixes.h, written once. Included by mixes_avx2.cc and mixes_avx512.cc inside a namespace of their own,
-// after Int, Reg, the register operations and WEIR_REGISTER (the asm constraint of a vector register) are defined.
+// The loops of mixes.h, written once. Included by mixes_avx2.cc and mixes_avx512.cc inside a namespace of their
+// own, after Int, Reg, the register operations and WEIR_REGISTER (the asm constraint of a vector register) are
+// defined.
 
-// Says that the value may have changed, so that the compiler neither moves an instruction out of the loop, nor merges
-// two that look alike, nor puts a hundred products before the first sum (gcc 12 does, and spills them). Emits nothing.
+// Says that the value may have changed, so that the compiler neither moves an instruction out of the loop, nor
+// merges two that look alike, nor puts a hundred products before the first sum (gcc 12 does, and spills them).
+// Emits nothing.
 #define WEIR_FRESH(value) asm volatile("" : "+" WEIR_REGISTER(value))
 
 // Calls f(At<0>), f(At<1>)...: indices that are constants from the start keep small arrays in registers.
@@ -18,7 +20,8 @@ __attribute__((always_inline)) inline void each(const F& f) {
   }
 }
 
-// kChains accumulators hide the latency of one dot; kSteps dots make 32 products deep (4 products in a 32-bit lane).
+// kChains accumulators hide the latency of one dot; kSteps dots make 32 products deep (4 products in a 32-bit
+// lane).
 constexpr int kSteps = 8;
 
 template <class Dot, int kChains>

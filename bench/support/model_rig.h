@@ -1,5 +1,5 @@
-// ModelRig: a model directory loaded with one weight format and one KV format, and steps of it as the executor would
-// run them; what a step must at least move and compute. For bench_model. One thread.
+// ModelRig: a model directory loaded with one weight format and one KV format, and steps of it as the executor
+// would run them; what a step must at least move and compute. For bench_model. One thread.
 #pragma once
 
 #include <cstdio>
@@ -109,8 +109,8 @@ class ModelRig {
         rows.push_back(static_cast<int32_t>(s));
       }
       if (samples_now) samples.push_back(static_cast<int32_t>(tokens.size()) - 1);
-      tables.push_back(std::span<const int32_t>(ids_).subspan(static_cast<size_t>(s * blocks),
-                                                              static_cast<size_t>(blocks)));
+      tables.push_back(
+          std::span<const int32_t>(ids_).subspan(static_cast<size_t>(s * blocks), static_cast<size_t>(blocks)));
     }
     const double begin = now_seconds(options_.cpu_time);
     const auto logits = model_->forward(

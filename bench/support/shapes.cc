@@ -64,12 +64,13 @@ std::string token_text(int64_t id, int64_t end) {
 
 void write_tokenizer(const std::string& path, int64_t vocab, int64_t end) {
   std::ofstream file(path);
-  file << R"({"version":"1.0","truncation":null,"padding":null,"added_tokens":[{"id":)" << end
-       << R"(,"content":"<|end|>","single_word":false,"lstrip":false,"rstrip":false,"normalized":false,"special":true}],)"
-       << R"("normalizer":null,"pre_tokenizer":{"type":"ByteLevel","add_prefix_space":false,"trim_offsets":true,)"
-       << R"("use_regex":true},"post_processor":null,"decoder":{"type":"ByteLevel","add_prefix_space":true,)"
-       << R"("trim_offsets":true,"use_regex":true},"model":{"type":"BPE","dropout":null,"unk_token":null,)"
-       << R"("continuing_subword_prefix":null,"end_of_word_suffix":null,"fuse_unk":false,"byte_fallback":false,"vocab":{)";
+  file
+      << R"({"version":"1.0","truncation":null,"padding":null,"added_tokens":[{"id":)" << end
+      << R"(,"content":"<|end|>","single_word":false,"lstrip":false,"rstrip":false,"normalized":false,"special":true}],)"
+      << R"("normalizer":null,"pre_tokenizer":{"type":"ByteLevel","add_prefix_space":false,"trim_offsets":true,)"
+      << R"("use_regex":true},"post_processor":null,"decoder":{"type":"ByteLevel","add_prefix_space":true,)"
+      << R"("trim_offsets":true,"use_regex":true},"model":{"type":"BPE","dropout":null,"unk_token":null,)"
+      << R"("continuing_subword_prefix":null,"end_of_word_suffix":null,"fuse_unk":false,"byte_fallback":false,"vocab":{)";
   for (int64_t id = 0; id < vocab; ++id) file << (id ? ",\"" : "\"") << token_text(id, end) << "\":" << id;
   file << R"(},"merges":[]}})";
 }

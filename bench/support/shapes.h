@@ -15,8 +15,8 @@ std::string shape_names();
 // RETURNS: the config.json of that model. ERRORS: kInvalidArgument, naming the shapes.
 Result<std::string> shape_config(std::string_view name);
 
-// config.json, model.safetensors (bf16, the same bits each time) and tokenizer.json: tokens 0..255 are bytes, the end
-// token says nothing, every other one is " w" and its number. ERRORS: those of write_random_checkpoint.
+// config.json, model.safetensors (bf16, the same bits each time) and tokenizer.json: tokens 0..255 are bytes, the
+// end token says nothing, every other one is " w" and its number. ERRORS: those of write_random_checkpoint.
 Status write_shape(std::string_view name, const std::string& dir);
 
 }  // namespace weir::bench
