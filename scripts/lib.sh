@@ -4,7 +4,7 @@
 # Debian 12 package names, the one list of what weir needs. README and tools/check_bare_debian.sh refer to it.
 # shellcheck disable=SC2034  # used by the scripts that source this file
 BUILD_PACKAGES=(g++ cmake ninja-build pkg-config ccache mold libboost1.81-dev libboost-json1.81-dev libpcre2-dev
-  libutf8proc-dev libfmt-dev libcli11-dev libtomlplusplus-dev curl ca-certificates)
+  libutf8proc-dev libfmt-dev libcli11-dev libtomlplusplus-dev libxxhash-dev curl ca-certificates)
 # shellcheck disable=SC2034
 TEST_PACKAGES=(libgtest-dev libgmock-dev libsimde-dev clang-19 libclang-rt-19-dev)
 # Tests that need one of these are reported as skipped without it.

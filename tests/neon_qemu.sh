@@ -24,7 +24,8 @@ compile() {  # compile SOURCE [FLAG...]
   objects="$objects $object"
 }
 compile kernels/cpu/neon.cc -march=armv8.2-a+dotprod+fp16
-for source in kernels/cpu/scalar.cc kernels/cpu/portable.cc kernels/cpu/kv_write.cc kernels/cpu/pack.cc kernels/cpu/table_compare.cc \
+compile kernels/cpu/neoni8mm.cc -march=armv8.2-a+dotprod+fp16+i8mm
+for source in kernels/cpu/scalar.cc kernels/cpu/portable.cc kernels/cpu/kv_write.cc kernels/cpu/pack.cc kernels/cpu/quantise.cc kernels/cpu/table_compare.cc \
               kernels/cpu/neon_main.cc tensor/dtype.cc base/status.cc base/check.cc base/units.cc base/log.cc; do
   compile "$source"
 done

@@ -75,7 +75,7 @@ class ModelRig {
     const Ops& ops = backend_->ops();
     const auto bytes = [&](int64_t n, int64_t k) { return ops.packed_bytes(sizes_.format, n, k); };
     const uint64_t layer = bytes(spec_.q_width() + 2 * spec_.kv_width(), spec_.hidden) +
-                           bytes(spec_.hidden, spec_.q_width()) + bytes(2 * spec_.ffn, spec_.hidden) +
+                           bytes(spec_.hidden, spec_.q_width()) + bytes(swiglu_rows(spec_.ffn), spec_.hidden) +
                            bytes(spec_.hidden, spec_.ffn);
     return static_cast<uint64_t>(spec_.layers) * layer + bytes(spec_.vocab, spec_.hidden);
   }

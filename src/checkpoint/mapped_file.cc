@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <functional>
@@ -44,10 +45,12 @@ RegularFile::~RegularFile() {
   if (fd_ >= 0) ::close(fd_);
 }
 
-Result<uint64_t> RegularFile::size_now() const {
+Result<FileFacts> RegularFile::facts_now() const {
   struct stat facts {};
   if (fstat(fd_, &facts) != 0 || facts.st_size < 0) return data_loss("cannot ask for the file's size");
-  return static_cast<uint64_t>(facts.st_size);
+  const auto nanoseconds = [](const timespec& time) { return int64_t{time.tv_sec} * 1'000'000'000 + time.tv_nsec; };
+  return FileFacts{.bytes = static_cast<uint64_t>(facts.st_size), .inode = facts.st_ino,
+                   .modified_ns = nanoseconds(facts.st_mtim), .changed_ns = nanoseconds(facts.st_ctim)};
 }
 
 Result<std::unique_ptr<MappedFile>> MappedFile::open(const std::string& path) {
@@ -66,11 +69,11 @@ Result<std::unique_ptr<MappedFile>> MappedFile::open(const std::string& path) {
 MappedFile::~MappedFile() { munmap(const_cast<std::byte*>(bytes_.data()), bytes_.size()); }
 
 Status MappedFile::check_size() const {
-  const Result<uint64_t> now = file_.size_now();
+  const Result<FileFacts> now = file_.facts_now();
   if (!now.ok()) return now.status().with_prefix(path_);
-  if (*now == bytes_.size()) return ok_status();
+  if (now->bytes == bytes_.size()) return ok_status();
   return data_loss(fmt::format("{}: was {} bytes when opened and is {} now; do not write to a model in use", path_,
-                               bytes_.size(), *now));
+                               bytes_.size(), now->bytes));
 }
 
 bool MappedFile::contains(std::span<const std::byte> part) const {
@@ -84,6 +87,26 @@ void MappedFile::drop_pages(std::span<const std::byte> part) const {
   const uintptr_t begin = reinterpret_cast<uintptr_t>(part.data()) / page_bytes() * page_bytes();
   const uintptr_t end = round_up(reinterpret_cast<uintptr_t>(part.data()) + part.size(), page_bytes());
   if (!part.empty()) madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);
+}
+
+Status MappedFile::copy(std::span<const std::byte> part, std::span<std::byte> into) const {
+  WEIR_CHECK(contains(part) && into.size() == part.size());
+  const auto offset = static_cast<off_t>(part.data() - bytes_.data());
+  for (size_t done = 0; done < into.size();) {
+    const ssize_t count = pread(file_.fd(), into.data() + done, into.size() - done, offset + static_cast<off_t>(done));
+    if (count < 0 && errno == EINTR) continue;
+    if (count <= 0) return data_loss(fmt::format("{}: cannot be read; is it being replaced?", path_));
+    done += static_cast<size_t>(count);
+  }
+  return ok_status();
+}
+
+void MappedFile::read_ahead(const std::byte* from, uint64_t bytes) const {
+  const auto base = reinterpret_cast<uintptr_t>(bytes_.data());
+  const auto begin = reinterpret_cast<uintptr_t>(from) / page_bytes() * page_bytes();
+  const uintptr_t end = base + bytes_.size();
+  WEIR_CHECK(begin >= base && begin <= end);
+  if (begin < end) madvise(reinterpret_cast<void*>(begin), std::min<uint64_t>(end - begin, bytes), MADV_WILLNEED);
 }
 
 }  // namespace weir

@@ -14,6 +14,13 @@
 
 namespace weir {
 
+// What the file system says of a file. Times are nanoseconds since 1970; changed_ns is the one that no program can set.
+struct FileFacts {
+  uint64_t bytes = 0, inode = 0;
+  int64_t modified_ns = 0, changed_ns = 0;
+  bool operator==(const FileFacts&) const = default;
+};
+
 // An open descriptor of a regular file. Move-only.
 class RegularFile {
  public:
@@ -24,8 +31,8 @@ class RegularFile {
   ~RegularFile();
 
   uint64_t size_at_open() const { return size_; }
-  // The size the file has now. ERRORS: kDataLoss when it cannot be asked.
-  Result<uint64_t> size_now() const;
+  // As it is now. ERRORS: kDataLoss when it cannot be asked.
+  Result<FileFacts> facts_now() const;
   int fd() const { return fd_; }
 
  private:
@@ -50,10 +57,17 @@ class MappedFile {
   const std::string& path() const { return path_; }
   // ERRORS: kDataLoss when the file no longer has the size it had at open.
   Status check_size() const;
+  Result<FileFacts> facts_now() const { return file_.facts_now(); }
   bool contains(std::span<const std::byte> part) const;
   // Takes the pages that `part` touches out of the resident size; reading them again is allowed and slow.
   // REQUIRES: contains(part).
   void drop_pages(std::span<const std::byte> part) const;
+  // Copies `part` of the file as it is now, without making a page of the mapping resident; a file that shrank is an error
+  // here and no fault. REQUIRES: contains(part), into.size() == part.size(). ERRORS: kDataLoss.
+  Status copy(std::span<const std::byte> part, std::span<std::byte> into) const;
+  // Asks the kernel to start reading up to `bytes` that begin at `from` into its cache; nothing becomes resident here.
+  // REQUIRES: `from` lies in bytes(), or at its end.
+  void read_ahead(const std::byte* from, uint64_t bytes) const;
 
  private:
   MappedFile(RegularFile file, std::string path, std::span<const std::byte> bytes)

@@ -117,11 +117,17 @@ Status Checkpoint::check_files() const {
   return ok_status();
 }
 
-void Checkpoint::drop_pages(std::span<const std::byte> part) const {
+const MappedFile& Checkpoint::file_of(std::span<const std::byte> part) const {
   const auto owner =
       std::find_if(files_.begin(), files_.end(), [&](const auto& file) { return file->contains(part); });
   WEIR_CHECK(owner != files_.end());
-  (*owner)->drop_pages(part);
+  return **owner;
+}
+
+void Checkpoint::drop_pages(std::span<const std::byte> part) const { file_of(part).drop_pages(part); }
+
+void Checkpoint::read_ahead_of(std::span<const std::byte> part, uint64_t bytes) const {
+  file_of(part).read_ahead(part.data() + part.size(), bytes);
 }
 
 }  // namespace weir

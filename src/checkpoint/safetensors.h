@@ -45,14 +45,18 @@ class Checkpoint {
 
   // ERRORS: kDataLoss when a file changed its size since open().
   Status check_files() const;
+  std::span<const std::unique_ptr<MappedFile>> files() const { return files_; }  // by TensorView::file
   // Takes the pages of part of a tensor out of the resident size; a loader calls it behind its read position.
   // REQUIRES: part lies inside one tensor's bytes.
   void drop_pages(std::span<const std::byte> part) const;
+  // Has the kernel read so many bytes of the file that follow `part` while somebody works on `part`.
+  void read_ahead_of(std::span<const std::byte> part, uint64_t bytes) const;
 
  private:
   Checkpoint() = default;
   Status add_file(const std::string& path);
   Status add_shards(const std::string& model_dir);
+  const MappedFile& file_of(std::span<const std::byte> part) const;
   Status index_tensors();  // sorts; two tensors of one name are an error
 
   std::vector<std::unique_ptr<MappedFile>> files_;

@@ -116,6 +116,20 @@ TEST(ProgressLine, IsSparseInALogAndInPlaceOnATerminal) {
   EXPECT_TRUE(terminal.ends_with("\r\033[K"));
 }
 
+// A stage that begins or ends within one tenth is shown all the same.
+TEST(ProgressLine, ANewStageIsShownAtOnce) {
+  std::FILE* file = std::tmpfile();
+  {
+    ProgressLine line(file, false);
+    for (const char* stage : {"packing", "packing", "writing", "touching"}) line.show(1.0, stage, 0);
+  }
+  std::rewind(file);
+  std::string text(1000, '\0');
+  text.resize(std::fread(text.data(), 1, text.size(), file));
+  std::fclose(file);
+  EXPECT_EQ(text, "loading: 100 %  packing\nloading: 100 %  writing\nloading: 100 %  touching\n");
+}
+
 TEST(ChatProtocol, RequestIsStrictJson) {
   const std::vector<ChatMessage> messages = {{"system", "be \"brief\""},
                                              {"user", std::string("a\n\x01\xff\xC3\xA9\xED\xA0\x80")}};

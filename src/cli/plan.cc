@@ -69,12 +69,14 @@ int run_plan(const ParsedCommand& command) {
   if (!settings.ok()) return report_error(settings.status(), kExitUsage);
   report_warnings(warnings);
   if (asks(command)) return run_question(command, *settings);
-  const Result<MemoryPlan> plan = plan_for(*settings);
+  std::string cache_line;
+  const Result<MemoryPlan> plan = plan_for(*settings, &cache_line);
   if (!plan.ok()) {
     const bool no_fit = plan.status().code() == Code::kFailedPrecondition;
     return report_error(plan.status(), no_fit ? kExitNoFit : kExitFailed);
   }
   print_page(command.given("json") ? plan_json(*plan) : format_plan(*plan));
+  if (!command.given("json") && !cache_line.empty()) print_page(cache_line);
   return kExitOk;
 }
 

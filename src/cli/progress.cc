@@ -21,15 +21,16 @@ void ProgressLine::show(double fraction, const std::string& text, Micros now_us)
   if (!std::isfinite(fraction)) return;
   const int percent = static_cast<int>(std::lround(std::clamp(fraction, 0.0, 1.0) * 100));
   if (in_place_) {
-    if (line_open_ && percent < 100 && now_us - last_us_ < kRedrawUs) return;
-    std::fprintf(out_, "\r\033[K%s %3d %%  %s", bar(percent).c_str(), percent, text.substr(0, 40).c_str());
+    if (line_open_ && percent < 100 && text == last_text_ && now_us - last_us_ < kRedrawUs) return;
+    std::fprintf(out_, "\r\033[K%s %3d %%  %s", bar(percent).c_str(), percent, text.substr(0, 60).c_str());
     line_open_ = true;
   } else {
-    if (last_percent_ >= 0 && percent / 10 == last_percent_ / 10) return;
+    if (last_percent_ >= 0 && percent / 10 == last_percent_ / 10 && text == last_text_) return;
     std::fprintf(out_, "loading: %3d %%  %s\n", percent, text.c_str());
   }
   std::fflush(out_);
   last_percent_ = percent;
+  last_text_ = text;
   last_us_ = now_us;
 }
 

@@ -1,7 +1,8 @@
 // ProgressLine: how far loading has come, on stderr.
 //
 // Thread: one, the caller's. On a terminal one line is rewritten in place, at most ten times a second; elsewhere (a
-// log file, a service manager) a line appears at each tenth of the way, so that logs stay short.
+// log file, a service manager) a line appears at each tenth of the way, so that logs stay short. A new text is a new stage:
+// it is shown at once.
 #pragma once
 
 #include <cstdio>
@@ -27,6 +28,7 @@ class ProgressLine {
   const bool in_place_;
   bool line_open_ = false;
   int last_percent_ = -1;
+  std::string last_text_;
   Micros last_us_ = 0;
 };
 

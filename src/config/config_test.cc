@@ -275,6 +275,9 @@ TEST_F(ConfigTest, RangesAreErrorsThatNameTheirSource) {
 }
 
 TEST_F(ConfigTest, MemoryIsLockedOnlyWhereAsked) {
+  EXPECT_EQ(parse({})->weight_cache, "");
+  EXPECT_EQ(parse({"--weight-cache", "/var/cache/weir"})->weight_cache, "/var/cache/weir");
+  EXPECT_EQ(parse({}, {{"WEIR_WEIGHT_CACHE", "/c"}})->weight_cache, "/c");
   EXPECT_FALSE(parse({})->mlock);
   EXPECT_TRUE(parse({"--mlock"})->mlock);
   EXPECT_TRUE(parse({"--mlock", "--threads", "2"})->mlock);

@@ -69,7 +69,7 @@ constexpr std::array kForeign = {
             "--cache-max-entry-count"},
     Foreign{"kv-cache-memory-bytes", "write --cache-max-entry-count with a size, for example 8GiB"},
     Foreign{"kv-cache-dtype", "weir keeps the KV cache as float values; leave it out"},
-    Foreign{"quantization", "weir quantises at load with --model-format int8"},
+    Foreign{"quantization", "weir quantises at load with --model-format int8 or int4"},
     Foreign{"tensor-parallel-size", kOneProcess},
     Foreign{"pipeline-parallel-size", kOneProcess},
     Foreign{"data-parallel-size", kOneProcess},

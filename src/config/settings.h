@@ -26,8 +26,9 @@ struct Settings {
   std::string model;                  // positional: a local Hugging Face directory
   std::string model_name;             // as clients call it; empty: the directory's name
   std::string chat_template;          // path of a Jinja file that replaces the model's own
-  std::string model_format = "auto";  // auto: as the checkpoint; int8: quantised at load, groups of 32
+  std::string model_format = "auto";  // auto: as the checkpoint; int8, int4, int4-g64, int4z, int4z-g64: quantised at load
   std::string dtype = "auto";         // auto: the checkpoint's | float32 | bfloat16 | float16
+  std::string weight_cache;           // folder that keeps packed weights between starts; empty: none
   int64_t session_len = 0;  // tokens of prompt + answer; 0: the model's context, or less where the plan is short
 
   // Running and waiting.

@@ -19,9 +19,16 @@ namespace weir {
 struct BackendOptions {
   int threads = 0;  // compute threads, the calling one included; 0 = one per CPU this process may use; <= 1024
   std::string isa;  // "" = the best this CPU has (WEIR_ISA in the environment, where set, wins): scalar, avx2,
-                    // avx512, avx512vnni, neon
+                    // avx512, avx512vnni, neon, neoni8mm
   bool pin = true;  // tie workers to CPUs; ignored where there are more threads than CPUs
   bool lock_memory = false;  // lock the pages of every region (mlock), where the device is the host
+};
+
+// What the bytes of packed weights depend on beside the checkpoint: they may be kept (model/weight_cache.h) as long as
+// both stay the same.
+struct PackedLayout {
+  std::string_view isa;  // "avx2", ...; static storage
+  uint32_t version = 0;  // goes up whenever packing the same matrix gives other bytes
 };
 
 class Backend {
@@ -30,6 +37,7 @@ class Backend {
   virtual Device& device() = 0;
   virtual Ops& ops() = 0;
   virtual int threads() const = 0;
+  virtual PackedLayout packed_layout() const = 0;
   virtual std::string_view description() const = 0;  // "cpu avx512vnni, 2 threads": for the log and /plan
   // The executor calls it once, on its own thread, before its first step (pins it where asked).
   virtual void bind_calling_thread() = 0;

@@ -18,6 +18,7 @@
 #include <cstdint>
 
 #include "kernels/kv_layer.h"
+#include "kernels/linear_end.h"
 #include "kernels/packed_weight.h"
 #include "tensor/view.h"
 
@@ -49,21 +50,20 @@ struct RmsNormArgs {
   MatView<float> out;  // [rows, groups * n]; may be x itself
 };
 
-// x += y.
-struct AddArgs {
-  MatView<float> x;        // [rows, n]
-  MatView<const float> y;  // [rows, n]
-};
-
-// out[r][c] = chain over k of fma(x[r][k], w[c][k], .) from 0, then + bias[c], then (accumulate) + out[r][c].
+// out[r][c] = chain over k of fma(x[r][k], w[c][k], .) from 0, then + bias[c], then what `end` says.
+// norm: x[r][k] above is (x * f) * norm[k] with f = 1 / sqrt(sum(x^2) / k + eps), summed as RmsNormArgs has it.
 // int8: x is quantised per row and group of 32 (scale = amax/127); each group's integer dot is exact and the chain
-// runs over groups: fma(f32(dot), x_scale * w_scale, .).
+// runs over groups: fma(f32(dot), x_scale * w_scale, .). int4: the same with the format's group and dot(x, q - zero).
+// kSwiglu: rows of the weight are gate and up by panels of 16 (packed_weight.h); out[r][c] = (g / (1 + exp(-g))) * u
+// with g, u the finished sums (bias included) of column c of each.
 struct LinearArgs {
   MatView<const float> x;                // [rows, k]
   const PackedWeight* weight = nullptr;  // [n, k]
   VecView<const float> bias;             // [n], or empty
-  MatView<float> out;                    // [rows, n]; must not overlap x
-  bool accumulate = false;               // out += instead of out =: the residual, without a second pass
+  MatView<float> out;                    // [rows, n]; kSwiglu [rows, at most n / 2]; must not overlap x
+  LinearEnd end = LinearEnd::kStore;
+  VecView<const float> norm;             // [k], or empty: the RMSNorm before this linear, without a second pass
+  float norm_eps = 1e-6f;
   DeviceSpan workspace;  // at least linear_workspace_bytes(rows, k); free again when the call is done
 };
 
@@ -112,13 +112,6 @@ struct AttentionArgs {
   DeviceSpan workspace;                 // at least attention_workspace_bytes(...)
 };
 
-// out = (gate / (1 + exp(-gate))) * up.
-struct SwigluArgs {
-  MatView<const float> gate;  // [rows, n]: may be the left half of a fused [rows, 2n]
-  MatView<const float> up;    // [rows, n]: and its right half
-  MatView<float> out;         // [rows, n]; may be gate itself
-};
-
 // out[i] = x[indices[i]].
 struct GatherRowsArgs {
   MatView<const float> x;          // [rows, n]
@@ -145,12 +138,10 @@ class Ops {
   // ---- Steps ----
   virtual void embed(Stream& stream, const EmbedArgs& args) = 0;
   virtual void rms_norm(Stream& stream, const RmsNormArgs& args) = 0;
-  virtual void add(Stream& stream, const AddArgs& args) = 0;
   virtual void linear(Stream& stream, const LinearArgs& args) = 0;
   virtual void rope(Stream& stream, const RopeArgs& args) = 0;
   virtual void kv_write(Stream& stream, const KvWriteArgs& args) = 0;
   virtual void attention(Stream& stream, const AttentionArgs& args) = 0;
-  virtual void swiglu(Stream& stream, const SwigluArgs& args) = 0;
   virtual void gather_rows(Stream& stream, const GatherRowsArgs& args) = 0;
 };
 

@@ -21,7 +21,7 @@ bool same_bits(const std::vector<float>& a, const std::vector<float>& b) {
 
 TEST(OpsExact, LinearRowsAreIndependentOfBatchAndThreads) {
   constexpr int64_t kN = 1000, kK = 200, kRows = 37;
-  std::vector<float> of_one_thread[4];
+  std::vector<float> of_one_thread[kWeightFormats];
   for (int threads : {1, 2, 5}) {
     OpsRig rig({.threads = threads, .pin = false}, 7);
     auto source = rig.random(kN, kK, 0.05f);

@@ -100,9 +100,11 @@ TEST(OpsReference, LinearAccumulatesIntoTheResidual) {
   const auto weight = rig.pack(WeightFormat::kF32, source);
   const auto before = out.copy(), product = rig.linear(weight, x.mat());
   Region scratch = rig.workspace(3, 30);
-  rig.ops().linear(
-      rig.stream(),
-      {.x = x.mat(), .weight = &weight.packed, .out = out.mat(), .accumulate = true, .workspace = scratch.span()});
+  rig.ops().linear(rig.stream(), {.x = x.mat(),
+                                  .weight = &weight.packed,
+                                  .out = out.mat(),
+                                  .end = LinearEnd::kAccumulate,
+                                  .workspace = scratch.span()});
   for (size_t i = 0; i < before.size(); ++i) ASSERT_EQ(out.data()[i], before[i] + product[i]);
 }
 
@@ -131,8 +133,18 @@ TEST(OpsReference, RmsNormPerRowAndPerHead) {
 // a product: 8 u relative while nothing leaves the normal range.
 TEST(OpsReference, SwigluOverItsWholeRange) {
   auto rig = scalar_rig(7);
-  constexpr int64_t kN = 4001;
-  auto gate = rig.make<float>(1, kN), up = rig.random(1, kN), out = rig.make<float>(1, kN);
+  constexpr int64_t kN = 4001;  // gates and ups are the weights themselves: one input, and it is 1
+  auto gate = rig.make<float>(kN, 1), up = rig.random(kN, 1), out = rig.make<float>(1, kN), one = rig.make<float>(1, 1);
+  one.data()[0] = 1.0f;
+  const auto swiglu = [&] {
+    const auto weight = rig.pack_gate_up(WeightFormat::kF32, gate, up);
+    Region scratch = rig.workspace(1, 1);
+    rig.ops().linear(rig.stream(), {.x = one.mat(),
+                                    .weight = &weight.packed,
+                                    .out = out.mat(),
+                                    .end = LinearEnd::kSwiglu,
+                                    .workspace = scratch.span()});
+  };
   std::vector<double> want, bound;
   for (int64_t i = 0; i < kN; ++i) {
     const float g = static_cast<float>(i - 2000) * 0.0429f;
@@ -140,13 +152,13 @@ TEST(OpsReference, SwigluOverItsWholeRange) {
     want.push_back(g / (1 + std::exp(-double{g})) * up.data()[i]);
     bound.push_back(8 * kU * std::fabs(want.back()) + (1 + std::fabs(up.data()[i])) * 0x1p-149);  // subnormals
   }
-  rig.ops().swiglu(rig.stream(), {gate.mat(), up.mat(), out.mat()});
+  swiglu();
   expect_within(out.copy(), want, bound, "swiglu");
   const float extremes[] = {-89.0f, -1e4f, -1e38f, 1e4f, 0.0f};
   for (float g : extremes) {
     gate.data()[0] = g;
     up.data()[0] = 1.0f;
-    rig.ops().swiglu(rig.stream(), {gate.mat().col_part(0, 1), up.mat().col_part(0, 1), out.mat().col_part(0, 1)});
+    swiglu();
     EXPECT_EQ(out.data()[0], g > 0 ? g : 0.0f) << g;
   }
 }
@@ -243,8 +255,8 @@ TEST(OpsReference, EmbedFromPackedAndFromRows) {
     for (int64_t t = 0; t < 4; ++t) {
       for (int64_t c = 0; c < kHidden; ++c) {
         const float w = source.data()[ids.data()[t] * kHidden + c];
-        if (format == WeightFormat::kInt8G32) {
-          ASSERT_NEAR(out.data()[t * kHidden + c], w, 0.5 / 254 + 0.001);
+        if (weight_is_quantised(format)) {  // half a step of 4 sigma, or more where int4 clamps the largest
+          ASSERT_NEAR(out.data()[t * kHidden + c], w, format == WeightFormat::kInt8G32 ? 0.5 / 254 + 0.001 : 0.06);
         } else {
           ASSERT_EQ(out.data()[t * kHidden + c], stored(format, w));
         }
@@ -263,12 +275,65 @@ TEST(OpsReference, EmbedFromPackedAndFromRows) {
       "vocab");
 }
 
-TEST(OpsReference, AddAndGatherRows) {
+// What the model room leaves to linear: the norm before it, bit for bit the one of rms_norm().
+TEST(OpsReference, LinearNormalisesAsRmsNormDoes) {
+  auto rig = scalar_rig(13);
+  for (const WeightFormat format : kAllFormats) {
+    auto source = rig.random(20, 200), x = rig.random(3, 200, 5.0f), norm = rig.random(1, 200),
+         normed = rig.make<float>(3, 200), out = rig.make<float>(3, 20);
+    const auto weight = rig.pack(format, source);
+    rig.ops().rms_norm(rig.stream(), {x.mat(), norm.vec(), 1, 1e-5f, normed.mat()});
+    Region scratch = rig.workspace(3, 200);
+    rig.ops().linear(rig.stream(), {.x = x.mat(),
+                                    .weight = &weight.packed,
+                                    .out = out.mat(),
+                                    .norm = norm.vec(),
+                                    .norm_eps = 1e-5f,
+                                    .workspace = scratch.span()});
+    EXPECT_EQ(out.copy(), rig.linear(weight, normed.mat())) << weight_format_name(format);
+  }
+}
+
+// Int4 against double precision: x is off by at most amax_x / 254; of w the stored number is taken, read back through
+// embed(), so that what is left is the arithmetic: the activations' rounding and one per group.
+TEST(OpsReference, LinearInt4) {
+  auto rig = scalar_rig(14);
+  constexpr int64_t kN = 33, kK = 150, kRows = 4;
+  for (const WeightFormat format :
+       {WeightFormat::kInt4G32, WeightFormat::kInt4G64, WeightFormat::kInt4ZG32, WeightFormat::kInt4ZG64}) {
+    const int64_t group = format == WeightFormat::kInt4G32 || format == WeightFormat::kInt4ZG32 ? 32 : 64;
+    auto source = rig.random(kN, kK, 0.05f), x = rig.random(kRows, kK), stored_rows = rig.make<float>(kN, kK);
+    for (int64_t i = 0; i < kN * kK; ++i) source.data()[i] += i / kK % 2 == 0 ? 0.0f : 0.04f;  // some groups lean
+    const auto weight = rig.pack(format, source);
+    std::vector<int32_t> every(kN);
+    std::iota(every.begin(), every.end(), 0);
+    auto ids = rig.ints(every);
+    rig.ops().embed(rig.stream(), {ids.vec(), {.packed = &weight.packed}, stored_rows.mat()});
+    std::vector<double> want, bound;
+    for (int64_t r = 0; r < kRows; ++r) {
+      for (int64_t c = 0; c < kN; ++c) {
+        double sum = 0, allowed = 0;
+        for (int64_t g = 0; g < kK; g += group) {
+          const int64_t end = std::min(g + group, kK);
+          double xmax = 0;
+          for (int64_t k = g; k < end; ++k) xmax = std::max(xmax, std::fabs(double{x.data()[r * kK + k]}));
+          for (int64_t k = g; k < end; ++k) {
+            const double a = x.data()[r * kK + k], b = stored_rows.data()[c * kK + k];
+            sum += a * b;
+            allowed += std::fabs(b) * xmax / 254 * 1.0001 + 20 * kU * std::fabs(a * b);
+          }
+        }
+        want.push_back(sum);
+        bound.push_back(allowed);
+      }
+    }
+    expect_within(rig.linear(weight, x.mat()), want, bound, std::string(weight_format_name(format)));
+  }
+}
+
+TEST(OpsReference, GatherRows) {
   auto rig = scalar_rig(12);
-  auto x = rig.random(5, 33), y = rig.random(5, 33), out = rig.make<float>(3, 33);
-  const auto before = x.copy();
-  rig.ops().add(rig.stream(), {x.mat(), y.mat()});
-  for (size_t i = 0; i < before.size(); ++i) ASSERT_EQ(x.data()[i], before[i] + y.data()[i]);
+  auto x = rig.random(5, 33), out = rig.make<float>(3, 33);
   auto indices = rig.ints({4, 0, 4});
   rig.ops().gather_rows(rig.stream(), {x.mat(), indices.vec(), out.mat()});
   for (int64_t c = 0; c < 33; ++c) {

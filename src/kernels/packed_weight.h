@@ -17,13 +17,21 @@ struct PackedWeight {
 };
 
 // Host rows of a checkpoint on their way into `dst`. Several matrices may be fused by packing them at different
-// row_begin of one weight: q, k, v or gate, up.
+// row_begin of one weight: q, k, v. Gate and up are fused by panels of 16 rows in turn (kGate, kUp), as linear's
+// `swiglu` wants them: dst.n is then swiglu_rows(rows of one of them).
 struct PackRowsArgs {
+  enum class Part : uint8_t { kWhole, kGate, kUp };
+
   const void* rows = nullptr;  // [row_count, dst.k] in `dtype`, host memory, any alignment
   DType dtype = DType::kF32;   // f32, f16 or bf16
-  int64_t row_begin = 0;       // first row of dst to write
-  int64_t row_count = 0;       // row_begin + row_count <= dst.n
+  int64_t row_begin = 0;       // of the matrix: of dst where it is whole
+  int64_t row_count = 0;
   PackedWeight dst;
+  Part part = Part::kWhole;
+  int64_t rows_all = 0;  // kGate, kUp: rows of the matrix
 };
+
+// Rows of a weight that holds gate and up, `rows` each, in panels of 16 in turn; what is left of the last two is zero.
+constexpr int64_t swiglu_rows(int64_t rows) { return (rows + 15) / 16 * 32; }
 
 }  // namespace weir

@@ -68,6 +68,16 @@ class OpsRig {
     ops().pack_rows(stream(), {source.data(), DType::kF32, 0, source.rows, weight.packed});
     return weight;
   }
+  Weight pack_gate_up(WeightFormat format, Held<float>& gate, Held<float>& up) {
+    const int64_t n = swiglu_rows(gate.rows);
+    Weight weight;
+    weight.region = std::move(backend_->device().reserve(ops().packed_bytes(format, n, gate.cols))).value();
+    weight.packed = {format, n, gate.cols, weight.region.span()};
+    using Part = PackRowsArgs::Part;
+    ops().pack_rows(stream(), {gate.data(), DType::kF32, 0, gate.rows, weight.packed, Part::kGate, gate.rows});
+    ops().pack_rows(stream(), {up.data(), DType::kF32, 0, gate.rows, weight.packed, Part::kUp, gate.rows});
+    return weight;
+  }
   std::vector<float> linear(const Weight& weight, MatView<const float> x, Held<float>* bias = nullptr) {
     auto out = make<float>(x.rows, weight.packed.n);
     Region scratch = workspace(x.rows, x.cols);
@@ -88,7 +98,8 @@ class OpsRig {
 };
 
 inline constexpr WeightFormat kAllFormats[] = {WeightFormat::kF32, WeightFormat::kF16, WeightFormat::kBF16,
-                                               WeightFormat::kInt8G32};
+                                               WeightFormat::kInt8G32, WeightFormat::kInt4G32, WeightFormat::kInt4G64,
+                                               WeightFormat::kInt4ZG32, WeightFormat::kInt4ZG64};
 inline constexpr KvFormat kAllKvFormats[] = {KvFormat::kF32, KvFormat::kF16, KvFormat::kBF16, KvFormat::kInt8,
                                              KvFormat::kInt4};
 

@@ -20,7 +20,7 @@ ModelNeeds Transformer::needs(const ModelSpec& spec, const ModelOptions& options
   logits.mat<float>(options.sequences_max, spec.vocab);
   const KvGeometry kv = kv_geometry(spec, options);
   return {.weights = weights.used(), .workspace = workspace.used(), .logits = logits.used(),
-          .kv_block = kv.block_bytes()};
+          .loading = kLoadingBytes, .kv_block = kv.block_bytes()};
 }
 
 Transformer::Transformer(const ModelSpec& spec, const ModelOptions& options, Backend& backend)
@@ -28,13 +28,14 @@ Transformer::Transformer(const ModelSpec& spec, const ModelOptions& options, Bac
 
 Result<std::unique_ptr<Transformer>> Transformer::load(const ModelSpec& spec, const ModelOptions& options,
                                                        Checkpoint& checkpoint, Backend& backend,
-                                                       const Progress& progress) {
+                                                       const LoadProgress& progress, const WeightCacheUse& cache) {
   WEIR_RETURN_IF_ERROR(check_tensors(spec, checkpoint));
   WEIR_RETURN_IF_ERROR(checkpoint.check_files());
   std::unique_ptr<Transformer> t(new Transformer(spec, options, backend));
   Device& device = backend.device();
   const ModelNeeds needs = Transformer::needs(spec, options, backend.ops());
   t->kv_block_bytes_ = needs.kv_block;
+  if (progress) progress(0.0, "reserving memory");
   WEIR_ASSIGN_OR_RETURN(t->stream_, device.make_stream());
   WEIR_ASSIGN_OR_RETURN(t->weight_region_, device.reserve(needs.weights));
   WEIR_ASSIGN_OR_RETURN(t->workspace_region_, device.reserve(needs.workspace));
@@ -46,8 +47,10 @@ Result<std::unique_ptr<Transformer>> Transformer::load(const ModelSpec& spec, co
   if (device.host_pointer(t->logits_.data) == nullptr) {
     t->host_logits_.resize(static_cast<size_t>(options.sequences_max * spec.vocab));
   }
-  WEIR_RETURN_IF_ERROR(
-      fill_weights(spec, checkpoint, device, backend.ops(), *t->stream_, progress, &t->weights_));
+  WEIR_RETURN_IF_ERROR(load_weights({.spec = spec, .options = options, .checkpoint = checkpoint, .backend = backend,
+                                     .stream = *t->stream_, .region = t->weight_region_.span(), .cache = cache,
+                                     .progress = progress},
+                                    &t->weights_));
   return t;
 }
 
@@ -115,7 +118,7 @@ void Transformer::attention_block(int64_t index, int64_t tokens) {
   Ops& ops = backend_.ops();
   const LayerWeights& w = weights_.layers[static_cast<size_t>(index)];
   const auto eps = static_cast<float>(spec_.rms_eps);
-  const MatView<float> x = work_.x.row_part(0, tokens), h = work_.normed.row_part(0, tokens);
+  const MatView<float> x = work_.x.row_part(0, tokens);
   const MatView<float> qkv = work_.qkv.row_part(0, tokens), out = work_.attended.row_part(0, tokens);
   const MatView<float> q = qkv.col_part(0, spec_.q_width());
   const MatView<float> k = qkv.col_part(spec_.q_width(), spec_.kv_width());
@@ -123,8 +126,8 @@ void Transformer::attention_block(int64_t index, int64_t tokens) {
   const KvLayer cache = kv_geometry(spec_, options_).layer(kv_, kv_blocks_, index);
   const VecView<int32_t> positions = work_.positions.part(0, tokens);
 
-  ops.rms_norm(*stream_, {.x = x, .weight = w.attention_norm, .groups = 1, .eps = eps, .out = h});
-  ops.linear(*stream_, {.x = h, .weight = &w.qkv, .bias = w.qkv_bias, .out = qkv, .workspace = work_.scratch});
+  ops.linear(*stream_, {.x = x, .weight = &w.qkv, .bias = w.qkv_bias, .out = qkv, .norm = w.attention_norm,
+                        .norm_eps = eps, .workspace = work_.scratch});
   if (spec_.qk_norm) {
     ops.rms_norm(*stream_, {.x = q, .weight = w.q_norm, .groups = spec_.heads, .eps = eps, .out = q});
     ops.rms_norm(*stream_, {.x = k, .weight = w.k_norm, .groups = spec_.kv_heads, .eps = eps, .out = k});
@@ -136,22 +139,18 @@ void Transformer::attention_block(int64_t index, int64_t tokens) {
                            .sequences = work_.rows.part(0, tokens), .positions = positions, .heads = spec_.heads,
                            .scale = 1.0f / std::sqrt(static_cast<float>(spec_.head_dim)), .out = out,
                            .workspace = work_.scratch});
-  ops.linear(*stream_, {.x = out, .weight = &w.output, .bias = w.output_bias, .out = x, .accumulate = true,
+  ops.linear(*stream_, {.x = out, .weight = &w.output, .bias = w.output_bias, .out = x, .end = LinearEnd::kAccumulate,
                         .workspace = work_.scratch});
 }
 
 void Transformer::ffn_block(int64_t index, int64_t tokens) {
   Ops& ops = backend_.ops();
   const LayerWeights& w = weights_.layers[static_cast<size_t>(index)];
-  const MatView<float> x = work_.x.row_part(0, tokens), h = work_.normed.row_part(0, tokens);
-  const MatView<float> gate_up = work_.gate_up.row_part(0, tokens);
-  const MatView<float> gate = gate_up.col_part(0, spec_.ffn), up = gate_up.col_part(spec_.ffn, spec_.ffn);
-  ops.rms_norm(*stream_, {.x = x, .weight = w.ffn_norm, .groups = 1, .eps = static_cast<float>(spec_.rms_eps),
-                          .out = h});
-  ops.linear(*stream_, {.x = h, .weight = &w.gate_up, .bias = w.gate_up_bias, .out = gate_up,
+  const MatView<float> x = work_.x.row_part(0, tokens), gated = work_.gated.row_part(0, tokens);
+  ops.linear(*stream_, {.x = x, .weight = &w.gate_up, .bias = w.gate_up_bias, .out = gated, .end = LinearEnd::kSwiglu,
+                        .norm = w.ffn_norm, .norm_eps = static_cast<float>(spec_.rms_eps),
                         .workspace = work_.scratch});
-  ops.swiglu(*stream_, {.gate = gate, .up = up, .out = gate});
-  ops.linear(*stream_, {.x = gate, .weight = &w.down, .bias = w.down_bias, .out = x, .accumulate = true,
+  ops.linear(*stream_, {.x = gated, .weight = &w.down, .bias = w.down_bias, .out = x, .end = LinearEnd::kAccumulate,
                         .workspace = work_.scratch});
 }
 
@@ -163,9 +162,8 @@ Result<std::span<float>> Transformer::read_logits(int64_t tokens, int64_t sample
     const MatView<float> picked = work_.sampled.row_part(0, samples), out = logits_.row_part(0, samples);
     ops.gather_rows(*stream_, {.x = work_.x.row_part(0, tokens), .indices = work_.sample_rows.part(0, samples),
                                .out = picked});
-    ops.rms_norm(*stream_, {.x = picked, .weight = weights_.final_norm, .groups = 1,
-                            .eps = static_cast<float>(spec_.rms_eps), .out = picked});
-    ops.linear(*stream_, {.x = picked, .weight = &weights_.head, .bias = {}, .out = out, .workspace = work_.scratch});
+    ops.linear(*stream_, {.x = picked, .weight = &weights_.head, .bias = {}, .out = out, .norm = weights_.final_norm,
+                          .norm_eps = static_cast<float>(spec_.rms_eps), .workspace = work_.scratch});
   }
   const auto count = static_cast<size_t>(samples * spec_.vocab);
   auto* host = static_cast<float*>(device.host_pointer(logits_.data));

@@ -18,6 +18,7 @@
 #include "checkpoint/model_spec.h"
 #include "checkpoint/safetensors.h"
 #include "kernels/backend.h"
+#include "model/weight_load.h"
 #include "model/weights.h"
 #include "model/workspace.h"
 
@@ -28,6 +29,7 @@ struct ModelNeeds {
   uint64_t weights = 0;      // packed weights, norms, biases, rotary tables
   uint64_t workspace = 0;    // activations of one step, inputs of one step
   uint64_t logits = 0;       // [sample_rows_max, vocab] f32
+  uint64_t loading = 0;      // beside the weights while they are loaded
   uint64_t kv_block = 0;     // one block, all layers, scales of a quantised cache and padding included
 };
 
@@ -46,11 +48,11 @@ class Transformer {
   // Pure; nothing is loaded or allocated.
   static ModelNeeds needs(const ModelSpec& spec, const ModelOptions& options, const Ops& ops);
 
-  using Progress = std::function<void(double fraction)>;
   // ERRORS: those of check_tensors; kResourceExhausted when the memory is not there; kDataLoss for a weight that is
   // not a finite number.
   static Result<std::unique_ptr<Transformer>> load(const ModelSpec& spec, const ModelOptions& options,
-                                                   Checkpoint& checkpoint, Backend& backend, const Progress& progress);
+                                                   Checkpoint& checkpoint, Backend& backend, const LoadProgress& progress,
+                                                   const WeightCacheUse& cache = {});
 
   // kv: a region of at least kv_blocks x needs().kv_block bytes; kept until the Transformer dies.
   void attach_kv(DeviceSpan kv, int64_t kv_blocks);

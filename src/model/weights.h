@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/status.h"
+#include "base/units.h"
 #include "checkpoint/model_spec.h"
 #include "checkpoint/safetensors.h"
 #include "kernels/ops.h"
@@ -19,7 +20,7 @@ namespace weir {
 struct LayerWeights {
   VecView<float> attention_norm, ffn_norm;      // [hidden]
   VecView<float> q_norm, k_norm;                // [head_dim], Qwen3 only
-  PackedWeight qkv, output, gate_up, down;      // [q+2kv, hidden] [hidden, q] [2 ffn, hidden] [hidden, ffn]
+  PackedWeight qkv, output, gate_up, down;      // [q+2kv, hidden] [hidden, q] [swiglu_rows(ffn), hidden] [hidden, ffn]
   VecView<float> qkv_bias, output_bias, gate_up_bias, down_bias;  // empty where the family has none
 };
 
@@ -29,7 +30,18 @@ struct Weights {
   PackedWeight embedding;  // the same storage as head when tied
   VecView<float> final_norm;
   MatView<float> rope_cos, rope_sin;  // [session_tokens, head_dim / 2]
+  // Bytes at the front of the region that follow from checkpoint, format and layout alone: all but the rotary tables,
+  // which are last because they follow the session's length. Padding in them is zero. This is what a cache keeps.
+  uint64_t stored_bytes = 0;
 };
+
+// Goes up when the order of cut_weights() or what fill_weights() puts where changes, so that a weight cache of an older
+// weir is not used; weight_load_test.cc fails when the bytes change and neither this nor the packing's version does.
+constexpr uint32_t kWeightOrderVersion = 1;
+
+// What loading takes beside the weights: one piece of the checkpoint and what the kernel maps around it, one vector as
+// f32, the threads and books of the weight cache. A line of the plan; weight_load_test.cc holds loading to it.
+constexpr uint64_t kLoadingBytes = 24 * kMiB;
 
 // The float format in which an untied embedding table is kept: int8 would save bytes that are never streamed.
 WeightFormat embedding_format(const ModelSpec& spec, WeightFormat format);
@@ -37,10 +49,15 @@ WeightFormat embedding_format(const ModelSpec& spec, WeightFormat format);
 // Cuts (or counts) every weight.
 Weights cut_weights(const ModelSpec& spec, const ModelOptions& options, const Ops& ops, Cutter* cutter);
 
-// Fills `weights` from the checkpoint, in pieces of rows whose file pages are given back at once, so that the
-// resident size never holds two copies. REQUIRES check_tensors() was ok.
+// Fills all of `weights` that the checkpoint has, in the order in which it lies in the files, so that a disk reads
+// forwards; in pieces of rows, which all workers pack while the kernel reads the next ones, and whose file pages are given
+// back at once, so that the resident size never holds two copies. REQUIRES check_tensors() was ok; the region is zero.
+// progress: from 0 to 1, by bytes of the checkpoint.
 // ERRORS: kDataLoss when a norm or bias is not finite.
 Status fill_weights(const ModelSpec& spec, Checkpoint& checkpoint, Device& device, Ops& ops, Stream& stream,
                     const std::function<void(double)>& progress, Weights* weights);
+
+// The rotary tables, which come from the spec.
+void fill_tables(const ModelSpec& spec, Device& device, Stream& stream, Weights* weights);
 
 }  // namespace weir

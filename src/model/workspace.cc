@@ -14,10 +14,9 @@ Workspace cut_workspace(const ModelSpec& spec, const ModelOptions& options, cons
   w.sample_rows = cutter->vec<int32_t>(options.sequences_max);
   w.block_tables = cutter->mat<int32_t>(options.sequences_max, options.blocks_per_sequence());
   w.x = cutter->mat<float>(tokens, spec.hidden);
-  w.normed = cutter->mat<float>(tokens, spec.hidden);
   w.qkv = cutter->mat<float>(tokens, spec.q_width() + 2 * spec.kv_width());
   w.attended = cutter->mat<float>(tokens, spec.q_width());
-  w.gate_up = cutter->mat<float>(tokens, 2 * spec.ffn);
+  w.gated = cutter->mat<float>(tokens, spec.ffn);
   w.sampled = cutter->mat<float>(options.sequences_max, spec.hidden);
   uint64_t scratch =
       ops.attention_workspace_bytes(tokens, spec.heads, spec.head_dim, options.session_tokens);

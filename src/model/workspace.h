@@ -15,10 +15,9 @@ struct Workspace {
   MatView<int32_t> block_tables;                       // [sequences_max, blocks_per_sequence]
   // Activations, f32.
   MatView<float> x;        // [tokens, hidden] the residual stream
-  MatView<float> normed;   // [tokens, hidden]
   MatView<float> qkv;      // [tokens, q + 2 kv]
   MatView<float> attended; // [tokens, q]
-  MatView<float> gate_up;  // [tokens, 2 ffn]
+  MatView<float> gated;    // [tokens, ffn] silu(gate) * up
   MatView<float> sampled;  // [sequences_max, hidden]
   DeviceSpan scratch;      // of linear and attention, never both at once
 };

@@ -67,6 +67,7 @@ class WatchedBackend final : public Backend {
   Device& device() override { return device_; }
   Ops& ops() override { return real_->ops(); }
   int threads() const override { return real_->threads(); }
+  PackedLayout packed_layout() const override { return real_->packed_layout(); }
   std::string_view description() const override { return "watched"; }
   void bind_calling_thread() override {}
   const std::vector<WatchedDevice::Taken>& taken() const { return device_.taken(); }

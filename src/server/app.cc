@@ -72,8 +72,13 @@ void settle_allocator() {
 
 }  // namespace
 
-Result<MemoryPlan> plan_for(const Settings& settings) {
+Result<MemoryPlan> plan_for(const Settings& settings, std::string* cache_line) {
   WEIR_ASSIGN_OR_RETURN(Blueprint blueprint, draw_blueprint(settings));
+  if (cache_line != nullptr && !settings.weight_cache.empty()) {
+    WEIR_ASSIGN_OR_RETURN(const auto checkpoint, Checkpoint::open(settings.model));
+    *cache_line = weight_cache_state(blueprint.spec, blueprint.model, *checkpoint, *blueprint.backend,
+                                     {settings.weight_cache, settings.model});
+  }
   return std::move(blueprint.plan);
 }
 
@@ -140,12 +145,13 @@ Status App::Impl::load_text(ApiContext* context) {
 
 Status App::Impl::load_model(const Progress& progress) {
   WEIR_ASSIGN_OR_RETURN(const auto checkpoint, Checkpoint::open(blueprint.settings.model));
-  const auto report = [&](double fraction) {
-    if (progress) progress(fraction, fmt::format("loading {}", name));
+  const auto report = [&](double fraction, std::string_view stage) {
+    if (progress) progress(fraction, fmt::format("{}: {}", name, stage));
   };
-  WEIR_ASSIGN_OR_RETURN(model, Transformer::load(blueprint.spec, blueprint.model, *checkpoint, *blueprint.backend, report));
+  WEIR_ASSIGN_OR_RETURN(model, Transformer::load(blueprint.spec, blueprint.model, *checkpoint, *blueprint.backend, report,
+                                                 {blueprint.settings.weight_cache, blueprint.settings.model}));
   const uint64_t block = Transformer::needs(blueprint.spec, blueprint.model, blueprint.backend->ops()).kv_block;
-  if (progress) progress(1.0, "touching the KV cache");
+  report(1.0, "touching the KV cache");
   const auto blocks_max = static_cast<uint64_t>(blueprint.pool_blocks_max(blueprint.model));
   WEIR_ASSIGN_OR_RETURN(kv, blueprint.backend->device().reserve(blueprint.plan.kv_blocks * block, blocks_max * block));
   model->attach_kv(kv.span(), static_cast<int64_t>(blueprint.plan.kv_blocks));

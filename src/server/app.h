@@ -15,9 +15,10 @@
 
 namespace weir {
 
-// The plan of `weir plan`: reads config.json and the tokeniser's size, never the weights.
+// The plan of `weir plan`: reads config.json and the tokeniser's size, never the weights (but samples of them to tell
+// whether a --weight-cache is theirs). cache_line: where there is such a folder, what is in it; may be null.
 // ERRORS: kFailedPrecondition when it does not fit, with the numbers and the nearest settings that do.
-Result<MemoryPlan> plan_for(const Settings& settings);
+Result<MemoryPlan> plan_for(const Settings& settings, std::string* cache_line = nullptr);
 
 // What `weir plan --for` wants to know: the plan as set, where there is one, and the answer.
 struct PlanAnswer {

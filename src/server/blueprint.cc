@@ -61,13 +61,15 @@ Status choose_formats(const Settings& settings, DType stored, ModelOptions* opti
     WEIR_ASSIGN_OR_RETURN(dtype, parse_dtype(settings.dtype));
   }
   options->format = format_of(dtype);
-  if (settings.model_format == "int8") {
-    options->format = WeightFormat::kInt8G32;
-  } else if (settings.model_format != "auto" && settings.model_format != "hf") {
-    return invalid_argument("--model-format '" + settings.model_format + "' is not one of auto, int8");
+  if (settings.model_format != "auto" && settings.model_format != "hf") {
+    const Result<WeightFormat> format = parse_weight_format(settings.model_format);
+    if (!format.ok() || !weight_is_quantised(format.value())) {
+      return invalid_argument("--model-format '" + settings.model_format + "' is not one of " + "auto, int8, int4, int4-g64, int4z, int4z-g64");
+    }
+    options->format = format.value();
   }
   // Keys and values keep the float type, except that a quantised model does not pay for f32.
-  const bool wide = dtype == DType::kF32 && options->format != WeightFormat::kInt8G32;
+  const bool wide = dtype == DType::kF32 && !weight_is_quantised(options->format);
   options->kv_format = wide ? KvFormat::kF32 : dtype == DType::kF16 ? KvFormat::kF16 : KvFormat::kBF16;
   if (settings.quant_policy == 8) options->kv_format = KvFormat::kInt8;
   if (settings.quant_policy == 4) options->kv_format = KvFormat::kInt4;
@@ -164,11 +166,13 @@ PlanInput plan_input(const Blueprint& b, const CacheShare& cache, const MemoryLi
     other.sequences_max = max_batch;
     return plan_lines(b, other, b.settings);
   };
-  if (b.model.format != WeightFormat::kInt8G32) {
-    ModelOptions int8 = b.model;
-    int8.format = WeightFormat::kInt8G32;
-    if (!kv_is_quantised(int8.kv_format)) int8.kv_format = KvFormat::kBF16;
-    input.variants.push_back({"--model-format int8", plan_lines(b, int8, b.settings), kv_block_bytes(b, int8)});
+  for (const WeightFormat smaller : {WeightFormat::kInt8G32, WeightFormat::kInt4G32}) {
+    if (b.model.format >= smaller) continue;  // formats stand in order of size
+    ModelOptions quantised = b.model;
+    quantised.format = smaller;
+    if (!kv_is_quantised(quantised.kv_format)) quantised.kv_format = KvFormat::kBF16;
+    input.variants.push_back({"--model-format " + std::string(weight_format_name(smaller)),
+                              plan_lines(b, quantised, b.settings), kv_block_bytes(b, quantised)});
   }
   if (!kv_is_quantised(b.model.kv_format)) {
     ModelOptions int8 = b.model;

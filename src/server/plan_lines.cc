@@ -21,8 +21,6 @@ constexpr uint64_t kAnswerTokenBytes = 32;
 // Program text, libraries, thread stacks, allocator arenas: a fixed allowance, checked by the storm tests.
 constexpr uint64_t kRuntimeBytes = 48 * kMiB;
 constexpr uint64_t kHeadroomFloorBytes = 16 * kMiB;
-// Pieces of the checkpoint that are resident while they are packed (model/weights.cc), with what the kernel reads ahead.
-constexpr uint64_t kLoadingBytes = 24 * kMiB;
 
 std::string packed_formula(const Blueprint& b, const ModelOptions& options) {
   return fmt::format("{} parameters as {}, rotary tables for {} positions", format_count(parameter_count(b.spec)),
@@ -103,7 +101,7 @@ std::vector<PlanLine> plan_lines(const Blueprint& b, const ModelOptions& options
       fmt::format("{} x {} of JSON, one text of {} being tokenised x {}", io, format_bytes(json), format_bytes(text),
                   api::kTokenisingFactor));
   add_resident("tokeniser", b.tokenizer->memory_bytes(), fmt::format("{} tokens", format_count(static_cast<uint64_t>(b.tokenizer->vocab_size()))));
-  add("loading", kLoadingBytes, "pieces of the checkpoint while they are packed");
+  add("loading", needs.loading, "pieces of the checkpoint while they are packed");
   add("runtime", kRuntimeBytes, "program, libraries, stacks, allocator");
   uint64_t sum = 0;
   for (const PlanLine& line : lines) sum += line.bytes;

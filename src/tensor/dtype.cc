@@ -58,9 +58,19 @@ std::string_view weight_format_name(WeightFormat format) {
       return "bf16";
     case WeightFormat::kInt8G32:
       return "int8";
+    case WeightFormat::kInt4G32:
+      return "int4";
+    case WeightFormat::kInt4G64:
+      return "int4-g64";
+    case WeightFormat::kInt4ZG32:
+      return "int4z";
+    case WeightFormat::kInt4ZG64:
+      return "int4z-g64";
   }
   return "unknown";
 }
+
+bool weight_is_quantised(WeightFormat format) { return format >= WeightFormat::kInt8G32; }
 
 int kv_format_bits(KvFormat format) {
   switch (format) {
@@ -112,7 +122,12 @@ Result<WeightFormat> parse_weight_format(std::string_view word) {
   if (low == "f16" || low == "float16" || low == "half") return WeightFormat::kF16;
   if (low == "bf16" || low == "bfloat16") return WeightFormat::kBF16;
   if (low == "int8" || low == "i8" || low == "q8") return WeightFormat::kInt8G32;
-  return invalid_argument("unknown weight format \"" + low + "\": use f32, f16, bf16 or int8");
+  for (const WeightFormat format :
+       {WeightFormat::kInt4G32, WeightFormat::kInt4G64, WeightFormat::kInt4ZG32, WeightFormat::kInt4ZG64}) {
+    if (low == weight_format_name(format)) return format;
+  }
+  return invalid_argument("unknown weight format \"" + low +
+                          "\": use f32, f16, bf16, int8, int4, int4-g64, int4z or int4z-g64");
 }
 
 }  // namespace weir

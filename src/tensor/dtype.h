@@ -22,7 +22,13 @@ enum class WeightFormat : uint8_t {
   kF16,
   kBF16,
   kInt8G32,  // int8 in [-127, 127], one f16 scale per 32 consecutive inputs of a row: 8.5 bits a weight
+  // int4: scale * (q - zero) with q in [0, 15]. zero is 8, or, where the name says Z, of the group's own.
+  kInt4G32,   // a scale per 32 inputs: 4.5 bits
+  kInt4G64,   // per 64: 4.25 bits
+  kInt4ZG32,  // a scale and a zero per 32: 4.75 bits
+  kInt4ZG64,  // per 64: 4.5 bits, padding included
 };
+constexpr int kWeightFormats = 8;
 
 // How the KV cache stores keys and values (kernels/kv_layer.h has the layout).
 enum class KvFormat : uint8_t {
@@ -35,7 +41,9 @@ enum class KvFormat : uint8_t {
 
 size_t dtype_bytes(DType dtype);                    // bytes of one element
 std::string_view dtype_name(DType dtype);           // "f32", "f16", "bf16", "i8", "i32"; static storage
-std::string_view weight_format_name(WeightFormat);  // "f32", "f16", "bf16", "int8"; static storage
+// "f32", "f16", "bf16", "int8", "int4", "int4-g64", "int4z", "int4z-g64"; static storage
+std::string_view weight_format_name(WeightFormat);
+bool weight_is_quantised(WeightFormat);
 int kv_format_bits(KvFormat format);                // bits of one number, without its scale
 bool kv_is_quantised(KvFormat format);
 std::string_view kv_format_name(KvFormat format);  // "f32", "f16", "bf16", "int8", "int4"; static storage

@@ -5,6 +5,7 @@
 #include "device/host/host_device.h"
 #include "kernels/cpu/cpu_ops.h"
 #include "kernels/cpu/isa.h"
+#include "kernels/cpu/pack.h"
 #include "kernels/cpu/worker_pool.h"
 
 namespace weir {
@@ -18,10 +19,12 @@ class CpuBackend final : public Backend {
       : device_({.lock = lock_memory}),
         pool_(options),
         ops_(table, &pool_),
+        isa_(table->isa),
         description_("cpu " + std::string(table->isa) + ", " + std::to_string(options.threads) + " threads") {}
   Device& device() override { return device_; }
   Ops& ops() override { return ops_; }
   int threads() const override { return pool_.threads(); }
+  PackedLayout packed_layout() const override { return {isa_, cpu::kPackVersion}; }
   std::string_view description() const override { return description_; }
   void bind_calling_thread() override { pool_.bind_calling_thread(); }
 
@@ -29,6 +32,7 @@ class CpuBackend final : public Backend {
   HostDevice device_;
   cpu::WorkerPool pool_;
   cpu::CpuOps ops_;
+  std::string_view isa_;
   std::string description_;
 };
 

@@ -5,6 +5,14 @@
 
 #include "kernels/cpu/rowwise-inl.h"
 
+#include "kernels/cpu/linear_end-inl.h"
+
+#include "kernels/cpu/linear_float-inl.h"
+
+#include "kernels/cpu/linear_int-inl.h"
+
+#include "kernels/cpu/linear_prepare-inl.h"
+
 #include "kernels/cpu/linear-inl.h"
 
 #include "kernels/cpu/attention-inl.h"
@@ -14,12 +22,11 @@ constexpr KernelTable body_table(const char* isa) {
       .isa = isa,
       .row_tile_float = kRowsFloat,
       .row_tile_int8 = kRowsInt8,
+      .row_tile_int4 = kRowsInt4,
       .linear_prepare = linear_prepare,
       .linear_panels = linear_panels,
       .rms_norm = rms_norm,
       .embed = portable_embed,
-      .add = portable_add,
-      .swiglu = swiglu,
       .rope = portable_rope,
       .kv_write = portable_kv_write,
       .attention = attention,

@@ -14,7 +14,7 @@ namespace {
 // Waking the pool costs about a microsecond; 16 Ki elements take one worker a few.
 constexpr int64_t kSerialElements = 16 * 1024;
 constexpr int64_t kChunksPerThread = 4;  // enough for one slow worker's share to be taken over by the rest
-constexpr int64_t kPanelBlock = 2;       // panels a micro-kernel takes at most
+constexpr int64_t kPanelBlock = 2;       // panels a micro-kernel takes at most; a gate and its up
 
 template <class T>
 T* raw(VecView<T> view) {
@@ -53,6 +53,12 @@ KvTask kv_task(const KvLayer& layer) {
 
 int64_t div_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
+int64_t row_tile(const KernelTable& table, WeightFormat format) {
+  return !weight_is_quantised(format)              ? table.row_tile_float
+         : format == WeightFormat::kInt8G32 ? table.row_tile_int8
+                                            : table.row_tile_int4;
+}
+
 }  // namespace
 
 template <class Body>
@@ -67,11 +73,11 @@ uint64_t CpuOps::packed_bytes(WeightFormat format, int64_t n, int64_t k) const {
   return static_cast<uint64_t>(div_up(n, kPanel)) * static_cast<uint64_t>(panel_bytes(format, k));
 }
 
-// Prepared activations take 4 bytes an input (f32) or 40 bytes per padded group of 32 (int8), whichever is more.
+// Prepared activations take 4 bytes an input (f32) or so many per 32 inputs of whole supers (quantised).
 uint64_t CpuOps::linear_workspace_bytes(int64_t rows, int64_t k) const {
   const int64_t as_float = rows * k * 4;
-  const int64_t as_int8 = rows * div_up(k, kSuper) * 2 * kRowGroupBytes;
-  return round_up(static_cast<uint64_t>(std::max(as_float, as_int8)), 64);
+  const int64_t quantised = rows * div_up(k, kSuperMax) * (kSuperMax / 32) * kPreparedBytesMax;
+  return round_up(static_cast<uint64_t>(std::max(as_float, quantised)), 64);
 }
 
 // The online softmax keeps one tile of scores on the worker's stack.
@@ -80,7 +86,10 @@ uint64_t CpuOps::attention_workspace_bytes(int64_t, int64_t, int64_t, int64_t) c
 void CpuOps::pack_rows(Stream&, const PackRowsArgs& args) {
   const PackedWeight& dst = args.dst;
   row_format(args.dtype);
-  WEIR_CHECK(args.row_begin >= 0 && args.row_count >= 0 && args.row_begin + args.row_count <= dst.n);
+  const bool paired = args.part != PackRowsArgs::Part::kWhole;
+  WEIR_CHECK(args.row_begin >= 0 && args.row_count >= 0 &&
+             args.row_begin + args.row_count <= (paired ? args.rows_all : dst.n));
+  WEIR_CHECK(!paired || dst.n == swiglu_rows(args.rows_all));
   WEIR_CHECK(dst.data.bytes >= packed_bytes(dst.format, dst.n, dst.k) && dst.data.data.address() % 64 == 0);
   if (args.row_count == 0) return;
   const int64_t first = args.row_begin / kPanel;
@@ -125,54 +134,34 @@ void CpuOps::rms_norm(Stream&, const RmsNormArgs& args) {
   over_rows(args.x.rows, args.x.cols, [&](int64_t begin, int64_t end) { table_.rms_norm(task, begin, end); });
 }
 
-void CpuOps::add(Stream&, const AddArgs& args) {
-  check_same_shape(args.x, args.y);
-  const BinaryTask task = {.a = raw(args.y),
-                           .b = nullptr,
-                           .a_stride = args.y.row_stride,
-                           .b_stride = 0,
-                           .n = args.x.cols,
-                           .out = raw(args.x),
-                           .out_stride = args.x.row_stride};
-  over_rows(args.x.rows, args.x.cols, [&](int64_t begin, int64_t end) { table_.add(task, begin, end); });
-}
-
-void CpuOps::swiglu(Stream&, const SwigluArgs& args) {
-  check_same_shape(args.gate, args.up);
-  check_same_shape(args.gate, args.out);
-  const BinaryTask task = {.a = raw(args.gate),
-                           .b = raw(args.up),
-                           .a_stride = args.gate.row_stride,
-                           .b_stride = args.up.row_stride,
-                           .n = args.gate.cols,
-                           .out = raw(args.out),
-                           .out_stride = args.out.row_stride};
-  over_rows(args.gate.rows, args.gate.cols, [&](int64_t begin, int64_t end) { table_.swiglu(task, begin, end); });
-}
-
 void CpuOps::linear(Stream&, const LinearArgs& args) {
   const PackedWeight& weight = *args.weight;
   const int64_t rows = args.x.rows;
-  WEIR_CHECK(args.x.cols == weight.k && args.out.rows == rows && args.out.cols == weight.n);
+  const bool paired = args.end == LinearEnd::kSwiglu;
+  WEIR_CHECK(args.x.cols == weight.k && args.out.rows == rows);
+  WEIR_CHECK(paired ? weight.n == swiglu_rows(args.out.cols) : weight.n == args.out.cols);
   WEIR_CHECK(args.bias.empty() || args.bias.size == weight.n);
+  WEIR_CHECK(args.norm.empty() || args.norm.size == weight.k);
   WEIR_CHECK(args.workspace.bytes >= linear_workspace_bytes(rows, weight.k) &&
              args.workspace.data.address() % 64 == 0);
   if (rows == 0) return;
-  const int64_t row_tile = weight.format == WeightFormat::kInt8G32 ? table_.row_tile_int8 : table_.row_tile_float;
   const LinearTask task = {.format = weight.format,
                            .rows = rows,
                            .k = weight.k,
                            .n = weight.n,
                            .x = raw(args.x),
                            .x_stride = args.x.row_stride,
+                           .norm = args.norm.empty() ? nullptr : raw(args.norm),
+                           .norm_eps = args.norm_eps,
                            .weight = host_ptr<uint8_t>(weight.data.data),
                            .panel_bytes = panel_bytes(weight.format, weight.k),
                            .bias = args.bias.empty() ? nullptr : raw(args.bias),
                            .out = raw(args.out),
                            .out_stride = args.out.row_stride,
-                           .accumulate = args.accumulate,
+                           .out_cols = args.out.cols,
+                           .end = args.end,
                            .scratch = host_ptr<uint8_t>(args.workspace.data),
-                           .tiles = div_up(rows, row_tile)};
+                           .tiles = div_up(rows, row_tile(table_, weight.format))};
   over_rows(task.tiles, div_up(rows, task.tiles) * weight.k,
             [&](int64_t begin, int64_t end) { table_.linear_prepare(task, begin, end); });
   const int64_t panels = div_up(weight.n, kPanel);

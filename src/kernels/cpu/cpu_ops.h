@@ -20,12 +20,10 @@ class CpuOps final : public Ops {
   void pack_rows(Stream& stream, const PackRowsArgs& args) override;
   void embed(Stream& stream, const EmbedArgs& args) override;
   void rms_norm(Stream& stream, const RmsNormArgs& args) override;
-  void add(Stream& stream, const AddArgs& args) override;
   void linear(Stream& stream, const LinearArgs& args) override;
   void rope(Stream& stream, const RopeArgs& args) override;
   void kv_write(Stream& stream, const KvWriteArgs& args) override;
   void attention(Stream& stream, const AttentionArgs& args) override;
-  void swiglu(Stream& stream, const SwigluArgs& args) override;
   void gather_rows(Stream& stream, const GatherRowsArgs& args) override;
 
  private:

@@ -27,9 +27,12 @@ bool has_vnni() { return false; }
 
 #if defined(__aarch64__)
 constexpr unsigned long kHwcapDotProduct = 1ul << 20;  // HWCAP_ASIMDDP of the Linux ABI
+constexpr unsigned long kHwcap2Matrix = 1ul << 13;     // HWCAP2_I8MM
 bool has_neon_dot() { return (getauxval(AT_HWCAP) & kHwcapDotProduct) != 0; }
+bool has_neon_matrix() { return has_neon_dot() && (getauxval(AT_HWCAP2) & kHwcap2Matrix) != 0; }
 #else
 bool has_neon_dot() { return false; }
+bool has_neon_matrix() { return false; }
 #endif
 
 }  // namespace
@@ -42,6 +45,7 @@ std::vector<const KernelTable*> usable_tables() {
   add(avx512vnni_table(), has_vnni());
   add(avx512_table(), has_avx512());
   add(avx2_table(), has_avx2());
+  add(neoni8mm_table(), has_neon_matrix());
   add(neon_table(), has_neon_dot());
   add(scalar_table(), true);
   return tables;

@@ -45,31 +45,66 @@ WEIR_INLINE void r_store_low_bytes(uint8_t* to, Reg t) {
 }
 
 WEIR_INLINE Reg i_to_float(Int a) { return _mm512_cvtepi32_ps(a); }
+WEIR_INLINE Int i_broadcast(const uint8_t* p) {
+  int32_t x;
+  __builtin_memcpy(&x, p, 4);
+  return _mm512_set1_epi32(x);
+}
+using X8 = __m512i;
+constexpr int64_t kX8Bytes = 4;
+WEIR_INLINE void x8_store(uint8_t* to, const int8_t* four) { __builtin_memcpy(to, four, 4); }
+WEIR_INLINE X8 x8_load(const uint8_t* p) { return i_broadcast(p); }
+WEIR_INLINE void i4_load(const uint8_t* p, Int* low, Int* high) {
+  const __m512i both = _mm512_loadu_si512(p);
+  const __m512i mask = _mm512_set1_epi8(15);
+  *low = _mm512_and_si512(both, mask);
+  *high = _mm512_and_si512(_mm512_srli_epi16(both, 4), mask);
+}
+WEIR_INLINE Int i_offset4(const uint8_t* zeros, const uint8_t* offset) {
+  return _mm512_mullo_epi32(i_load_u8(zeros), i_broadcast(offset));
+}
 #if defined(WEIR_VNNI)
-// dpbusd multiplies unsigned by signed bytes: the weight becomes w + 128 (one xor, shared by all rows), x stays
-// signed, and the accumulator starts at -128 * sum(x), which the activations bring along. Exact in i32.
-using Weight = __m512i;
-WEIR_INLINE Weight i_weight(const uint8_t* p) {
+// dpbusd multiplies unsigned by signed bytes: an int8 weight becomes w + 128 (one xor, shared by all rows), x stays
+// signed, and the accumulator starts at -128 * sum(x), which the activations bring along. Int4 is unsigned as it is.
+// Exact in i32.
+using Weight8 = __m512i;
+WEIR_INLINE Weight8 w8_load(const uint8_t* p) {
   return _mm512_xor_si512(_mm512_loadu_si512(p), _mm512_set1_epi8(static_cast<char>(0x80)));
 }
-WEIR_INLINE Int i_start(int32_t offset) { return _mm512_set1_epi32(offset); }
-WEIR_INLINE Int i_dot(Int acc, Weight w, int32_t x4) { return _mm512_dpbusd_epi32(acc, w, _mm512_set1_epi32(x4)); }
+WEIR_INLINE Int i8_start(const uint8_t* offset) { return i_broadcast(offset); }
+WEIR_INLINE Int i8_dot(Int acc, Weight8 w, X8 x) { return _mm512_dpbusd_epi32(acc, w, x); }
+WEIR_INLINE Int i4_start(Int total) { return total; }
+WEIR_INLINE Int i4_dot(Int acc, Int w, Int x) { return _mm512_dpbusd_epi32(acc, w, x); }
+WEIR_INLINE Int i4_end(Int acc, Int) { return acc; }
 #else
-// As on AVX2, |w| * (x with w's sign); there is no vpsignb here, so a mask negates x. Pairs stay inside i16.
-struct Weight {
+// gcc 12 would put all additions of a group behind its products, and those on the stack: a sum is wanted at once.
+WEIR_INLINE Int summed(Int a) {
+#if defined(__AVX512F__)  // not where it is emulated
+  asm("" : "+v"(a));
+#endif
+  return a;
+}
+// maddubs multiplies unsigned by signed bytes: |w| * (x with w's sign) = x * w, and with |x|, |w| <= 127 a pair sums to
+// at most 2 * 127 * 127 = 32 258, inside i16. There is no vpsignb here, so a mask negates x.
+struct Weight8 {
   __m512i magnitude;
   __mmask64 negative;
 };
-WEIR_INLINE Weight i_weight(const uint8_t* p) {
+WEIR_INLINE Weight8 w8_load(const uint8_t* p) {
   const __m512i value = _mm512_loadu_si512(p);
   return {_mm512_abs_epi8(value), _mm512_movepi8_mask(value)};
 }
-WEIR_INLINE Int i_start(int32_t) { return _mm512_setzero_si512(); }
-WEIR_INLINE Int i_dot(Int acc, Weight w, int32_t x4) {
-  const __m512i x = _mm512_set1_epi32(x4);
+WEIR_INLINE Int i8_start(const uint8_t*) { return _mm512_setzero_si512(); }
+WEIR_INLINE Int i8_dot(Int acc, const Weight8& w, X8 x) {
   const __m512i signed_x = _mm512_mask_sub_epi8(x, w.negative, _mm512_setzero_si512(), x);
   const __m512i pairs = _mm512_maddubs_epi16(w.magnitude, signed_x);
-  return _mm512_add_epi32(acc, _mm512_madd_epi16(pairs, _mm512_set1_epi16(1)));
+  return summed(_mm512_add_epi32(acc, _mm512_madd_epi16(pairs, _mm512_set1_epi16(1))));
+}
+// int4: eight pairs of at most 2 * 15 * 127 fit i16.
+WEIR_INLINE Int i4_start(Int) { return _mm512_setzero_si512(); }
+WEIR_INLINE Int i4_dot(Int acc, Int w, Int x) { return summed(_mm512_add_epi16(acc, _mm512_maddubs_epi16(w, x))); }
+WEIR_INLINE Int i4_end(Int acc, Int total) {
+  return _mm512_add_epi32(total, _mm512_madd_epi16(acc, _mm512_set1_epi16(1)));
 }
 #endif
 
@@ -80,6 +115,6 @@ WEIR_INLINE Int i_dot(Int acc, Weight w, int32_t x4) {
 // dpbusd of a group (latency 4) take 32 cycles for 544 bytes, groups overlap, and one stream is read best.
 constexpr int kRowsFloat = 12;
 constexpr int kRowsInt8 = 12;
+constexpr int kRowsInt4 = 12;
 constexpr int kRowsAttention = 8;
 constexpr int panels_float(int) { return 2; }
-constexpr int panels_int8(int) { return 1; }

@@ -7,30 +7,51 @@
 
 #include <cstdint>
 
+#include "kernels/linear_end.h"
 #include "tensor/dtype.h"
 
 namespace weir::cpu {
 
 constexpr int64_t kPanel = 16;  // weight columns that lie side by side in a packed panel
-constexpr int64_t kGroup = 32;  // int8: inputs that share a scale
-constexpr int64_t kSuper = 64;  // int8: k is padded to this, so that [2][8][16][4] int8 + [2][16] f16 = 1088 B
-constexpr int64_t kSuperBytes = 1088;   // = 17 cache lines: every block starts aligned
-constexpr int64_t kRowGroupBytes = 40;  // prepared int8 activations: 32 int8, one f32 scale, one i32 -128 * sum
+
+// How a quantised panel lies in memory: supers of `super` inputs, each { weights; f16 scale [super / group][16];
+// u8 zero [super / group][16], where the format has zeros }, padded to cache lines. Inputs in fours, as dot
+// instructions eat: int8 [super / 4][16][4]; int4 two fours to a byte, [super / 8][16][4] with the fours 2i in the low
+// halves and 2i + 1 in the high ones. k is padded with zeros to a whole super.
+struct QuantLayout {
+  int64_t group;  // inputs that share a scale
+  int64_t super;
+  int64_t scales_offset, zeros_offset;  // bytes from the start of a super
+  bool zeros;
+  int64_t super_bytes;  // a multiple of 64
+};
+constexpr QuantLayout kInt8Layout = {32, 64, 1024, 1088, false, 1088};
+constexpr QuantLayout kInt4G32Layout = {32, 128, 1024, 1152, false, 1152};
+constexpr QuantLayout kInt4G64Layout = {64, 128, 1024, 1088, false, 1088};
+constexpr QuantLayout kInt4ZG32Layout = {32, 128, 1024, 1152, true, 1216};
+constexpr QuantLayout kInt4ZG64Layout = {64, 128, 1024, 1088, true, 1152};
+constexpr int64_t kSuperMax = 128;
+
+// Prepared activations of a quantised linear, of a row and group: int8 [group], in the form its instruction set
+// broadcasts (up to two bytes each), f32 scale, i32 offset. At most so many bytes for each 32 inputs:
+constexpr int64_t kPreparedBytesMax = 72;
 
 // Ops::linear once its views are raw memory. Weights: panel p at weight + p * panel_bytes; f32/f16/bf16 panels are
-// [k][16], int8 panels [k_padded / 64]{ int8 [2][8][16][4]; f16 [2][16] }: inputs in fours, as dot instructions
-// eat.
+// [k][16], the others as QuantLayout says.
 struct LinearTask {
   WeightFormat format;
   int64_t rows, k, n;
   const float* x;
   int64_t x_stride;
+  const float* norm;  // [k]: x is first normalised as rms_norm does; or null
+  float norm_eps;
   const uint8_t* weight;
   int64_t panel_bytes;
-  const float* bias;  // or null
+  const float* bias;  // [n], or null
   float* out;
   int64_t out_stride;
-  bool accumulate;
+  int64_t out_cols;  // n; kSwiglu: of its halves
+  LinearEnd end;
   uint8_t* scratch;  // prepared activations, 64-byte aligned
   int64_t tiles;     // row tiles; tile t is rows [t * rows / tiles, (t + 1) * rows / tiles)
 };
@@ -90,24 +111,15 @@ struct AttentionTask {
   int64_t out_stride;
 };
 
-struct BinaryTask {  // add: out += a; swiglu: out = silu(a) * b
-  const float *a, *b;
-  int64_t a_stride, b_stride, n;
-  float* out;
-  int64_t out_stride;
-};
-
 struct KernelTable {
   const char* isa;
-  int64_t row_tile_float, row_tile_int8;  // most rows one micro-kernel takes
+  int64_t row_tile_float, row_tile_int8, row_tile_int4;  // most rows one micro-kernel takes
   // Prepares the activations of row tiles [begin, end) in scratch.
   void (*linear_prepare)(const LinearTask&, int64_t begin, int64_t end);
-  // Output columns of panels [begin, end), for all rows. After every tile is prepared.
+  // Output columns of panels [begin, end), for all rows. After every tile is prepared. kSwiglu: begin and end even.
   void (*linear_panels)(const LinearTask&, int64_t begin, int64_t end);
   void (*rms_norm)(const NormTask&, int64_t row_begin, int64_t row_end);
   void (*embed)(const EmbedTask&, int64_t token_begin, int64_t token_end);
-  void (*add)(const BinaryTask&, int64_t row_begin, int64_t row_end);
-  void (*swiglu)(const BinaryTask&, int64_t row_begin, int64_t row_end);
   void (*rope)(const RopeTask&, int64_t token_begin, int64_t token_end);
   void (*kv_write)(const KvWriteTask&, int64_t token_begin, int64_t token_end);
   // Tokens [begin, end) of one kv head.
@@ -121,5 +133,6 @@ const KernelTable* avx2_table();
 const KernelTable* avx512_table();
 const KernelTable* avx512vnni_table();
 const KernelTable* neon_table();
+const KernelTable* neoni8mm_table();
 
 }  // namespace weir::cpu

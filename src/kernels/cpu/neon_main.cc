@@ -7,13 +7,16 @@
 
 int main(int argc, char** argv) {
   const int stride = argc > 1 ? std::atoi(argv[1]) : 1;
-  if (weir::cpu::neon_table() == nullptr) {
-    std::fprintf(stderr, "no NEON kernels in this build\n");
-    return 2;
+  int status = 0;
+  for (const weir::cpu::KernelTable* table : {weir::cpu::neon_table(), weir::cpu::neoni8mm_table()}) {
+    if (table == nullptr) {
+      std::fprintf(stderr, "no NEON kernels in this build\n");
+      return 2;
+    }
+    const auto result = weir::cpu::compare_tables(*table, *weir::cpu::scalar_table(), stride < 1 ? 1 : stride);
+    std::printf("%s against scalar: %lld comparisons, %s\n", table->isa, static_cast<long long>(result.cases),
+                result.mismatch.empty() ? "all the same bits" : result.mismatch.c_str());
+    if (!result.mismatch.empty() || result.cases == 0) status = 1;
   }
-  const auto result =
-      weir::cpu::compare_tables(*weir::cpu::neon_table(), *weir::cpu::scalar_table(), stride < 1 ? 1 : stride);
-  std::printf("neon against scalar: %lld comparisons, %s\n", static_cast<long long>(result.cases),
-              result.mismatch.empty() ? "all the same bits" : result.mismatch.c_str());
-  return result.mismatch.empty() && result.cases > 0 ? 0 : 1;
+  return status;
 }

@@ -1,11 +1,10 @@
 #include "kernels/cpu/pack.h"
 
 #include <algorithm>
-#include <cmath>
+#include <cstring>
 
-#include "base/units.h"
-#include "kernels/cpu/constants.h"
 #include "kernels/cpu/portable.h"
+#include "kernels/cpu/quantise.h"
 
 namespace weir::cpu {
 namespace {
@@ -29,51 +28,84 @@ void pack_float_row(const PackRowsArgs& args, int64_t row, uint8_t* panel, int64
     store_element(dtype, to + k * kPanel * bytes, source_element(args, row, k));
 }
 
-// The stored scale is the rounded one and the integers refer to it, so that only the clamp at 127 adds to the error
-// of rounding. A NaN becomes 0.
-void pack_int8_group(const PackRowsArgs& args, int64_t row, int64_t group, uint8_t* panel, int64_t lane) {
-  const int64_t begin = group * kGroup;
-  const int64_t count = std::clamp<int64_t>(args.dst.k - begin, 0, kGroup);
-  float x[kGroup] = {};
-  float amax = 0.0f;
-  for (int64_t i = 0; i < count; ++i) {
-    x[i] = source_element(args, row, begin + i);
-    amax = std::fabs(x[i]) > amax ? std::fabs(x[i]) : amax;
+// Inputs [begin, begin + count) of a row as f32: a loop per type, which the compiler makes wide.
+void load_inputs(const PackRowsArgs& args, int64_t row, int64_t begin, int64_t count, float* x) {
+  const auto offset = static_cast<uint64_t>((row - args.row_begin) * args.dst.k + begin);
+  const auto* from = static_cast<const uint8_t*>(args.rows) + offset * static_cast<uint64_t>(element_bytes(args.dtype));
+  if (args.dtype == DType::kF32) {
+    std::memcpy(x, from, static_cast<size_t>(count) * sizeof(float));
+    return;
   }
-  const uint16_t half = f16_from_f32(std::min(amax / 127.0f, 65504.0f));
-  const float scale = f32_from_f16(half);
-  std::memcpy(panel + panel_scale_offset(group, lane), &half, 2);
-  for (int64_t i = 0; i < kGroup; ++i) {
-    const float q = scale > 0.0f ? x[i] / scale : 0.0f;
-    const float clamped = q >= 127.0f ? 127.0f : q <= -127.0f ? -127.0f : q == q ? q : 0.0f;
-    panel[panel_int8_offset(begin + i, lane)] =
-        static_cast<uint8_t>(static_cast<int8_t>(std::bit_cast<uint32_t>(clamped + kMagic) & 0xffu));
+  uint16_t halves[kQuantGroupMax];
+  std::memcpy(halves, from, static_cast<size_t>(count) * sizeof(uint16_t));
+  if (args.dtype == DType::kBF16) {
+    for (int64_t i = 0; i < count; ++i) x[i] = f32_from_bf16(halves[i]);
+  } else {
+    for (int64_t i = 0; i < count; ++i) x[i] = f32_from_f16(halves[i]);
+  }
+}
+
+// One group into its lane of a panel; what lies beyond k becomes zeros.
+void store_group(WeightFormat format, const QuantLayout& layout, int64_t group, const QuantisedGroup& from,
+                 uint8_t* panel, int64_t lane) {
+  std::memcpy(panel + panel_scale_offset(layout, group, lane), &from.scale, 2);
+  if (layout.zeros) panel[panel_zero_offset(layout, group, lane)] = from.zero;
+  uint8_t* to = panel + panel_quant_offset(format, group * layout.group, lane);
+  const bool int8 = format == WeightFormat::kInt8G32;
+  for (int64_t i = 0; i < layout.group; i += int8 ? 4 : 8, to += kPanel * 4) {
+    uint8_t four[4];
+    for (int64_t j = 0; j < 4; ++j) {
+      four[j] = int8 ? from.q[i + j] : static_cast<uint8_t>(from.q[i + j] | from.q[i + 4 + j] << 4);
+    }
+    std::memcpy(to, four, 4);
+  }
+}
+
+void pack_quantised_row(const PackRowsArgs& args, int64_t row, uint8_t* panel, int64_t lane) {
+  const WeightFormat format = args.dst.format;
+  const QuantLayout& layout = quant_layout(format);
+  const int64_t groups = quant_groups(layout, args.dst.k);
+  float x[kQuantGroupMax];
+  for (int64_t g = 0; g < groups; ++g) {
+    const int64_t begin = g * layout.group;
+    const int64_t count = std::clamp<int64_t>(args.dst.k - begin, 0, layout.group);
+    QuantisedGroup out = {};
+    if (count > 0) {
+      load_inputs(args, row, begin, count, x);
+      format == WeightFormat::kInt8G32 ? quantise_int8(x, count, &out)
+      : layout.zeros                   ? quantise_int4_zero(x, count, &out)
+                                       : quantise_int4(x, count, &out);
+    }
+    store_group(format, layout, g, out, panel, lane);
   }
 }
 
 void pack_row(const PackRowsArgs& args, int64_t row, uint8_t* panel) {
   const int64_t lane = row % kPanel;
-  if (args.dst.format != WeightFormat::kInt8G32) return pack_float_row(args, row, panel, lane);
-  const int64_t groups = (args.dst.k + kSuper - 1) / kSuper * 2;
-  for (int64_t g = 0; g < groups; ++g) pack_int8_group(args, row, g, panel, lane);
+  weight_is_quantised(args.dst.format) ? pack_quantised_row(args, row, panel, lane)
+                                       : pack_float_row(args, row, panel, lane);
 }
 
 void zero_lane(const PackedWeight& weight, uint8_t* panel, int64_t lane) {
-  if (weight.format != WeightFormat::kInt8G32) {
+  if (!weight_is_quantised(weight.format)) {
     const int64_t bytes = element_bytes(element_type(weight.format));
     for (int64_t k = 0; k < weight.k; ++k)
       std::memset(panel + (k * kPanel + lane) * bytes, 0, static_cast<size_t>(bytes));
     return;
   }
-  const int64_t k_padded = (weight.k + kSuper - 1) / kSuper * kSuper;
-  for (int64_t k = 0; k < k_padded; ++k) panel[panel_int8_offset(k, lane)] = 0;
-  for (int64_t g = 0; g < k_padded / kGroup; ++g) std::memset(panel + panel_scale_offset(g, lane), 0, 2);
+  const QuantLayout& layout = quant_layout(weight.format);
+  for (int64_t g = 0; g < quant_groups(layout, weight.k); ++g) {
+    store_group(weight.format, layout, g, QuantisedGroup{}, panel, lane);
+  }
 }
 
 }  // namespace
 
 int64_t panel_bytes(WeightFormat format, int64_t k) {
-  if (format == WeightFormat::kInt8G32) return (k + kSuper - 1) / kSuper * kSuperBytes;
+  if (weight_is_quantised(format)) {
+    const QuantLayout& layout = quant_layout(format);
+    return (k + layout.super - 1) / layout.super * layout.super_bytes;
+  }
   const int64_t bytes = k * kPanel * element_bytes(element_type(format));
   return (bytes + 63) / 64 * 64;
 }
@@ -81,12 +113,14 @@ int64_t panel_bytes(WeightFormat format, int64_t k) {
 void pack_panels(const PackRowsArgs& args, uint8_t* weight, int64_t panel_begin, int64_t panel_end) {
   const int64_t bytes = panel_bytes(args.dst.format, args.dst.k);
   const int64_t row_end = args.row_begin + args.row_count;
+  const bool paired = args.part != PackRowsArgs::Part::kWhole;
+  const int64_t rows_all = paired ? args.rows_all : args.dst.n;
   for (int64_t p = panel_begin; p < panel_end; ++p) {
-    uint8_t* panel = weight + p * bytes;
+    uint8_t* panel = weight + (paired ? 2 * p + (args.part == PackRowsArgs::Part::kUp ? 1 : 0) : p) * bytes;
     const int64_t first = std::max(args.row_begin, p * kPanel);
     const int64_t last = std::min(row_end, (p + 1) * kPanel);
     for (int64_t row = first; row < last; ++row) pack_row(args, row, panel);
-    if (last != args.dst.n) continue;  // whoever writes the last row also clears the lanes after it
+    if (last != rows_all) continue;  // whoever writes the last row also clears the lanes after it
     for (int64_t pad = last; pad < (p + 1) * kPanel; ++pad) zero_lane(args.dst, panel, pad % kPanel);
   }
 }

@@ -8,6 +8,10 @@
 
 namespace weir::cpu {
 
+// Goes up with every change of the packed bytes of any format, so that a weight cache of an older weir is not used.
+// pack_test.cc fails when the bytes change and this does not.
+constexpr uint32_t kPackVersion = 1;
+
 int64_t panel_bytes(WeightFormat format, int64_t k);  // a multiple of 64
 
 // Writes the rows of `args` that lie in panels [panel_begin, panel_end) of args.dst; `weight` is its memory.

@@ -13,8 +13,8 @@ void embed_packed(const EmbedTask& task, int64_t id, float* out) {
   const uint8_t* panel = task.table + id / kPanel * task.panel_bytes;
   const int64_t lane = id % kPanel;
   for (int64_t c = 0; c < task.hidden; ++c) {
-    out[c] = task.format == WeightFormat::kInt8G32
-                 ? static_cast<float>(panel_int8(panel, c, lane)) * panel_scale(panel, c / kGroup, lane)
+    out[c] = weight_is_quantised(task.format)
+                 ? static_cast<float>(panel_quant(task.format, panel, c, lane)) * panel_scale(task.format, panel, c, lane)
                  : panel_weight(task.format, panel, c, lane);
   }
 }
@@ -25,14 +25,6 @@ void portable_embed(const EmbedTask& task, int64_t begin, int64_t end) {
   for (int64_t t = begin; t < end; ++t) {
     float* out = task.out + t * task.out_stride;
     task.packed ? embed_packed(task, task.ids[t], out) : embed_row_major(task, task.ids[t], out);
-  }
-}
-
-void portable_add(const BinaryTask& task, int64_t begin, int64_t end) {
-  for (int64_t row = begin; row < end; ++row) {
-    float* out = task.out + row * task.out_stride;
-    const float* a = task.a + row * task.a_stride;
-    for (int64_t i = 0; i < task.n; ++i) out[i] = out[i] + a[i];
   }
 }
 

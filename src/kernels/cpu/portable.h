@@ -56,18 +56,52 @@ inline float panel_weight(WeightFormat format, const uint8_t* panel, int64_t k, 
   return load_element(dtype, panel + (k * kPanel + lane) * element_bytes(dtype));
 }
 
-// Int8 panels: [k/64]{ int8 [2][8][16][4]; f16 [2][16] }.
-inline int64_t panel_int8_offset(int64_t k, int64_t lane) {
-  return k / kSuper * kSuperBytes + k % kSuper / 4 * (kPanel * 4) + lane * 4 + k % 4;
+// Quantised panels: QuantLayout.
+inline const QuantLayout& quant_layout(WeightFormat format) {
+  switch (format) {
+    case WeightFormat::kInt4G32:
+      return kInt4G32Layout;
+    case WeightFormat::kInt4G64:
+      return kInt4G64Layout;
+    case WeightFormat::kInt4ZG32:
+      return kInt4ZG32Layout;
+    case WeightFormat::kInt4ZG64:
+      return kInt4ZG64Layout;
+    default:
+      return kInt8Layout;
+  }
 }
-inline int64_t panel_scale_offset(int64_t group, int64_t lane) {
-  return group / 2 * kSuperBytes + kSuper * kPanel + (group % 2 * kPanel + lane) * 2;
+inline int64_t quant_groups(const QuantLayout& layout, int64_t k) {
+  return (k + layout.super - 1) / layout.super * (layout.super / layout.group);
 }
-inline int8_t panel_int8(const uint8_t* panel, int64_t k, int64_t lane) {
-  return static_cast<int8_t>(panel[panel_int8_offset(k, lane)]);
+
+// Where the byte of an input's weight lies; int4 shares it with the input four places away.
+inline int64_t panel_quant_offset(WeightFormat format, int64_t k, int64_t lane) {
+  const QuantLayout& layout = quant_layout(format);
+  const int64_t within = k % layout.super, fours = format == WeightFormat::kInt8G32 ? 4 : 8;
+  return k / layout.super * layout.super_bytes + within / fours * (kPanel * 4) + lane * 4 + within % 4;
 }
-inline float panel_scale(const uint8_t* panel, int64_t group, int64_t lane) {
-  return load_element(DType::kF16, panel + panel_scale_offset(group, lane));
+inline bool in_high_half(int64_t k) { return k % 8 >= 4; }
+inline int64_t panel_scale_offset(const QuantLayout& layout, int64_t group, int64_t lane) {
+  const int64_t groups = layout.super / layout.group;
+  return group / groups * layout.super_bytes + layout.scales_offset + (group % groups * kPanel + lane) * 2;
+}
+inline int64_t panel_zero_offset(const QuantLayout& layout, int64_t group, int64_t lane) {
+  const int64_t groups = layout.super / layout.group;
+  return group / groups * layout.super_bytes + layout.zeros_offset + group % groups * kPanel + lane;
+}
+
+// q - zero: what the scale multiplies.
+inline int32_t panel_quant(WeightFormat format, const uint8_t* panel, int64_t k, int64_t lane) {
+  const uint8_t byte = panel[panel_quant_offset(format, k, lane)];
+  if (format == WeightFormat::kInt8G32) return static_cast<int8_t>(byte);
+  const QuantLayout& layout = quant_layout(format);
+  const int32_t zero = layout.zeros ? panel[panel_zero_offset(layout, k / layout.group, lane)] : 8;
+  return (in_high_half(k) ? byte >> 4 : byte & 15) - zero;
+}
+inline float panel_scale(WeightFormat format, const uint8_t* panel, int64_t k, int64_t lane) {
+  const QuantLayout& layout = quant_layout(format);
+  return load_element(DType::kF16, panel + panel_scale_offset(layout, k / layout.group, lane));
 }
 
 }  // namespace weir::cpu

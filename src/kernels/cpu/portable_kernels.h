@@ -7,7 +7,6 @@
 namespace weir::cpu {
 
 void portable_embed(const EmbedTask& task, int64_t token_begin, int64_t token_end);
-void portable_add(const BinaryTask& task, int64_t row_begin, int64_t row_end);
 void portable_rope(const RopeTask& task, int64_t token_begin, int64_t token_end);
 void portable_kv_write(const KvWriteTask& task, int64_t token_begin, int64_t token_end);
 

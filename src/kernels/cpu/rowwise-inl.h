@@ -1,6 +1,7 @@
-// RMSNorm and SwiGLU on V16. Included by the per-ISA translation units after vec16-inl.h.
+// RMSNorm, and SwiGLU of a register, on V16. Included by the per-ISA translation units after vec16-inl.h.
 
-void norm_group(const float* x, const float* weight, int64_t n, float eps, float* out) {
+// 1 / sqrt(mean(x^2) + eps) in every lane.
+V16 norm_factor(const float* x, int64_t n, float eps) {
   V16 sum = v_zero();
   int64_t i = 0;
   for (; i + 16 <= n; i += 16) {
@@ -12,8 +13,13 @@ void norm_group(const float* x, const float* weight, int64_t n, float eps, float
     sum = v_fma(v, v, sum);
   }
   const float mean = v_tree_sum(sum) / static_cast<float>(n);
-  const V16 r = v_set1(1.0f / __builtin_sqrtf(mean + eps));
-  for (i = 0; i + 16 <= n; i += 16) v_store(out + i, v_mul(v_mul(v_load(x + i), r), v_load(weight + i)));
+  return v_set1(1.0f / __builtin_sqrtf(mean + eps));
+}
+
+void norm_group(const float* x, const float* weight, int64_t n, float eps, float* out) {
+  const V16 r = norm_factor(x, n, eps);
+  int64_t i = 0;
+  for (; i + 16 <= n; i += 16) v_store(out + i, v_mul(v_mul(v_load(x + i), r), v_load(weight + i)));
   if (i < n) {
     v_store_part(out + i, v_mul(v_mul(v_load_part(x + i, n - i), r), v_load_part(weight + i, n - i)), n - i);
   }
@@ -31,18 +37,4 @@ void rms_norm(const NormTask& task, int64_t begin, int64_t end) {
 WEIR_INLINE V16 v_swiglu(V16 gate, V16 up) {
   const V16 e = v_exp(v_sub(v_zero(), gate));
   return v_mul(v_div(gate, v_add(v_set1(1.0f), e)), up);
-}
-
-void swiglu(const BinaryTask& task, int64_t begin, int64_t end) {
-  for (int64_t row = begin; row < end; ++row) {
-    const float* gate = task.a + row * task.a_stride;
-    const float* up = task.b + row * task.b_stride;
-    float* out = task.out + row * task.out_stride;
-    int64_t i = 0;
-    for (; i + 16 <= task.n; i += 16) v_store(out + i, v_swiglu(v_load(gate + i), v_load(up + i)));
-    if (i < task.n) {
-      const int64_t left = task.n - i;
-      v_store_part(out + i, v_swiglu(v_load_part(gate + i, left), v_load_part(up + i, left)), left);
-    }
-  }
 }

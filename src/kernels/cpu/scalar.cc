@@ -36,77 +36,106 @@ float exp_reference(float x) {
   return e;
 }
 
-// One group of 32 activations (zeros beyond k) to int8: row-wise, so a row never depends on its neighbours.
-void quantise_group(const float* x, int64_t count, int8_t* q, float* scale, int32_t* offset) {
-  float amax = 0.0f;
-  for (int64_t i = 0; i < count; ++i) amax = std::fabs(x[i]) > amax ? std::fabs(x[i]) : amax;
-  const bool zero = !(amax >= kQuantTiny);
-  const float inverse = zero ? 0.0f : 127.0f / amax;
-  int32_t sum = 0;
-  for (int64_t i = 0; i < kGroup; ++i) {
-    const float t = (i < count ? x[i] : 0.0f) * inverse + kMagic;
-    q[i] = static_cast<int8_t>(std::bit_cast<uint32_t>(t) & 0xffu);
-    sum += q[i];
-  }
-  *scale = zero ? 0.0f : amax / 127.0f;
-  *offset = -128 * sum;
+// 1 / sqrt(mean(x^2) + eps), as rms_norm() has it.
+float norm_factor(const float* x, int64_t n, float eps) {
+  float lanes[16] = {};
+  for (int64_t i = 0; i < n; ++i) lanes[i % 16] = std::fma(x[i], x[i], lanes[i % 16]);
+  return 1.0f / std::sqrt(tree16(lanes) / static_cast<float>(n) + eps);
 }
 
-// Tiles of one row: per group of 32 { int8 [32], f32 scale, i32 offset }. Float formats read x itself.
+// A row's inputs as the sums see them: normalised where the task says so.
+class RowInputs {
+ public:
+  RowInputs(const LinearTask& task, int64_t row)
+      : x_(task.x + row * task.x_stride),
+        norm_(task.norm),
+        factor_(task.norm != nullptr ? norm_factor(x_, task.k, task.norm_eps) : 1.0f) {}
+  float operator[](int64_t i) const { return norm_ != nullptr ? (x_[i] * factor_) * norm_[i] : x_[i]; }
+
+ private:
+  const float* x_;
+  const float* norm_;
+  float factor_;
+};
+
+constexpr int64_t kGroupMax = 64;
+
+// One group of activations (zeros beyond k) to int8: row-wise, so a row never depends on its neighbours. The scale
+// lies behind the integers.
+void quantise_group(const RowInputs& x, int64_t begin, int64_t count, int64_t group, uint8_t* to) {
+  float amax = 0.0f;
+  for (int64_t i = 0; i < count; ++i) amax = std::fabs(x[begin + i]) > amax ? std::fabs(x[begin + i]) : amax;
+  const bool zero = !(amax >= kQuantTiny);
+  const float inverse = zero ? 0.0f : 127.0f / amax;
+  for (int64_t i = 0; i < group; ++i) {
+    const float t = (i < count ? x[begin + i] : 0.0f) * inverse + kMagic;
+    to[i] = static_cast<uint8_t>(std::bit_cast<uint32_t>(t) & 0xffu);
+  }
+  const float scale = zero ? 0.0f : amax / 127.0f;
+  std::memcpy(to + group, &scale, 4);
+}
+
+// Tiles of one row. Quantised: per group { int8 [group], f32 scale }; float formats: the row, where it is normalised.
 void linear_prepare(const LinearTask& task, int64_t begin, int64_t end) {
-  if (task.format != WeightFormat::kInt8G32) return;
-  const int64_t groups = (task.k + kSuper - 1) / kSuper * 2;
+  const QuantLayout& layout = quant_layout(task.format);
+  const int64_t groups = quant_groups(layout, task.k);
   for (int64_t row = begin; row < end; ++row) {
+    const RowInputs x(task, row);
+    if (!weight_is_quantised(task.format)) {
+      float* to = reinterpret_cast<float*>(task.scratch) + row * task.k;
+      for (int64_t k = 0; k < task.k; ++k) to[k] = x[k];
+      continue;
+    }
     for (int64_t g = 0; g < groups; ++g) {
-      uint8_t* to = task.scratch + (row * groups + g) * kRowGroupBytes;
-      const int64_t left = task.k - g * kGroup;
-      int8_t q[kGroup];
-      float scale;
-      int32_t offset;
-      quantise_group(task.x + row * task.x_stride + g * kGroup,
-                     left < 0        ? 0
-                     : left < kGroup ? left
-                                     : kGroup,
-                     q, &scale, &offset);
-      std::memcpy(to, q, 32);
-      std::memcpy(to + 32, &scale, 4);
-      std::memcpy(to + 36, &offset, 4);
+      const int64_t left = task.k - g * layout.group;
+      const int64_t count = left < 0 ? 0 : left < layout.group ? left : layout.group;
+      quantise_group(x, g * layout.group, count, layout.group,
+                     task.scratch + (row * groups + g) * (layout.group + 4));
     }
   }
 }
 
 float dot_float(const LinearTask& task, int64_t row, const uint8_t* panel, int64_t lane) {
-  const float* x = task.x + row * task.x_stride;
+  const float* x = reinterpret_cast<const float*>(task.scratch) + row * task.k;
   float acc = 0.0f;
   for (int64_t k = 0; k < task.k; ++k) acc = std::fma(x[k], panel_weight(task.format, panel, k, lane), acc);
   return acc;
 }
 
-float dot_int8(const LinearTask& task, int64_t row, const uint8_t* panel, int64_t lane) {
-  const int64_t groups = (task.k + kSuper - 1) / kSuper * 2;
+float dot_quantised(const LinearTask& task, int64_t row, const uint8_t* panel, int64_t lane) {
+  const QuantLayout& layout = quant_layout(task.format);
+  const int64_t groups = quant_groups(layout, task.k);
   float acc = 0.0f;
   for (int64_t g = 0; g < groups; ++g) {
-    const uint8_t* prepared = task.scratch + (row * groups + g) * kRowGroupBytes;
+    const uint8_t* prepared = task.scratch + (row * groups + g) * (layout.group + 4);
     int32_t sum = 0;
-    for (int64_t i = 0; i < kGroup; ++i) {
-      sum += static_cast<int8_t>(prepared[i]) * panel_int8(panel, g * kGroup + i, lane);
+    for (int64_t i = 0; i < layout.group; ++i) {
+      sum += static_cast<int8_t>(prepared[i]) * panel_quant(task.format, panel, g * layout.group + i, lane);
     }
     float scale;
-    std::memcpy(&scale, prepared + 32, 4);
-    acc = std::fma(static_cast<float>(sum), scale * panel_scale(panel, g, lane), acc);
+    std::memcpy(&scale, prepared + layout.group, 4);
+    acc = std::fma(static_cast<float>(sum), scale * panel_scale(task.format, panel, g * layout.group, lane), acc);
   }
   return acc;
 }
 
+float silu(float gate) { return gate / (1.0f + exp_reference(0.0f - gate)); }
+
 void linear_panels(const LinearTask& task, int64_t begin, int64_t end) {
-  for (int64_t col = begin * kPanel; col < end * kPanel && col < task.n; ++col) {
-    const uint8_t* panel = task.weight + col / kPanel * task.panel_bytes;
-    for (int64_t row = 0; row < task.rows; ++row) {
-      float sum = task.format == WeightFormat::kInt8G32 ? dot_int8(task, row, panel, col % kPanel)
-                                                        : dot_float(task, row, panel, col % kPanel);
-      float* out = task.out + row * task.out_stride + col;
-      if (task.bias != nullptr) sum += task.bias[col];
-      *out = task.accumulate ? sum + *out : sum;
+  for (int64_t panel = begin; panel < end; ++panel) {
+    const uint8_t* weights = task.weight + panel * task.panel_bytes;
+    const bool paired = task.end == LinearEnd::kSwiglu;
+    for (int64_t lane = 0; lane < kPanel; ++lane) {
+      const int64_t out_col = (paired ? panel / 2 : panel) * kPanel + lane;
+      if (out_col >= task.out_cols) break;
+      for (int64_t row = 0; row < task.rows; ++row) {
+        float sum = weight_is_quantised(task.format) ? dot_quantised(task, row, weights, lane)
+                                                     : dot_float(task, row, weights, lane);
+        if (task.bias != nullptr) sum += task.bias[panel * kPanel + lane];
+        float* out = task.out + row * task.out_stride + out_col;
+        if (paired && panel % 2 == 1) sum = silu(*out) * sum;
+        *out = task.end == LinearEnd::kAccumulate ? sum + *out : sum;
+      }
     }
   }
 }
@@ -116,20 +145,8 @@ void rms_norm(const NormTask& task, int64_t begin, int64_t end) {
     for (int64_t g = 0; g < task.groups; ++g) {
       const float* x = task.x + row * task.x_stride + g * task.n;
       float* out = task.out + row * task.out_stride + g * task.n;
-      float lanes[16] = {};
-      for (int64_t i = 0; i < task.n; ++i) lanes[i % 16] = std::fma(x[i], x[i], lanes[i % 16]);
-      const float r = 1.0f / std::sqrt(tree16(lanes) / static_cast<float>(task.n) + task.eps);
+      const float r = norm_factor(x, task.n, task.eps);
       for (int64_t i = 0; i < task.n; ++i) out[i] = (x[i] * r) * task.weight[i];
-    }
-  }
-}
-
-void swiglu(const BinaryTask& task, int64_t begin, int64_t end) {
-  for (int64_t row = begin; row < end; ++row) {
-    for (int64_t i = 0; i < task.n; ++i) {
-      const float gate = task.a[row * task.a_stride + i];
-      task.out[row * task.out_stride + i] =
-          gate / (1.0f + exp_reference(0.0f - gate)) * task.b[row * task.b_stride + i];
     }
   }
 }
@@ -200,12 +217,11 @@ const KernelTable* scalar_table() {
       .isa = "scalar",
       .row_tile_float = 1,
       .row_tile_int8 = 1,
+      .row_tile_int4 = 1,
       .linear_prepare = linear_prepare,
       .linear_panels = linear_panels,
       .rms_norm = rms_norm,
       .embed = portable_embed,
-      .add = portable_add,
-      .swiglu = swiglu,
       .rope = portable_rope,
       .kv_write = portable_kv_write,
       .attention = attention,

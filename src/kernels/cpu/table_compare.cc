@@ -49,13 +49,13 @@ class Comparison {
   Comparison(const KernelTable& got, const KernelTable& want, int stride)
       : got_(got), want_(want), stride_(stride) {}
   CompareResult run() {
-    for (auto format : {WeightFormat::kF32, WeightFormat::kF16, WeightFormat::kBF16, WeightFormat::kInt8G32}) {
+    for (int index = 0; index < kWeightFormats; ++index) {
+      const auto format = static_cast<WeightFormat>(index);
       for (int64_t n : {1, 15, 16, 17, 33, 70, 130, 300}) {
-        for (int64_t k : {1, 2, 3, 31, 32, 33, 63, 64, 65, 100, 160}) linear(format, n, k);
+        for (int64_t k : {1, 2, 3, 31, 32, 33, 63, 64, 65, 100, 129, 160}) linear(format, n, k);
       }
     }
     for (int64_t n = 1; n <= 70; ++n) rms_norm(n);
-    for (int64_t n = 1; n <= 50; ++n) swiglu(n);
     for (auto format : {KvFormat::kF32, KvFormat::kBF16, KvFormat::kF16, KvFormat::kInt8, KvFormat::kInt4}) {
       for (int64_t head_dim : {1, 8, 16, 20, 33, 64, 80, 128}) {
         for (int64_t group : {1, 2, 3, 4, 5, 6, 7, 8, 9}) attention(format, head_dim, group);
@@ -86,11 +86,13 @@ class Comparison {
   }
 
   void run_linear(const KernelTable& table, LinearTask task) {
-    const int64_t tile = task.format == WeightFormat::kInt8G32 ? table.row_tile_int8 : table.row_tile_float;
+    const int64_t tile = !weight_is_quantised(task.format)        ? table.row_tile_float
+                         : task.format == WeightFormat::kInt8G32 ? table.row_tile_int8
+                                                                 : table.row_tile_int4;
     task.tiles = (task.rows + tile - 1) / tile;
     table.linear_prepare(task, 0, task.tiles);
     const int64_t panels = (task.n + kPanel - 1) / kPanel;
-    const int64_t cut = below(panels + 1);
+    const int64_t cut = below(panels / 2 + 1) * 2;
     table.linear_panels(task, 0, cut);
     table.linear_panels(task, cut, panels);
   }
@@ -98,36 +100,35 @@ class Comparison {
   void linear(WeightFormat format, int64_t n, int64_t k) {
     constexpr int64_t kRows = 40;
     if (skip()) return;
-    Floats source(n * k), bias(n), x(kRows * (k + 3)), before(kRows * (n + 5));
-    fill(&source, 0.1f), fill(&bias), fill(&x), fill(&before);
+    Floats source(n * k), x(kRows * (k + 3)), before(kRows * (n + 5));
+    fill(&source, 0.1f), fill(&x), fill(&before);
     if (k > 40) {  // a group of zeros, a group that is all but zero, an outlier
       std::fill(x.data(), x.data() + 32, 0.0f);
       std::fill(x.data() + k + 3, x.data() + k + 3 + 32, 1e-38f);
       x[2 * (k + 3)] = 3e4f;
       std::fill(source.data(), source.data() + 33, 0.0f);
     }
-    const int64_t bytes = panel_bytes(format, k), panels = (n + kPanel - 1) / kPanel;
-    Bytes64 weight(bytes * panels), scratch(kRows * std::max(k * 4, (k + 63) / 64 * 2 * kRowGroupBytes));
-    const PackedWeight dst{format, n, k, {device_ptr_of(weight.data), static_cast<uint64_t>(bytes * panels)}};
-    pack_panels({source.data(), DType::kF32, 0, n, dst}, weight.data, 0, panels);
-    for (int mode = 0; mode < 4; ++mode) {
-      Floats reference = before;
-      LinearTask task{format,
-                      kRows,
-                      k,
-                      n,
-                      x.data(),
-                      k + 3,
-                      weight.data,
-                      bytes,
-                      mode & 1 ? bias.data() : nullptr,
-                      reference.data(),
-                      n + 5,
-                      (mode & 2) != 0,
-                      scratch.data,
-                      0};
+    // Twelve modes: bias, what happens at the end, a norm before. A third of them for each shape.
+    for (int mode = static_cast<int>(below(3)); mode < 12; mode += 1 + static_cast<int>(below(5))) {
+      const auto end = static_cast<LinearEnd>(mode % 6 / 2);
+      const bool paired = end == LinearEnd::kSwiglu;
+      const int64_t packed_n = paired ? swiglu_rows(n) : n;
+      const int64_t bytes = panel_bytes(format, k), panels = (packed_n + kPanel - 1) / kPanel;
+      Bytes64 weight(bytes * panels), scratch(kRows * std::max(k * 4, (k + kSuperMax - 1) / kSuperMax * 4 * kPreparedBytesMax));
+      const PackedWeight dst{format, packed_n, k, {device_ptr_of(weight.data), static_cast<uint64_t>(bytes * panels)}};
+      using Part = PackRowsArgs::Part;
+      for (const Part part : {paired ? Part::kGate : Part::kWhole, Part::kUp}) {
+        if (part == Part::kUp && !paired) continue;
+        pack_panels({source.data(), DType::kF32, 0, n, dst, part, n}, weight.data, 0, (n + kPanel - 1) / kPanel);
+      }
+      Floats reference = before, bias(packed_n), norm(k);
+      fill(&bias), fill(&norm);
+      LinearTask task{.format = format, .rows = kRows, .k = k, .n = packed_n, .x = x.data(), .x_stride = k + 3,
+                      .norm = mode >= 6 ? norm.data() : nullptr, .norm_eps = 1e-5f, .weight = weight.data,
+                      .panel_bytes = bytes, .bias = mode % 2 == 1 ? bias.data() : nullptr, .out = reference.data(),
+                      .out_stride = n + 5, .out_cols = n, .end = end, .scratch = scratch.data, .tiles = 0};
       run_linear(want_, task);
-      for (int64_t rows = 1; rows <= kRows; ++rows) {
+      for (int64_t rows = 1 + below(2); rows <= kRows; rows += 1 + below(4)) {
         const int64_t first = below(kRows - rows + 1);
         Floats out = before;
         task.rows = rows, task.x = x.data() + first * (k + 3), task.out = out.data() + first * (n + 5);
@@ -156,19 +157,6 @@ class Comparison {
                     "rms_norm in place n=" + std::to_string(n));
       }
     }
-  }
-
-  void swiglu(int64_t n) {
-    if (skip()) return;
-    const int64_t stride = 2 * n + 1;
-    Floats fused(7 * stride), a(7 * n), b(7 * n);
-    fill(&fused, 4.0f);
-    const float special[] = {0.0f,  -0.0f,  87.9f,  88.1f,  -87.9f, -88.1f,
-                             1e30f, -1e30f, 1e-40f, 85.99f, 86.01f, -200.0f};
-    for (int64_t i = 0; i < std::min<int64_t>(n, 12); ++i) fused[3 * stride + i] = special[i];
-    want_.swiglu({fused.data(), fused.data() + n, stride, stride, n, a.data(), n}, 0, 7);
-    got_.swiglu({fused.data(), fused.data() + n, stride, stride, n, b.data(), n}, 0, 7);
-    expect_same(b.data(), a.data(), 7 * n, "swiglu n=" + std::to_string(n));
   }
 
   // Three sequences, decode rows and chunks mixed; every KV byte that no position owns is NaN.
