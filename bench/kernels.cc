@@ -1,23 +1,21 @@
 // Kernel benchmark: prints the machine's peaks, then GB/s of weights and Gop/s (2 per multiply-add) of Ops::linear
 // for each instruction set, format, shape and row count; then attention over each KV format, a whole model's layers
-// in turn, so that a decode finds its KV where a model would, beyond the caches. Medians of interleaved rounds,
-// because clocks float: judge by the columns relative to the peaks of the same run.
+// in turn, so that a decode finds its KV where a model would, beyond the caches. Medians.
 //
-//   bench_kernels [--isa=NAME] [--format=NAME] [--threads=N] [--rounds=N] [--quick]
-//                [--attention [--shape=NAME]]
+//   bench_kernels [--isa=NAME] [--format=NAME] [--threads=N] [--rounds=N] [--quick] [--peaks]
+//                 [--attention [--shape=NAME]]
 //
-// --threads=1 measures CPU time instead of wall time.
+// Floors, of the same run (support/machine.h): "of read" is GB/s over the read bandwidth, and bounds few rows; "of
+// peak" is Gop/s over the multiply-and-accumulate instructions alone; "of mix" over those with the work that scales
+// per group of 32 need. --threads=1 measures CPU time instead of wall time. --quick: gate_up of bf16 and the
+// integer formats, no attention.
 
 #include <fmt/core.h>
 
-#if defined(__x86_64__)
-#include <immintrin.h>
-#endif
-
 #include <algorithm>
-#include <atomic>
+#include <cstdio>
 #include <cstring>
-#include <ctime>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -25,6 +23,7 @@
 #include "kernels/backend.h"
 #include "kernels/cpu/isa.h"
 #include "kernels/cpu/worker_pool.h"
+#include "support/machine.h"
 
 namespace weir {
 namespace {
@@ -37,20 +36,13 @@ struct Settings {
   int rounds = 7;
   bool quick = false;
   bool attention = false;  // nothing else
+  bool peaks = false;      // only what the machine can do
 };
 
-// With one thread: its own CPU time, so that other processes on the machine disturb less. Else the wall clock.
+// With one thread its own CPU time, so that other processes on the machine disturb less. Else the wall clock.
 bool g_cpu_time = false;
-double now_s() {
-  timespec now;
-  clock_gettime(g_cpu_time ? CLOCK_THREAD_CPUTIME_ID : CLOCK_MONOTONIC, &now);
-  return static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) * 1e-9;
-}
-
-double median(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  return values[values.size() / 2];
-}
+double now_s() { return bench::now_seconds(g_cpu_time); }
+using bench::median;
 
 Region must_reserve(Device& device, uint64_t bytes) {
   auto region = device.reserve(bytes);
@@ -61,85 +53,6 @@ Region must_reserve(Device& device, uint64_t bytes) {
   return std::move(region).value();
 }
 
-// Reads memory as fast as one core can: every line prefetched 2 KiB ahead, as the kernels do, and folded with wide
-// loads where the compiler knows them. A plain 64-bit loop reads 20-40 % less and would flatter the kernels.
-using Wide = uint64_t __attribute__((vector_size(32)));
-#if defined(__x86_64__)
-__attribute__((target("avx2"), noinline))
-#else
-__attribute__((noinline))
-#endif
-uint64_t
-read_all(const uint64_t* data, int64_t words) {
-  Wide sum[4] = {};
-  const auto* wide = reinterpret_cast<const Wide*>(data);
-  for (int64_t i = 0; i < words / 4; i += 8) {
-    for (int line = 0; line < 4; ++line)
-      __builtin_prefetch(reinterpret_cast<const char*>(wide + i + line * 2) + 2048);
-    for (int j = 0; j < 8; ++j) sum[j % 4] ^= wide[i + j];
-  }
-  sum[0] ^= sum[1] ^ sum[2] ^ sum[3];
-  return sum[0][0] ^ sum[0][1] ^ sum[0][2] ^ sum[0][3];
-}
-
-double read_gbs(cpu::WorkerPool& pool, const uint64_t* data, int64_t words, int rounds) {
-  std::vector<double> results;
-  std::atomic<uint64_t> sink{0};
-  constexpr int64_t kBlock = 32 * 1024;  // words of a chunk
-  for (int round = 0; round < rounds; ++round) {
-    const double start = now_s();
-    pool.parallel_for(words / kBlock, words / kBlock / (pool.threads() * 4), [&](int64_t begin, int64_t end) {
-      sink.fetch_add(read_all(data + begin * kBlock, (end - begin) * kBlock), std::memory_order_relaxed);
-    });
-    results.push_back(static_cast<double>(words) * 8 / (now_s() - start) / 1e9);
-  }
-  return median(results);
-}
-
-// Multiply-adds in registers alone, 16 chains: the ceiling of one core.
-#if defined(__x86_64__)
-__attribute__((target("avx2,fma"), noinline)) float fma_chains_avx2(int64_t steps) {
-  __m256 acc[12];
-  for (auto& a : acc) a = _mm256_set1_ps(1.0f);
-  const __m256 x = _mm256_set1_ps(0.999f), y = _mm256_set1_ps(0.001f);
-  for (int64_t i = 0; i < steps; ++i) {
-#pragma GCC unroll 12
-    for (int j = 0; j < 12; ++j) acc[j] = _mm256_fmadd_ps(acc[j], x, y);
-  }
-  for (int j = 1; j < 12; ++j) acc[0] = _mm256_add_ps(acc[0], acc[j]);
-  return _mm256_cvtss_f32(acc[0]);
-}
-__attribute__((target("avx512f"), noinline)) float fma_chains_avx512(int64_t steps) {
-  __m512 acc[12];
-  for (auto& a : acc) a = _mm512_set1_ps(1.0f);
-  const __m512 x = _mm512_set1_ps(0.999f), y = _mm512_set1_ps(0.001f);
-  for (int64_t i = 0; i < steps; ++i) {
-#pragma GCC unroll 12
-    for (int j = 0; j < 12; ++j) acc[j] = _mm512_fmadd_ps(acc[j], x, y);
-  }
-  for (int j = 1; j < 12; ++j) acc[0] = _mm512_add_ps(acc[0], acc[j]);
-  return _mm512_cvtss_f32(acc[0]);
-}
-void print_fma_peak(const char* name, int lanes, float (*chains)(int64_t)) {
-  constexpr int64_t kSteps = 2'000'000;
-  std::vector<double> results;
-  volatile float sink = chains(1000);
-  for (int round = 0; round < 7; ++round) {
-    const double start = now_s();
-    sink = chains(kSteps);
-    results.push_back(2.0 * 12 * lanes * kSteps / (now_s() - start) / 1e9);
-  }
-  (void)sink;
-  fmt::print("f32 multiply-add peak of one core, {}: {:.1f} GFLOP/s\n", name, median(results));
-}
-void print_fma_peaks() {
-  if (__builtin_cpu_supports("fma")) print_fma_peak("avx2", 8, fma_chains_avx2);
-  if (__builtin_cpu_supports("avx512f")) print_fma_peak("avx512", 16, fma_chains_avx512);
-}
-#else
-void print_fma_peaks() {}
-#endif
-
 // One linear on `copies` copies of the weight in turn, so that each call finds it in DRAM, as a whole model would.
 struct LinearCase {
   const char* name;
@@ -148,7 +61,9 @@ struct LinearCase {
 
 double linear_seconds(Backend& backend, Stream& stream, const LinearArgs& base, DeviceSpan weights, uint64_t bytes,
                       int rounds) {
-  const int copies = static_cast<int>(weights.bytes / bytes);
+  // Many rows are bound by arithmetic: 64 MiB beyond the caches will do, and the table ends today.
+  const uint64_t enough = base.x.rows > 16 ? std::max<uint64_t>(1, (uint64_t{64} << 20) / bytes) : UINT64_MAX;
+  const int copies = static_cast<int>(std::min(weights.bytes / bytes, enough));
   PackedWeight weight = *base.weight;
   LinearArgs args = base;
   args.weight = &weight;
@@ -164,23 +79,36 @@ double linear_seconds(Backend& backend, Stream& stream, const LinearArgs& base, 
   return median(results);
 }
 
-void bench_linear(Backend& backend, Stream& stream, const LinearCase& shape, WeightFormat format,
-                  const Settings& settings, double read_peak) {
+// The same rows in every copy: what is in a weight decides nothing here, where it lies does.
+Region pack_copies(Backend& backend, Stream& stream, const LinearCase& shape, WeightFormat format,
+                   std::span<const float> row) {
   Ops& ops = backend.ops();
   const uint64_t bytes = ops.packed_bytes(format, shape.n, shape.k);
   const uint64_t copies = std::max<uint64_t>(1, (uint64_t{192} << 20) / bytes);  // beyond any L3 slice
   Region weights = must_reserve(backend.device(), bytes * copies);
-  std::vector<float> row(static_cast<size_t>(shape.k));
-  for (size_t i = 0; i < row.size(); ++i) row[i] = static_cast<float>(static_cast<int>(i * 37 % 61) - 30) * 0.01f;
   PackedWeight weight{format, shape.n, shape.k, weights.span().part(0, bytes)};
   for (int64_t r = 0; r < shape.n; ++r) ops.pack_rows(stream, {row.data(), DType::kF32, r, 1, weight});
   for (uint64_t i = 1; i < copies; ++i) {
     backend.device().copy_within(stream, weights.span().data.plus(i * bytes), weights.span().data, bytes);
   }
-  double one_row = 0;
-  for (int64_t rows : {1, 2, 4, 8, 12, 16, 64, 256}) {
-    if (settings.quick && rows > 16) break;
-    if (shape.n > 100000 && rows > 16) break;  // only rows that sample reach the lm_head
+  return weights;
+}
+
+std::string percent(double part, double whole) {
+  return whole > 0 ? fmt::format("{:.0f}%", 100 * part / whole) : "-";
+}
+
+void bench_linear(Backend& backend, Stream& stream, const LinearCase& shape, WeightFormat format,
+                  const Settings& settings, const bench::Machine& machine) {
+  Ops& ops = backend.ops();
+  const std::string isa = bench::isa_of(backend.description());
+  std::vector<float> row(static_cast<size_t>(shape.k));
+  for (size_t i = 0; i < row.size(); ++i) row[i] = static_cast<float>(static_cast<int>(i * 37 % 61) - 30) * 0.01f;
+  const uint64_t bytes = ops.packed_bytes(format, shape.n, shape.k);
+  const Region weights = pack_copies(backend, stream, shape, format, row);
+  const PackedWeight weight{format, shape.n, shape.k, weights.span().part(0, bytes)};
+  for (const int64_t rows : {1, 4, 8, 16, 32, 64, 512}) {
+    if (shape.n > 100000 && rows > 64) break;  // only rows that sample reach the lm_head
     Region x = must_reserve(backend.device(), static_cast<uint64_t>(rows * shape.k) * 4);
     Region out = must_reserve(backend.device(), static_cast<uint64_t>(rows * shape.n) * 4);
     Region scratch = must_reserve(backend.device(), ops.linear_workspace_bytes(rows, shape.k));
@@ -193,15 +121,14 @@ void bench_linear(Backend& backend, Stream& stream, const LinearCase& shape, Wei
                           .workspace = scratch.span()};
     const int rounds = rows > 16 ? std::min(3, settings.rounds) : settings.rounds;
     const double seconds = linear_seconds(backend, stream, args, weights.span(), bytes, rounds);
-    if (rows == 1) one_row = seconds;
-    const double gbs = static_cast<double>(bytes) / seconds / 1e9;
-    fmt::print(
-        "{:<10} {:<5} {:<26} {:>4} rows {:>9.1f} us {:>7.1f} GB/s {:>4.0f}% of read {:>8.1f} Gop/s {:>6.2f}x "
-        "rows/s of 1 row\n",
-        backend.description().substr(4, backend.description().find(',') - 4), weight_format_name(format),
-        fmt::format("{} {}x{}", shape.name, shape.n, shape.k), rows, seconds * 1e6, gbs, 100 * gbs / read_peak,
-        2.0 * static_cast<double>(rows * shape.n * shape.k) / seconds / 1e9,
-        one_row * static_cast<double>(rows) / seconds);
+    const double read = static_cast<double>(bytes) / seconds;
+    const double ops_rate = 2.0 * static_cast<double>(rows * shape.n * shape.k) / seconds;
+    fmt::print("{:<10} {:<9} {:<8} {:>6}x{:<5} {:>4} {:>10.1f} {:>7.1f} {:>7} {:>8.1f} {:>8} {:>8}\n", isa,
+               weight_format_name(format), shape.name, shape.n, shape.k, rows, seconds * 1e6, read / 1e9,
+               percent(read, machine.read_all), ops_rate / 1e9,
+               percent(ops_rate, machine.linear_peak(isa, format, false)),
+               percent(ops_rate, machine.linear_peak(isa, format, true)));
+    std::fflush(stdout);
   }
 }
 
@@ -260,28 +187,56 @@ void bench_attention(Backend& backend, Stream& stream, KvFormat format, const At
       4.0 * seen * static_cast<double>(tokens * width) / seconds / 1e9);
 }
 
+bool wanted(const Settings& settings, WeightFormat format) {
+  if (!settings.format.empty()) return settings.format == weight_format_name(format);
+  return !settings.quick || (format != WeightFormat::kF16 && format != WeightFormat::kF32);
+}
+
+void bench_linears(Backend& backend, Stream& stream, const Settings& settings, const bench::Machine& machine) {
+  const LinearCase shapes[] = {{"gate_up", 9728, 896},
+                               {"down", 896, 4864},
+                               {"square", 2048, 2048},
+                               {"qkv", 1152, 896},
+                               {"lm_head", 151936, 896}};
+  fmt::print("{:<10} {:<9} {:<8} {:>12} {:>4} {:>10} {:>7} {:>7} {:>8} {:>8} {:>8}\n", "isa", "weights", "shape",
+             "n x k", "rows", "us", "GB/s", "of read", "Gop/s", "of peak", "of mix");
+  for (const WeightFormat format : bench::all_weight_formats()) {
+    if (!wanted(settings, format)) continue;
+    for (const LinearCase& shape : shapes) {
+      bench_linear(backend, stream, shape, format, settings, machine);
+      if (settings.quick) break;
+    }
+  }
+}
+
+void bench_attentions(Backend& backend, Stream& stream, const Settings& settings) {
+  const AttentionCase cases[] = {
+      {"Qwen2.5-0.5B", 24, 14, 2, 64, 1, 1, 4096},      {"Qwen2.5-0.5B", 24, 14, 2, 64, 16, 1, 1024},
+      {"prompt, 0.5B", 4, 14, 2, 64, 1, 512, 512},      {"prompt, 0.5B", 2, 14, 2, 64, 1, 512, 2048},
+      {"prompt, 3B", 2, 16, 2, 128, 1, 512, 512},       {"prompt, 3B", 1, 16, 2, 128, 1, 512, 2048},
+      {"TinyLlama", 22, 32, 4, 64, 1, 1, 128},          {"TinyLlama", 22, 32, 4, 64, 1, 1, 1024},
+      {"prompt, one head", 4, 12, 12, 64, 1, 512, 512}, {"TinyLlama", 22, 32, 4, 64, 1, 1, 4096},
+      {"Qwen2.5-3B", 36, 16, 2, 128, 1, 1, 4096},       {"one head each", 12, 12, 12, 64, 1, 1, 4096}};
+  for (const AttentionCase& shape : cases) {
+    if (std::string_view(shape.model).find(settings.shape) == std::string_view::npos) continue;
+    for (KvFormat kv : {KvFormat::kF32, KvFormat::kBF16, KvFormat::kInt8, KvFormat::kInt4}) {
+      if (settings.attention && !settings.format.empty() && settings.format != kv_format_name(kv)) continue;
+      bench_attention(backend, stream, kv, shape, settings);
+    }
+  }
+}
+
 int run(const Settings& settings) {
   const int cpus = static_cast<int>(cpu::allowed_cpus().size());
   const int threads = settings.threads > 0 ? settings.threads : cpus;
   g_cpu_time = threads == 1;
-  print_fma_peaks();
-  HostDevice device;
-  Region memory = must_reserve(device, uint64_t{512} << 20);
-  const auto* words = host_ptr<const uint64_t>(memory.span().data);
-  cpu::WorkerPool one({.threads = 1}), all({.threads = threads});
-  const double read_one = read_gbs(one, words, (512 << 20) / 8, 9);
-  const double read_peak = read_gbs(all, words, (512 << 20) / 8, 9);
-  fmt::print("read bandwidth: {:.1f} GB/s on 1 thread, {:.1f} GB/s on {}\n", read_one, read_peak, threads);
-  memory = Region();
-  const LinearCase shapes[] = {{"square", 2048, 2048},
-                               {"qkv", 1152, 896},
-                               {"gate_up", 9728, 896},
-                               {"down", 896, 4864},
-                               {"lm_head", 151936, 896}};
+  const bench::Machine machine = bench::measure_machine(threads, settings.isa);
+  bench::print(machine);
+  if (settings.peaks) return 0;
   for (const cpu::KernelTable* table : cpu::usable_tables()) {
-    const bool wanted =
+    const bool chosen =
         settings.isa.empty() ? std::string_view(table->isa) != "scalar" : settings.isa == table->isa;
-    if (!wanted) continue;
+    if (!chosen) continue;
     auto backend = make_backend("cpu", {.threads = threads, .isa = table->isa});
     if (!backend.ok()) {
       fmt::print(stderr, "{}\n", backend.status().message());
@@ -289,30 +244,8 @@ int run(const Settings& settings) {
     }
     (*backend)->bind_calling_thread();
     auto stream = (*backend)->device().make_stream();
-    for (WeightFormat format :
-         {WeightFormat::kF32, WeightFormat::kBF16, WeightFormat::kF16, WeightFormat::kInt8G32, WeightFormat::kInt4G32,
-          WeightFormat::kInt4G64, WeightFormat::kInt4ZG32, WeightFormat::kInt4ZG64}) {
-      if (settings.attention || (!settings.format.empty() && settings.format != weight_format_name(format)))
-        continue;
-      if (settings.quick && (format == WeightFormat::kF16 || format == WeightFormat::kF32)) continue;
-      for (const LinearCase& shape : shapes) {
-        bench_linear(**backend, **stream, shape, format, settings, threads == 1 ? read_one : read_peak);
-      }
-    }
-    const AttentionCase cases[] = {
-        {"Qwen2.5-0.5B", 24, 14, 2, 64, 1, 1, 4096},      {"Qwen2.5-0.5B", 24, 14, 2, 64, 16, 1, 1024},
-        {"prompt, 0.5B", 4, 14, 2, 64, 1, 512, 512},      {"prompt, 0.5B", 2, 14, 2, 64, 1, 512, 2048},
-        {"prompt, 3B", 2, 16, 2, 128, 1, 512, 512},       {"prompt, 3B", 1, 16, 2, 128, 1, 512, 2048},
-        {"TinyLlama", 22, 32, 4, 64, 1, 1, 128},          {"TinyLlama", 22, 32, 4, 64, 1, 1, 1024},
-        {"prompt, one head", 4, 12, 12, 64, 1, 512, 512}, {"TinyLlama", 22, 32, 4, 64, 1, 1, 4096},
-        {"Qwen2.5-3B", 36, 16, 2, 128, 1, 1, 4096},       {"one head each", 12, 12, 12, 64, 1, 1, 4096}};
-    for (const AttentionCase& shape : cases) {
-      if (std::string_view(shape.model).find(settings.shape) == std::string_view::npos) continue;
-      for (KvFormat kv : {KvFormat::kF32, KvFormat::kBF16, KvFormat::kInt8, KvFormat::kInt4}) {
-        if (settings.attention && !settings.format.empty() && settings.format != kv_format_name(kv)) continue;
-        bench_attention(**backend, **stream, kv, shape, settings);
-      }
-    }
+    if (!settings.attention) bench_linears(**backend, **stream, settings, machine);
+    if (settings.attention || !settings.quick) bench_attentions(**backend, **stream, settings);
   }
   return 0;
 }
@@ -338,10 +271,12 @@ int main(int argc, char** argv) {
       settings.quick = true;
     else if (arg == "--attention")
       settings.attention = true;
+    else if (arg == "--peaks")
+      settings.peaks = true;
     else {
       fmt::print(stderr,
                  "usage: bench_kernels [--isa=NAME] [--format=NAME] [--threads=N] [--rounds=N] [--quick] "
-                 "[--attention [--shape=NAME]]\n");
+                 "[--peaks] [--attention [--shape=NAME]]\n");
       return 2;
     }
   }

@@ -1,12 +1,16 @@
-// bench_perplexity: what a quantised KV cache costs in quality, on a real model and a real text, with our own forward.
+// bench_perplexity: what quantised weights, or a quantised KV cache, cost in quality, on a real model and a real text,
+// with our own forward.
 //
-//   bench_perplexity MODEL TEXT [--format f32|bf16|int8] [--tokens N] [--context N] [--threads N]
+//   bench_perplexity MODEL TEXT [--compare weights|kv] [--format NAME] [--special 1] [--tokens N] [--context N]
+//                               [--threads N]
 //
 // The text is tokenised once and cut into windows of `context` tokens that share nothing, each behind the model's
-// begin token where it has one; every token but a window's first counts. All KV formats see the same windows with the
-// same weights. Columns: perplexity; its change against bf16 KV; the mean Kullback-Leibler divergence of the next
-// token's distribution from bf16's, in nats; how often the most likely next token is the same. Floor: f32 KV says how
-// much of a difference is the rounding of bf16 itself. Quality only: nothing here is timed.
+// begin token where it has one; every token but a window's first counts. All rows see the same windows. --compare
+// weights: every weight format with f32 KV, against f32 weights. --compare kv (as without): every KV format with the
+// weights of --format, against bf16 KV; f32 KV then says how much of a difference is the rounding of bf16 itself.
+// Columns: bits of a weight, scales included; perplexity; its change against the first row; the mean
+// Kullback-Leibler divergence of the next token's distribution from the first row's, in nats; how often the most likely
+// next token is the same. --special 1: what spells a special token in the text is that token. Nothing here is timed.
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
@@ -18,6 +22,8 @@
 #include <vector>
 
 #include "model/transformer.h"
+#include "support/machine.h"
+#include "tensor/parse_dtype.h"
 #include "text/tokenizer.h"
 
 namespace weir {
@@ -28,6 +34,7 @@ constexpr int kStepTokens = 64;
 struct Options {
   std::string model, text;
   WeightFormat format = WeightFormat::kF32;
+  bool compare_weights = false, parse_special = false;
   int64_t tokens = 1 << 30;
   int64_t context = 512;
   int threads = 0;
@@ -42,18 +49,21 @@ T must(Result<T> result) {
   return std::move(result).value();
 }
 
-// A model with one KV format and room for one window.
+// A model with one weight format, one KV format and room for one window.
 struct Row {
-  KvFormat kv;
+  std::string name;
+  double bits = 0;  // a weight of the feed-forward part
   std::unique_ptr<Transformer> model;
   Region region;
   double loss = 0, divergence = 0;
   int64_t same = 0;
 };
 
-Row load(const Options& options, KvFormat kv, const ModelSpec& spec, Backend& backend) {
-  Row row{.kv = kv};
-  const ModelOptions sizes{.format = options.format, .kv_format = kv, .session_tokens = options.context,
+Row load(const Options& options, WeightFormat format, KvFormat kv, const ModelSpec& spec, Backend& backend) {
+  Row row{.name = std::string(options.compare_weights ? weight_format_name(format) : kv_format_name(kv))};
+  row.bits = 8 * static_cast<double>(backend.ops().packed_bytes(format, 2 * spec.ffn, spec.hidden)) /
+             static_cast<double>(2 * spec.ffn * spec.hidden);
+  const ModelOptions sizes{.format = format, .kv_format = kv, .session_tokens = options.context,
                            .block_tokens = 64, .step_tokens_max = kStepTokens, .sequences_max = kStepTokens};
   auto checkpoint = must(Checkpoint::open(options.model));
   row.model = must(Transformer::load(spec, sizes, *checkpoint, backend, nullptr));
@@ -88,8 +98,14 @@ size_t best(std::span<const float> row) {
 class Perplexity {
  public:
   Perplexity(const Options& options, Backend& backend) : spec_(must(load_spec(options.model))) {
-    for (const KvFormat kv : {KvFormat::kBF16, KvFormat::kF32, KvFormat::kInt8, KvFormat::kInt4}) {
-      rows_.push_back(load(options, kv, spec_, backend));
+    if (options.compare_weights) {
+      for (const WeightFormat format : bench::all_weight_formats()) {
+        rows_.push_back(load(options, format, KvFormat::kF32, spec_, backend));
+      }
+    } else {
+      for (const KvFormat kv : {KvFormat::kBF16, KvFormat::kF32, KvFormat::kInt8, KvFormat::kInt4}) {
+        rows_.push_back(load(options, options.format, kv, spec_, backend));
+      }
     }
     blocks_.resize(static_cast<size_t>(rows_[0].model->options().blocks_per_sequence()));
     std::iota(blocks_.begin(), blocks_.end(), 0);
@@ -102,11 +118,11 @@ class Perplexity {
     }
   }
 
-  void print() const {
-    std::printf("%-6s %12s %10s %14s %10s\n", "KV", "perplexity", "change", "divergence", "same top");
+  void print(const char* what) const {
+    std::printf("%-10s %6s %12s %10s %14s %10s\n", what, "bits", "perplexity", "change", "divergence", "same top");
     const auto of = [&](const Row& row) { return std::exp(row.loss / static_cast<double>(counted_)); };
     for (const Row& row : rows_) {
-      std::printf("%-6s %12.4f %+9.3f%% %14.3e %9.2f%%\n", std::string(kv_format_name(row.kv)).c_str(), of(row),
+      std::printf("%-10s %6.2f %12.4f %+9.3f%% %14.3e %9.2f%%\n", row.name.c_str(), row.bits, of(row),
                   100 * (of(row) / of(rows_[0]) - 1), row.divergence / static_cast<double>(counted_),
                   100.0 * static_cast<double>(row.same) / static_cast<double>(counted_));
     }
@@ -155,7 +171,12 @@ Result<Options> parse(int argc, char** argv) {
     if (i + 1 == words.size()) return invalid_argument(words[i] + " needs a value");
     const std::string flag = words[i], value = words[++i];
     if (flag == "--format") {
-      options.format = value == "int8" ? WeightFormat::kInt8G32 : value == "bf16" ? WeightFormat::kBF16 : WeightFormat::kF32;
+      WEIR_ASSIGN_OR_RETURN(options.format, parse_weight_format(value));
+    } else if (flag == "--compare") {
+      if (value != "weights" && value != "kv") return invalid_argument("--compare: weights or kv");
+      options.compare_weights = value == "weights";
+    } else if (flag == "--special") {
+      options.parse_special = value != "0";
     } else if (flag == "--tokens") {
       options.tokens = std::max(2, std::atoi(value.c_str()));
     } else if (flag == "--context") {
@@ -166,8 +187,8 @@ Result<Options> parse(int argc, char** argv) {
       return invalid_argument("unknown flag " + flag);
     }
   }
-  if (options.text.empty()) return invalid_argument("usage: bench_perplexity MODEL TEXT [--format f32|bf16|int8] "
-                                                    "[--tokens N] [--context N] [--threads N]");
+  if (options.text.empty()) return invalid_argument("usage: bench_perplexity MODEL TEXT [--compare weights|kv] "
+                                                    "[--format NAME] [--special 1] [--tokens N] [--context N] [--threads N]");
   return options;
 }
 
@@ -180,7 +201,7 @@ int run(int argc, char** argv) {
     return 1;
   }
   const auto tokenizer = must(Tokenizer::load_dir(options.model));
-  std::vector<int32_t> tokens = must(tokenizer->encode(text.str(), false, false));
+  std::vector<int32_t> tokens = must(tokenizer->encode(text.str(), false, options.parse_special));
   const std::vector<int32_t> begin = must(tokenizer->encode("", true));
   tokens.resize(std::min(tokens.size(), static_cast<size_t>(options.tokens)));
   options.context = std::min(options.context, must(load_spec(options.model)).context_max);
@@ -194,10 +215,11 @@ int run(int argc, char** argv) {
     window.insert(window.end(), tokens.begin() + static_cast<long>(at), tokens.begin() + static_cast<long>(end));
     perplexity.window(window);
   }
-  std::printf("%s weights, windows of %lld tokens, %lld tokens counted\n\n",
-              std::string(weight_format_name(options.format)).c_str(), static_cast<long long>(options.context),
-              static_cast<long long>(perplexity.counted()));
-  perplexity.print();
+  const std::string fixed =
+      options.compare_weights ? "f32 KV" : std::string(weight_format_name(options.format)) + " weights";
+  std::printf("%s, windows of %lld tokens, %lld tokens counted\n\n", fixed.c_str(),
+              static_cast<long long>(options.context), static_cast<long long>(perplexity.counted()));
+  perplexity.print(options.compare_weights ? "weights" : "KV");
   return 0;
 }
 

@@ -20,6 +20,7 @@ struct Connection {
 
   State state = State::kFree;
   bool kept = false;        // the request went out on a connection that had carried another
+  bool peer_ended = false;  // its end was told, perhaps together with the last bytes of an answer, and is not told again
   uint32_t use = 0;         // counts requests, so that an old timer finds nobody
   uint32_t socket_use = 0;  // counts sockets, so that an old event finds nobody
   Socket socket;

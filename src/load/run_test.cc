@@ -191,6 +191,25 @@ TEST(RunLoad, AKeptConnectionThatWasClosedIsReplaced) {
   EXPECT_EQ(server.requests().size(), 5u);
 }
 
+// llama-server does it after every stream. The end is told once, with the last bytes: whoever keeps that connection
+// sends the next request to nobody.
+TEST(RunLoad, AConnectionThatEndedWithItsAnswerIsNotUsedAgain) {
+  const std::string answer =
+      "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
+      "26\r\ndata: {\"choices\":[{\"text\":\"a\"}]}\n\ndata\r\n"
+      "a\r\n: [DONE]\n\n\r\n0\r\n\r\n";
+  FakeServer server(std::vector<std::string>(3, answer), 1000, false, true);
+  WorkloadOptions content = short_content();
+  content.server = server.address();
+  const RunOptions options{.concurrency = 1, .requests = 3, .timeout_us = 2'000'000};
+  const Result<RunResult> result =
+      run_load(options, Workload(content), loopback(server.address()), [](const LiveTotals&) { return true; });
+  ASSERT_TRUE(result.ok());
+  EXPECT_EQ(result->meter.completed, 3u);
+  EXPECT_EQ(result->meter.connects, 3u);
+  EXPECT_EQ(result->meter.reconnects, 0u);
+}
+
 TEST(RunLoad, ADeadServerIsCountedAndAPlaceDoesNotSpin) {
   ServerAddress gone;
   SocketAddress target;

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -21,9 +22,10 @@ namespace weir {
 
 class FakeServer {
  public:
-  // hold: keeps the connection open after the answer until the client leaves or the test ends.
-  FakeServer(std::vector<std::string> answers, size_t piece_bytes, bool hold = false)
-      : answers_(std::move(answers)), piece_bytes_(piece_bytes), hold_(hold) {
+  // hold: keeps the connection open after the answer until the client leaves or the test ends. corked: the answer and
+  // the end of the connection travel in one segment, so that one event tells the client of both.
+  FakeServer(std::vector<std::string> answers, size_t piece_bytes, bool hold = false, bool corked = false)
+      : answers_(std::move(answers)), piece_bytes_(piece_bytes), hold_(hold), corked_(corked) {
     listener_ = ::socket(AF_INET, SOCK_STREAM, 0);
     sockaddr_in address{};
     address.sin_family = AF_INET;
@@ -59,6 +61,8 @@ class FakeServer {
       const int fd = ::accept(listener_, nullptr, nullptr);
       if (fd < 0) return;
       requests_.push_back(read_request(fd));
+      const int cork = corked_ ? 1 : 0;
+      ::setsockopt(fd, IPPROTO_TCP, TCP_CORK, &cork, sizeof cork);
       for (size_t at = 0; at < answer.size(); at += piece_bytes_) {
         if (::send(fd, answer.data() + at, std::min(piece_bytes_, answer.size() - at), MSG_NOSIGNAL) < 0) break;
       }
@@ -88,7 +92,7 @@ class FakeServer {
 
   std::vector<std::string> answers_;
   const size_t piece_bytes_;
-  const bool hold_;
+  const bool hold_, corked_;
   int listener_ = -1;
   int port_ = 0;
   std::atomic<bool> ending_{false};

@@ -273,7 +273,7 @@ void Worker::end_if_over(uint32_t id) {
   connection.outcome.end_us = now();
   meter_.record(connection.outcome, answer);
   count_live(connection);
-  const bool keep = answer.reusable && options_.keep_alive && !connection.request.slow &&
+  const bool keep = answer.reusable && !connection.peer_ended && options_.keep_alive && !connection.request.slow &&
                     connection.bytes_sent == connection.bytes.size();
   const bool pause = answer.ending == Ending::kFailed;
   live_.in_flight.store(--in_flight_, std::memory_order_relaxed);

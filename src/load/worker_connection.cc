@@ -39,6 +39,7 @@ Failure failure_of(int error) {
 void Worker::open_socket(uint32_t id) {
   Connection& connection = at(id);
   connection.state = Connection::State::kConnecting;
+  connection.peer_ended = false;
   connection.connect_by_us = now() + kConnectMs * 1000;
   const SocketAddress& target = shared_->target;
   connection.socket = Socket(::socket(target.storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
@@ -76,6 +77,7 @@ void Worker::take_event(uint32_t id, uint32_t events) {
     return close(id);
   }
   const bool ended = (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0;
+  connection.peer_ended = connection.peer_ended || ended;
   if (connection.state == Connection::State::kConnecting && !connected(id)) return;
   if ((events & EPOLLOUT) != 0) send_more(id);
   if (connection.use != use || connection.state != Connection::State::kActive) return;
