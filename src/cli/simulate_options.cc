@@ -233,6 +233,7 @@ Result<sim::ServerShape> shape_from(const ParsedCommand& command, const Settings
   shape.codel_target_us = settings.queue_delay_target_ms * 1000;
   shape.ttft_slo_us = settings.ttft_slo_ms * 1000;
   shape.tpot_slo_us = settings.tpot_slo_ms * 1000;
+  shape.prefill_stretch = settings.prefill_stretch;
   shape.default_class = 0;
   shape.classes.clear();
   for (const ClassSetting& one : settings.classes) {

@@ -48,6 +48,7 @@ struct Settings {
   int64_t request_timeout_ms = 0;     // from arrival to the last token; 0: no limit
   int64_t ttft_slo_ms = 0;            // refuse at the door what would get its first token later; 0: off
   int64_t tpot_slo_ms = 0;            // prefill chunks keep a step that decodes within it; 0: off
+  int prefill_stretch = 2;            // prefill lets a step that decodes take so many times as long; 0: no limit
   int64_t queue_delay_target_ms = 10'000;  // CoDel's target for urgent classes; 0: off
   int64_t queue_keepalive_ms = 0;     // an SSE comment as often while a stream waits; 0: none
   std::string adaptive = "off";       // off | on | shadow: the running limit follows the step time

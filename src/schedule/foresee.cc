@@ -36,12 +36,23 @@ StepShape Scheduler::shape_of_decodes() const {
   return shape;
 }
 
-// Tokens of prefill that this step may have: the brown-out's limit, and what keeps decodes within --tpot-slo.
+// How long a step of these decodes may become by what is computed beside them; 0: as long as it likes.
+Micros Scheduler::decode_step_allowed(const StepShape& decodes) const {
+  if (options_.tpot_slo_us > 0 || options_.prefill_stretch == 0) return options_.tpot_slo_us;
+  const int64_t waiting = std::min<int64_t>(waiting_.count(), std::max(0, running_limit_ - running_count()));
+  const int64_t no_token_yet = running_count() - decodes.decode_sequences + waiting;
+  const double stretch = std::max<double>(options_.prefill_stretch,
+                                          1 + static_cast<double>(no_token_yet) / static_cast<double>(decodes.decode_sequences));
+  return static_cast<Micros>(stretch * static_cast<double>(step_time_.predict(decodes)));
+}
+
+// Tokens of prefill that this step may have: the brown-out's limit, and what keeps decodes within their time.
 int64_t Scheduler::prefill_budget(int64_t budget) const {
   if (prefill_tokens_limit_ > 0) budget = std::min<int64_t>(budget, prefill_tokens_limit_);
-  if (options_.tpot_slo_us == 0) return budget;
   const StepShape decodes = shape_of_decodes();
   if (decodes.decode_sequences == 0) return budget;
+  const Micros allowed = decode_step_allowed(decodes);
+  if (allowed == 0) return budget;
   int64_t context = 0;
   for (const SlotIndex slot : running_) {
     if (!at(slot).gives_way && at(slot).pending() > 1) {
@@ -49,7 +60,7 @@ int64_t Scheduler::prefill_budget(int64_t budget) const {
       break;
     }
   }
-  return std::min(budget, step_time_.prefill_tokens_within(decodes, options_.tpot_slo_us, context));
+  return std::min(budget, step_time_.prefill_tokens_within(decodes, allowed, context));
 }
 
 // Whether a sequence that could start now is not worth starting: its prompt alone takes longer than its deadline

@@ -67,6 +67,29 @@ TEST(Foresee, PrefillLeavesDecodesWithinTheirTarget) {
   EXPECT_EQ(world.outputs[1].size(), 4u);
 }
 
+// Without a target: a step that decodes takes at most so many times as long, for one who waits; where more wait than
+// decode, they get more.
+TEST(Foresee, PrefillStretchesAStepOfDecodesAndNoMore) {
+  const auto most_beside = [](int streams, int prompts) {
+    World world({.running = 16, .queued = 16, .blocks = 256, .session = 64, .step_tokens = 128, .prefill_stretch = 2});
+    warm_up(world);
+    for (SlotIndex slot = 0; slot < streams; ++slot) world.submit(slot, 4, 40);
+    for (int i = 0; i < 4; ++i) world.turn();
+    for (SlotIndex slot = 0; slot < prompts; ++slot) world.submit(static_cast<SlotIndex>(streams + slot), 60, 2);
+    int most = 0;
+    for (int i = 0; i < 8; ++i) {
+      world.turn();
+      int prefill = 0;
+      for (const StepSequence& part : world.step.sequences) prefill += part.token_count > 1 ? part.token_count : 0;
+      most = std::max(most, prefill);
+    }
+    return most;
+  };
+  EXPECT_LE(most_beside(8, 1), 20) << "as long as the decodes alone take, and never less than 16 tokens";
+  EXPECT_GE(most_beside(8, 1), 16);
+  EXPECT_GE(most_beside(1, 10), 60) << "ten first tokens count more than one next one";
+}
+
 TEST(Foresee, UrgentWorkExpiresWhileTheQueueStandsAndOthersNever) {
   World world({.running = 1, .queued = 60, .blocks = 64, .session = 64,
                .classes = {ClassKind::kUrgent, ClassKind::kBackground}, .codel_target_us = 20'000});

@@ -67,6 +67,10 @@ struct SchedulerOptions {
   Micros codel_target_us = 0;     // urgent work expires while the queue stands longer; 0: never
   Micros tpot_slo_us = 0;         // prefill and drafts leave a step with decodes within it; 0: off
 
+  // Without a tpot_slo: prefill lets a step with decodes take so many times as long as the decodes alone, or, while more
+  // sequences wait for their first token than decode, as many times as lets both kinds advance alike. 0: no limit.
+  int prefill_stretch = 0;
+
   SpeculationOptions speculation;
 
   int places() const { return running_max + parked_max; }  // rings, histories and tables
@@ -204,6 +208,7 @@ class Scheduler {
   void publish_forecast();
   StepShape shape_of_decodes() const;
   int64_t prefill_budget(int64_t budget) const;
+  Micros decode_step_allowed(const StepShape& decodes) const;
   FinishReason too_late(SlotIndex slot, Micros now);
 
   // plan_starts.cc: who of the waiting begins.

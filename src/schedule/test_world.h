@@ -31,6 +31,7 @@ struct Shape {
   std::vector<ClassKind> classes = {ClassKind::kStandard};
   Micros ageing_us = 30'000'000;
   Micros codel_target_us = 0, tpot_slo_us = 0;
+  int prefill_stretch = 0;
   SpeculationOptions speculation;
   int places() const { return running + parked; }
 };
@@ -78,7 +79,7 @@ struct World {
         scheduler({.slots = slots, .running_max = s.running, .step_tokens_max = s.step_tokens,
                    .session_tokens = s.session, .eos_ids = {kEos}, .classes = s.classes,
                    .parked_max = s.parked, .tenants = 64, .ageing_us = s.ageing_us,
-                   .codel_target_us = s.codel_target_us, .tpot_slo_us = s.tpot_slo_us, .speculation = s.speculation},
+                   .codel_target_us = s.codel_target_us, .tpot_slo_us = s.tpot_slo_us, .prefill_stretch = s.prefill_stretch, .speculation = s.speculation},
                   &pool, prefix.get(), &gateway, histories) {
     step.reserve(s.step_tokens, s.running);
     kv.resize(static_cast<size_t>(pool.options().blocks_max), std::vector<uint64_t>(static_cast<size_t>(s.block_tokens)));

@@ -297,6 +297,7 @@ SchedulerOptions Blueprint::scheduler_options(const ModelOptions& sizes) const {
   options.ageing_us = settings.ageing_ms * 1000;
   options.codel_target_us = settings.queue_delay_target_ms * 1000;
   options.tpot_slo_us = settings.tpot_slo_ms * 1000;
+  options.prefill_stretch = settings.prefill_stretch;
   if (sizes.drafts_max > 0) {
     options.speculation = {.tokens_max = settings.speculative_tokens, .step_tokens_max = static_cast<int>(sizes.drafts_max)};
   }

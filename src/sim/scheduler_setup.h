@@ -22,6 +22,7 @@ inline SchedulerOptions scheduler_options(const ServerShape& shape) {
   options.ageing_us = shape.ageing_us;
   options.codel_target_us = shape.codel_target_us;
   options.tpot_slo_us = shape.tpot_slo_us;
+  options.prefill_stretch = shape.prefill_stretch;
   options.speculation = {.tokens_max = shape.speculative_tokens,
                          .step_tokens_max = shape.speculative_tokens * std::min(shape.running_max, kDraftingSequences)};
   options.tenants = std::max(1, static_cast<int>(shape.tenants.size()));

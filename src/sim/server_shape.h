@@ -33,6 +33,7 @@ struct ServerShape {
   Micros request_timeout_us = 0;         // 0: none
   Micros ageing_us = 30'000'000;
   Micros codel_target_us = 10'000'000;   // 0: urgent work never expires
+  int prefill_stretch = 0;
   Micros tpot_slo_us = 0, ttft_slo_us = 0;  // 0: none
   std::vector<PriorityClass> classes = default_classes();
   int32_t default_class = 1;  // of requests that name none

@@ -41,6 +41,7 @@ ServerShape draw_shape(Random* random) {
   shape.request_timeout_us = random->chance(0.8) ? 0 : random->between(50'000, 5'000'000);
   shape.ageing_us = random->between(100'000, 2'000'000);
   shape.codel_target_us = random->chance(0.3) ? 0 : random->between(20'000, 500'000);
+  shape.prefill_stretch = random->chance(0.5) ? 0 : static_cast<int>(random->between(1, 4));
   shape.tpot_slo_us = random->chance(0.7) ? 0 : random->between(500, 20'000);
   shape.tokenise_us = random->chance(0.5) ? 0 : random->between(1, 3000);
   shape.io_us = random->between(0, 300);

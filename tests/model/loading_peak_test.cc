@@ -73,7 +73,7 @@ TEST(Loading, PeakIsWhatThePlanSays) {
     }
   }
   const std::string log = ::testing::internal::GetCapturedStderr();
-  EXPECT_EQ(std::count(log.begin(), log.end(), '\n'), 9) << log;
+  EXPECT_EQ(std::count(log.begin(), log.end(), '\n'), 12) << log;
   EXPECT_THAT(log, ::testing::HasSubstr("read and checked"));
   fs::remove_all(root);
 }

@@ -136,7 +136,7 @@ TEST_F(OpsTest, TheWatchdogEndsTheCulpritAndNobodyElseNotices) {
   EXPECT_EQ(server.metric("weir_refusals_total{reason=\"stuck\"}"), 1);
   EXPECT_LE(server.metric("weir_sealed_allocations_total{thread=\"engine\"}"), 0);
   EXPECT_EQ(get(server.port(), "/health/live").status, 200);
-  EXPECT_THAT(server.log(), HasSubstr("request the-culprit: prefill of 37 tokens"));
+  EXPECT_THAT(server.log(), HasSubstr("request the-culprit: prefill of "));
   EXPECT_THAT(server.log(), Not(HasSubstr("/health/live is red")));
 }
 
