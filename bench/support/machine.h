@@ -20,9 +20,9 @@ namespace weir::bench {
 double now_seconds(bool cpu_time);
 double median(std::vector<double> values);  // REQUIRES: not empty
 
-// `rounds` times, work(0..threads-1) at once, begun together. RETURNS: the median round's wall seconds; with one
+// `rounds` times, work(0..threads-1) at once, begun together. RETURNS: wall seconds of the fastest round; with one
 // thread its processor seconds.
-double median_seconds(int threads, int rounds, const std::function<void(int)>& work);
+double best_seconds(int threads, int rounds, const std::function<void(int)>& work);
 
 // Bytes per second that so many threads read from 512 MiB, prefetching 2 KiB ahead as the kernels do.
 class ReadMeter {
