@@ -64,7 +64,7 @@ std::vector<Mix> mixes_of(std::string_view isa) {
 double rate(const Mix& mix, int threads) {
   constexpr double kOps = 2e9;  // a thread and round: 5 to 30 ms
   const auto steps = static_cast<int64_t>(kOps / mix.ops_per_step);
-  const double seconds = best_seconds(threads, 5, [&](int) { mix.run(steps); });
+  const double seconds = best_seconds(threads, 15, [&](int) { mix.run(steps); });
   return static_cast<double>(steps) * mix.ops_per_step * threads / seconds;
 }
 

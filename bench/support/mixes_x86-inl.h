@@ -5,7 +5,9 @@
 // Says that the value may have changed, so that the compiler neither moves an instruction out of the loop, nor
 // merges two that look alike, nor puts a hundred products before the first sum (gcc 12 does, and spills them).
 // Emits nothing.
+#if !defined(WEIR_FRESH)
 #define WEIR_FRESH(value) asm volatile("" : "+" WEIR_REGISTER(value))
+#endif
 
 // Calls f(At<0>), f(At<1>)...: indices that are constants from the start keep small arrays in registers.
 template <int kIndex>

@@ -108,11 +108,11 @@ WEIR_INLINE Int i_offset4(const uint8_t* zeros, const uint8_t* offset) {
 WEIR_INLINE Reg i_to_float(Int a) { return _mm256_cvtepi32_ps(a); }
 
 // Tiles. 16 registers. Float: 6 rows x 16 columns = 12 accumulators + 2 of weights + 1 broadcast = 15; one
-// row takes 2 panels: four chains of latency 4 eat 64 bytes of bf16 in 4 cycles, twice what DRAM gives, in two
-// streams. Int8: 4 rows = 8 accumulators + even and odd (4) + 2 of x + 1 product = 15. Int4: 4 rows = 8 + low and high
+// row takes one panel: two chains of latency 4 eat 32 bytes of bf16 in 4 cycles, what DRAM gives, in one
+// stream. Int8: 4 rows = 8 accumulators + even and odd (4) + 2 of x + 1 product = 15. Int4: 4 rows = 8 + low and high
 // (4) + 2 + 1 = 15. The float accumulators of both are touched once in 8 steps and may live in L1.
 constexpr int kRowsFloat = 6;
 constexpr int kRowsInt8 = 4;
 constexpr int kRowsInt4 = 4;
 constexpr int kRowsAttention = 4;
-constexpr int panels_float(int rows) { return rows <= 3 ? 2 : 1; }
+constexpr int panels_float(int rows) { return rows == 3 ? 2 : 1; }

@@ -110,13 +110,13 @@ WEIR_INLINE Int i4_end(Int acc, Int total) {
 }
 #endif
 
-// Tiles. 32 registers. Float: 12 rows x 32 columns = 24 accumulators + 2 of weights + 1 broadcast = 27. Few rows
-// take 2 panels as well: two FMA chains of latency 4 already eat 64 bytes of bf16 in 4 cycles, twice what DRAM
-// gives, and the prefetchers follow two streams better than eight (measured on Zen 4: 22 against 14 GB/s). Int8: 12
+// Tiles. 32 registers. Float: 12 rows x 32 columns = 24 accumulators + 2 of weights + 1 broadcast = 27. One or
+// two rows take one panel: an FMA chain of latency 4 eats 32 bytes of bf16 in 4 cycles, which is what DRAM gives, and one
+// stream is read best (Zen 4, one core: 22 GB/s against 19.5 with two and 14 with eight). Int8: 12
 // rows x 16 columns = 12 integer + 12 float accumulators + the weight + scale. One panel even for one row: the 8
 // dpbusd of a group (latency 4) take 32 cycles for 544 bytes, groups overlap, and one stream is read best.
 constexpr int kRowsFloat = 12;
 constexpr int kRowsInt8 = 12;
 constexpr int kRowsInt4 = 12;
 constexpr int kRowsAttention = 8;
-constexpr int panels_float(int) { return 2; }
+constexpr int panels_float(int rows) { return rows <= 2 ? 1 : 2; }
