@@ -51,7 +51,7 @@ class StepTimeModel {
   static constexpr int kConfidentAfter = 32;         // steps
   static constexpr double kOutlierScale = 4;         // times the median relative error
   static constexpr int64_t kNoLimit = std::numeric_limits<int64_t>::max();
-  static constexpr int64_t kPrefillFloorTokens = 16;
+  static constexpr int64_t kPrefillFloorTokens = 4;
 
   StepTimeModel() = default;
   // A prior that counts as much as `steps` observed steps. Costs that are negative or not finite count as 0.
