@@ -40,18 +40,9 @@ struct EmbedArgs {
   MatView<float> out;  // [tokens, hidden]
 };
 
-// For each row and group g: r = 1 / sqrt(sum(x^2) / n + eps), out = (x * r) * weight. The sum keeps 16 lanes, lane
-// j = fma chain over x[j], x[j+16], ..., then tree16.
-struct RmsNormArgs {
-  MatView<const float> x;       // [rows, groups * n]
-  VecView<const float> weight;  // [n], shared by the groups
-  int64_t groups = 1;
-  float eps = 1e-6f;
-  MatView<float> out;  // [rows, groups * n]; may be x itself
-};
-
 // out[r][c] = chain over k of fma(x[r][k], w[c][k], .) from 0, then + bias[c], then what `end` says.
-// norm: x[r][k] above is (x * f) * norm[k] with f = 1 / sqrt(sum(x^2) / k + eps), summed as RmsNormArgs has it.
+// norm (RMSNorm): x[r][k] above is (x * f) * norm[k] with f = 1 / sqrt(sum(x^2) / k + eps). The sum keeps 16 lanes, lane
+// j = fma chain over x[j], x[j+16], ..., then tree16.
 // int8: x is quantised per row and group of 32 (scale = amax/127); each group's integer dot is exact and the chain
 // runs over groups: fma(f32(dot), x_scale * w_scale, .). int4: the same with the format's group and dot(x, q - zero).
 // kSwiglu: rows of the weight are gate and up by panels of 16 (packed_weight.h); out[r][c] = (g / (1 + exp(-g))) * u
@@ -68,7 +59,7 @@ struct LinearArgs {
 };
 
 // What stands between the projections and attention(), for each token in one pass:
-// 1. q_norm and k_norm, where given: rms_norm of each head (Qwen3).
+// 1. q_norm and k_norm, where given: the norm of LinearArgs over each head (Qwen3).
 // 2. The rotation, HF "rotate_half": with h = rotary/2 and i < h, (a, b) = (x[i], x[i+h]) of each head of q and k
 //    becomes (a*cos - b*sin, b*cos + a*sin), each product rounded, then the sum. rotary = 2 * cos.cols <= head_dim;
 //    the rest of a head is left alone.
@@ -143,7 +134,6 @@ class Ops {
 
   // ---- Steps ----
   virtual void embed(Stream& stream, const EmbedArgs& args) = 0;
-  virtual void rms_norm(Stream& stream, const RmsNormArgs& args) = 0;
   virtual void linear(Stream& stream, const LinearArgs& args) = 0;
   virtual void qkv_finish(Stream& stream, const QkvFinishArgs& args) = 0;
   virtual void attention(Stream& stream, const AttentionArgs& args) = 0;

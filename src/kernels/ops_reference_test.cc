@@ -109,24 +109,24 @@ TEST(OpsReference, LinearAccumulatesIntoTheResidual) {
 }
 
 // The sum of squares: n/16 + 5 roundings, halved by the root; r, two products: 5 more. Bound (n/16 + 10) u |want|.
-TEST(OpsReference, RmsNormPerRowAndPerHead) {
+// Seen through weights that pick one input for each output, which is exact.
+TEST(OpsReference, TheNormBeforeALinear) {
   auto rig = scalar_rig(6);
-  for (int64_t groups : {1, 4}) {
-    const int64_t n = 100;
-    auto x = rig.random(3, groups * n, 3.0f), weight = rig.random(1, n), out = rig.make<float>(3, groups * n);
-    rig.ops().rms_norm(rig.stream(), {x.mat(), weight.vec(), groups, 1e-5f, out.mat()});
-    std::vector<double> want, bound;
-    for (int64_t row = 0; row < 3 * groups; ++row) {
-      double sum = 0;
-      for (int64_t i = 0; i < n; ++i) sum += double{x.data()[row * n + i]} * x.data()[row * n + i];
-      const double r = 1 / std::sqrt(sum / n + double{1e-5f});
-      for (int64_t i = 0; i < n; ++i) {
-        want.push_back(x.data()[row * n + i] * r * weight.data()[i]);
-        bound.push_back((n / 16.0 + 10) * kU * std::fabs(want.back()));
-      }
+  constexpr int64_t kN = 100;
+  auto x = rig.random(3, kN, 3.0f), norm = rig.random(1, kN), picks = rig.make<float>(kN, kN);
+  for (int64_t i = 0; i < kN; ++i) picks.data()[i * kN + i] = 1.0f;
+  const auto weight = rig.pack(WeightFormat::kF32, picks);
+  std::vector<double> want, bound;
+  for (int64_t row = 0; row < 3; ++row) {
+    double sum = 0;
+    for (int64_t i = 0; i < kN; ++i) sum += double{x.data()[row * kN + i]} * x.data()[row * kN + i];
+    const double r = 1 / std::sqrt(sum / kN + double{1e-5f});
+    for (int64_t i = 0; i < kN; ++i) {
+      want.push_back(x.data()[row * kN + i] * r * norm.data()[i]);
+      bound.push_back((kN / 16.0 + 10) * kU * std::fabs(want.back()));
     }
-    expect_within(out.copy(), want, bound, "rms_norm");
   }
+  expect_within(rig.linear_of_norm(weight, x.mat(), norm), want, bound, "norm");
 }
 
 // exp is within 2 u of itself plus u * |x| / 2^7 for the reduction (n ln2 in two parts), then a sum, a quotient and
@@ -163,7 +163,7 @@ TEST(OpsReference, SwigluOverItsWholeRange) {
   }
 }
 
-// Norm, rotation and write of qkv_finish. The norm's error is (n/16 + 8) u relative (RmsNorm test), and both terms
+// Norm, rotation and write of qkv_finish. The norm's error is (n/16 + 8) u relative (TheNormBeforeALinear), and both terms
 // of a rotation carry it.
 TEST(OpsReference, QkvFinishNormsRotatesHalvesLeavesTheRestAndStores) {
   constexpr int64_t kHeadDim = 10, kHalf = 4, kTokens = 6;
@@ -313,22 +313,19 @@ TEST(OpsReference, EmbedFromPackedAndFromRows) {
       "vocab");
 }
 
-// What the model room leaves to linear: the norm before it, bit for bit the one of rms_norm().
-TEST(OpsReference, LinearNormalisesAsRmsNormDoes) {
+// Every format sees the same normalised inputs, bit for bit.
+TEST(OpsReference, TheNormIsTheSameBeforeEveryFormat) {
   auto rig = scalar_rig(13);
+  auto picks = rig.make<float>(200, 200);
+  for (int64_t i = 0; i < 200; ++i) picks.data()[i * 200 + i] = 1.0f;
+  const auto picking = rig.pack(WeightFormat::kF32, picks);
   for (const WeightFormat format : kAllFormats) {
     auto source = rig.random(20, 200), x = rig.random(3, 200, 5.0f), norm = rig.random(1, 200),
-         normed = rig.make<float>(3, 200), out = rig.make<float>(3, 20);
+         normed = rig.make<float>(3, 200);
+    const auto inputs = rig.linear_of_norm(picking, x.mat(), norm);
+    std::copy(inputs.begin(), inputs.end(), normed.data());
     const auto weight = rig.pack(format, source);
-    rig.ops().rms_norm(rig.stream(), {x.mat(), norm.vec(), 1, 1e-5f, normed.mat()});
-    Region scratch = rig.workspace(3, 200);
-    rig.ops().linear(rig.stream(), {.x = x.mat(),
-                                    .weight = &weight.packed,
-                                    .out = out.mat(),
-                                    .norm = norm.vec(),
-                                    .norm_eps = 1e-5f,
-                                    .workspace = scratch.span()});
-    EXPECT_EQ(out.copy(), rig.linear(weight, normed.mat())) << weight_format_name(format);
+    EXPECT_EQ(rig.linear_of_norm(weight, x.mat(), norm), rig.linear(weight, normed.mat())) << weight_format_name(format);
   }
 }
 

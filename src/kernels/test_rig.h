@@ -107,6 +107,18 @@ class OpsRig {
     return out.copy();
   }
 
+  std::vector<float> linear_of_norm(const Weight& weight, MatView<const float> x, Held<float>& norm) {
+    auto out = make<float>(x.rows, weight.packed.n);
+    Region scratch = workspace(x.rows, x.cols);
+    ops().linear(stream(), {.x = x,
+                            .weight = &weight.packed,
+                            .out = out.mat(),
+                            .norm = norm.vec(),
+                            .norm_eps = 1e-5f,
+                            .workspace = scratch.span()});
+    return out.copy();
+  }
+
   std::mt19937_64& random_engine() { return random_; }
 
  private:

@@ -33,7 +33,6 @@ constexpr KernelTable body_table(const char* isa) {
       .row_tile_int4 = kRowsInt4,
       .linear_prepare = linear_prepare,
       .linear_panels = linear_panels,
-      .rms_norm = rms_norm,
       .embed = portable_embed,
       .qkv_finish = qkv_finish,
       .attention = attention,

@@ -94,20 +94,6 @@ void CpuOps::embed(Stream&, const EmbedArgs& args) {
   over_rows(args.ids.size, hidden * 4, [&](int64_t begin, int64_t end) { table_.embed(task, begin, end); });
 }
 
-void CpuOps::rms_norm(Stream&, const RmsNormArgs& args) {
-  check_same_shape(args.x, args.out);
-  WEIR_CHECK(args.x.cols == args.groups * args.weight.size);
-  const NormTask task = {.x = raw(args.x),
-                         .x_stride = args.x.row_stride,
-                         .groups = args.groups,
-                         .n = args.weight.size,
-                         .weight = raw(args.weight),
-                         .eps = args.eps,
-                         .out = raw(args.out),
-                         .out_stride = args.out.row_stride};
-  over_rows(args.x.rows, args.x.cols, [&](int64_t begin, int64_t end) { table_.rms_norm(task, begin, end); });
-}
-
 void CpuOps::linear(Stream&, const LinearArgs& args) {
   const PackedWeight& weight = *args.weight;
   const int64_t rows = args.x.rows;

@@ -22,7 +22,6 @@ class CpuOps final : public Ops {
 
   void pack_rows(Stream& stream, const PackRowsArgs& args) override;
   void embed(Stream& stream, const EmbedArgs& args) override;
-  void rms_norm(Stream& stream, const RmsNormArgs& args) override;
   void linear(Stream& stream, const LinearArgs& args) override;
   void qkv_finish(Stream& stream, const QkvFinishArgs& args) override;
   void attention(Stream& stream, const AttentionArgs& args) override;

@@ -43,7 +43,7 @@ struct LinearTask {
   int64_t rows, k, n;
   const float* x;
   int64_t x_stride;
-  const float* norm;  // [k]: x is first normalised as rms_norm does; or null
+  const float* norm;  // [k]: x is first normalised; or null
   float norm_eps;
   const uint8_t* weight;
   int64_t panel_bytes;
@@ -54,15 +54,6 @@ struct LinearTask {
   LinearEnd end;
   uint8_t* scratch;  // prepared activations, 64-byte aligned
   int64_t tiles;     // row tiles; tile t is rows [t * rows / tiles, (t + 1) * rows / tiles)
-};
-
-struct NormTask {
-  const float* x;
-  int64_t x_stride, groups, n;
-  const float* weight;
-  float eps;
-  float* out;
-  int64_t out_stride;
 };
 
 struct EmbedTask {
@@ -146,7 +137,6 @@ struct KernelTable {
   void (*linear_prepare)(const LinearTask&, int64_t begin, int64_t end);
   // Output columns of panels [begin, end), for all rows. After every tile is prepared. kSwiglu: begin and end even.
   void (*linear_panels)(const LinearTask&, int64_t begin, int64_t end);
-  void (*rms_norm)(const NormTask&, int64_t row_begin, int64_t row_end);
   void (*embed)(const EmbedTask&, int64_t token_begin, int64_t token_end);
   void (*qkv_finish)(const QkvTask&, int64_t token_begin, int64_t token_end);
   void (*attention)(const AttentionTask&, const AttentionUnit&);

@@ -25,15 +25,6 @@ void norm_group(const float* x, const float* weight, int64_t n, float eps, float
   }
 }
 
-void rms_norm(const NormTask& task, int64_t begin, int64_t end) {
-  for (int64_t row = begin; row < end; ++row) {
-    for (int64_t g = 0; g < task.groups; ++g) {
-      norm_group(task.x + row * task.x_stride + g * task.n, task.weight, task.n, task.eps,
-                 task.out + row * task.out_stride + g * task.n);
-    }
-  }
-}
-
 WEIR_INLINE V16 v_swiglu(V16 gate, V16 up) {
   const V16 e = v_exp(v_sub(v_zero(), gate));
   return v_mul(v_div(gate, v_add(v_set1(1.0f), e)), up);

@@ -36,7 +36,7 @@ float exp_reference(float x) {
   return e;
 }
 
-// 1 / sqrt(mean(x^2) + eps), as rms_norm() has it.
+// 1 / sqrt(mean(x^2) + eps).
 float norm_factor(const float* x, int64_t n, float eps) {
   float lanes[16] = {};
   for (int64_t i = 0; i < n; ++i) lanes[i % 16] = std::fma(x[i], x[i], lanes[i % 16]);
@@ -140,15 +140,10 @@ void linear_panels(const LinearTask& task, int64_t begin, int64_t end) {
   }
 }
 
-void rms_norm(const NormTask& task, int64_t begin, int64_t end) {
-  for (int64_t row = begin; row < end; ++row) {
-    for (int64_t g = 0; g < task.groups; ++g) {
-      const float* x = task.x + row * task.x_stride + g * task.n;
-      float* out = task.out + row * task.out_stride + g * task.n;
-      const float r = norm_factor(x, task.n, task.eps);
-      for (int64_t i = 0; i < task.n; ++i) out[i] = (x[i] * r) * task.weight[i];
-    }
-  }
+// In place.
+void norm_row(float* x, const float* weight, int64_t n, float eps) {
+  const float factor = norm_factor(x, n, eps);
+  for (int64_t i = 0; i < n; ++i) x[i] = (x[i] * factor) * weight[i];
 }
 
 // Online softmax state of one query head.
@@ -282,7 +277,7 @@ void rotate(const float* cos, const float* sin, int64_t half, float* x) {
 void qkv_finish(const QkvTask& task, int64_t begin, int64_t end) {
   const int64_t dims = task.cache.head_dim;
   const auto finish = [&](int64_t token, const float* norm, int64_t heads, float* x) {
-    if (norm != nullptr) rms_norm({x, 0, heads, dims, norm, task.eps, x, 0}, 0, 1);
+    for (int64_t head = 0; norm != nullptr && head < heads; ++head) norm_row(x + head * dims, norm, dims, task.eps);
     for (int64_t head = 0; task.half > 0 && head < heads; ++head) {
       const int64_t position = task.positions[token];
       rotate(task.cos + position * task.cos_stride, task.sin + position * task.sin_stride, task.half,
@@ -306,7 +301,6 @@ const KernelTable* scalar_table() {
       .row_tile_int4 = 1,
       .linear_prepare = linear_prepare,
       .linear_panels = linear_panels,
-      .rms_norm = rms_norm,
       .embed = portable_embed,
       .qkv_finish = qkv_finish,
       .attention = attention,

@@ -56,7 +56,6 @@ class Comparison {
         for (int64_t k : {1, 2, 3, 31, 32, 33, 63, 64, 65, 100, 129, 160}) linear(format, n, k);
       }
     }
-    for (int64_t n = 1; n <= 70; ++n) rms_norm(n);
     for (auto format : {KvFormat::kF32, KvFormat::kBF16, KvFormat::kF16, KvFormat::kInt8, KvFormat::kInt4}) {
       for (int64_t head_dim : {1, 8, 16, 20, 33, 64, 80, 96, 128}) {
         qkv_finish(format, head_dim);
@@ -147,25 +146,6 @@ class Comparison {
         expect_same(task.out, reference.data() + first * (n + 5), rows * (n + 5),
                     "linear " + std::string(weight_format_name(format)) + " n=" + std::to_string(n) + " k=" +
                         std::to_string(k) + " rows=" + std::to_string(rows) + " mode=" + std::to_string(mode));
-      }
-    }
-  }
-
-  void rms_norm(int64_t n) {
-    if (skip()) return;
-    for (int64_t groups : {1, 3}) {
-      const int64_t stride = n * groups + 3;
-      Floats x(5 * stride), weight(n);
-      fill(&x), fill(&weight);
-      Floats a(5 * stride), b(5 * stride), in_place = x;
-      want_.rms_norm({x.data(), stride, groups, n, weight.data(), 1e-6f, a.data(), stride}, 0, 5);
-      got_.rms_norm({x.data(), stride, groups, n, weight.data(), 1e-6f, b.data(), stride}, 0, 2);
-      got_.rms_norm({x.data(), stride, groups, n, weight.data(), 1e-6f, b.data(), stride}, 2, 5);
-      expect_same(b.data(), a.data(), 5 * stride, "rms_norm n=" + std::to_string(n));
-      got_.rms_norm({in_place.data(), stride, groups, n, weight.data(), 1e-6f, in_place.data(), stride}, 0, 5);
-      for (int64_t row = 0; row < 5; ++row) {
-        expect_same(in_place.data() + row * stride, a.data() + row * stride, n * groups,
-                    "rms_norm in place n=" + std::to_string(n));
       }
     }
   }
