@@ -32,6 +32,7 @@ const std::set<std::string>& server_flags() {
                                               "queue-delay-target",
                                               "ttft-slo",
                                               "tpot-slo",
+                                              "prefill-stretch",
                                               "cache-block-seq-len",
                                               "enable-prefix-caching",
                                               "reservation",

@@ -66,7 +66,7 @@ std::vector<SettingOption> concurrency_options() {
        duration(&S::ttft_slo_ms)},
       {{"tpot-slo", "TIME", kOrder, "prefill leaves a step that decodes within it; 0: off", "0"},
        duration(&S::tpot_slo_ms)},
-      {{"prefill-stretch", "N", kOrder, "without it: to N times its length; 0: no limit", "2"},
+      {{"prefill-stretch", "N", kOrder, "else: prefill makes it at most N times as long", "2"},
        integer(&S::prefill_stretch, 0, 1000)},
       {{"queue-delay-target", "TIME", kOrder, "urgent work expires while the queue stands longer; 0: never", "10s"},
        duration(&S::queue_delay_target_ms)},

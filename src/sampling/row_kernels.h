@@ -17,7 +17,7 @@ namespace weir::rows {
 
 constexpr int64_t kRowBlock = 256;  // logits that share a maximum and a sum: 16 vectors of 16
 
-inline constexpr int64_t block_count(int64_t logits) { return (logits + kRowBlock - 1) / kRowBlock; }
+[[maybe_unused]] static constexpr int64_t block_count(int64_t logits) { return (logits + kRowBlock - 1) / kRowBlock; }
 
 struct WeighTask {
   const float* logits;

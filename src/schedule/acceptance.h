@@ -5,7 +5,7 @@
 // before it were right, so it is worth q^i tokens; it is made while that is at least its price, in tokens
 // (StepTimeModel::row_price). So drafts grow longer the better they are, and where even the first is not worth its
 // price the sequence stops: for kPauseMin of its tokens at first, twice as long each time up to kPauseMax unless
-// the last spell paid for itself. Then it tries again as if nothing were known (q = 1/2, from kPriorTrials). A
+// the last spell paid for itself. Then it tries again as if nothing were known, unless more than half was right (q = 1/2, from kPriorTrials). A
 // value per running sequence; engine thread. Pure, no clock: rules count tokens.
 #pragma once
 

@@ -37,10 +37,12 @@ StepShape Scheduler::shape_of_decodes() const {
 }
 
 // How long a step of these decodes may become by what is computed beside them; 0: as long as it likes.
-Micros Scheduler::decode_step_allowed(const StepShape& decodes) const {
+Micros Scheduler::decode_step_allowed(const StepShape& decodes, int starting) const {
   if (options_.tpot_slo_us > 0 || options_.prefill_stretch == 0) return options_.tpot_slo_us;
-  const int64_t waiting = std::min<int64_t>(waiting_.count(), std::max(0, running_limit_ - running_count()));
-  const int64_t no_token_yet = running_count() - decodes.decode_sequences + waiting;
+  const int places = std::max(0, running_limit_ - running_count() - starting);
+  const int64_t waiting = head_blocked_ ? 0 : std::min(waiting_.count(), places);  // those who could start
+  int64_t no_token_yet = starting + waiting;
+  for (const SlotIndex slot : running_) no_token_yet += at(slot).pending() > 1;
   const double stretch = std::max<double>(options_.prefill_stretch,
                                           1 + static_cast<double>(no_token_yet) / static_cast<double>(decodes.decode_sequences));
   return static_cast<Micros>(stretch * static_cast<double>(step_time_.predict(decodes)));
@@ -49,9 +51,14 @@ Micros Scheduler::decode_step_allowed(const StepShape& decodes) const {
 // Tokens of prefill that this step may have: the brown-out's limit, and what keeps decodes within their time.
 int64_t Scheduler::prefill_budget(int64_t budget) const {
   if (prefill_tokens_limit_ > 0) budget = std::min<int64_t>(budget, prefill_tokens_limit_);
-  const StepShape decodes = shape_of_decodes();
+  StepShape decodes;  // of this step: who waits for its reader is not slowed down by anybody
+  for (const SlotIndex slot : running_) {
+    if (at(slot).gives_way || at(slot).pending() != 1 || at(slot).planned_tokens == 0) continue;
+    ++decodes.decode_sequences;
+    decodes.decode_context_tokens += at(slot).kv_tokens;
+  }
   if (decodes.decode_sequences == 0) return budget;
-  const Micros allowed = decode_step_allowed(decodes);
+  const Micros allowed = decode_step_allowed(decodes, static_cast<int>(starts_.size()));
   if (allowed == 0) return budget;
   int64_t context = 0;
   for (const SlotIndex slot : running_) {
@@ -85,12 +92,18 @@ void Scheduler::foresee(Micros now) {
   if (foreseen_us_ != 0 && now >= foreseen_us_ && now - foreseen_us_ < spacing) return;
   foreseen_us_ = now;
   const StepShape decodes = shape_of_decodes();
+  int64_t prefill_max = prefill_tokens_limit_;
+  if (decodes.decode_sequences > 0) {
+    const int64_t mean = waiting_tokens_ / std::max(1, waiting_.count());
+    const int64_t within = step_time_.prefill_tokens_within(decodes, decode_step_allowed(decodes, 0), mean / 2);
+    if (within != StepTimeModel::kNoLimit) prefill_max = prefill_max > 0 ? std::min(prefill_max, within) : within;
+  }
   const int places = head_blocked_ ? std::max(1, active_count()) : running_limit_;
   const int64_t waits = std::max(1, waiting_.count());
   start_forecast_.begin({.places = std::min(places, options_.running_max),
                          .sequences = running_count() + waiting_.count(),
                          .step_tokens = step_tokens_limit_,
-                         .prefill_tokens_max = prefill_tokens_limit_,
+                         .prefill_tokens_max = prefill_max,
                          .context_tokens_mean = decodes.decode_sequences == 0 ? 0 : decodes.decode_context_tokens / decodes.decode_sequences,
                          .prompt_tokens_mean = waiting_tokens_ / waits});
   for (const SlotIndex slot : running_) {

@@ -68,7 +68,7 @@ struct SchedulerOptions {
   Micros tpot_slo_us = 0;         // prefill and drafts leave a step with decodes within it; 0: off
 
   // Without a tpot_slo: prefill lets a step with decodes take so many times as long as the decodes alone, or, while more
-  // sequences wait for their first token than decode, as many times as lets both kinds advance alike. 0: no limit.
+  // sequences wait for their first token than decode, as many times as lets both kinds advance alike; never less than four tokens or a quarter of that time. 0: no limit.
   int prefill_stretch = 0;
 
   SpeculationOptions speculation;
@@ -208,7 +208,7 @@ class Scheduler {
   void publish_forecast();
   StepShape shape_of_decodes() const;
   int64_t prefill_budget(int64_t budget) const;
-  Micros decode_step_allowed(const StepShape& decodes) const;
+  Micros decode_step_allowed(const StepShape& decodes, int starting) const;
   FinishReason too_late(SlotIndex slot, Micros now);
 
   // plan_starts.cc: who of the waiting begins.

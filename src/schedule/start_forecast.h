@@ -39,7 +39,7 @@ struct ForecastLoad {
   int places = 1;                   // that may be taken at once, [1, places_max]
   int sequences = 0;                // running and waiting: how full the steps will be
   int64_t step_tokens = 1;          // the step's token budget, decodes included
-  int64_t prefill_tokens_max = 0;   // of one step, by --tpot-slo or a brown-out; 0: no limit of its own
+  int64_t prefill_tokens_max = 0;   // of one step, by its decodes or a brown-out; 0: no limit of its own
   int64_t context_tokens_mean = 0;  // of the sequences that decode
   int64_t prompt_tokens_mean = 0;   // of the prompts that wait
 };

@@ -97,8 +97,8 @@ struct App::Impl {
   std::unique_ptr<PrefixCache> prefix;
   std::unique_ptr<BlockPool> pool;
   std::shared_ptr<Ledger> ledger;  // shared with every request's account
-  std::unique_ptr<HostWatch> host_watch;  // and whether the threads get their CPUs:
-  std::unique_ptr<CpuWatch> cpu_watch;
+  std::unique_ptr<HostWatch> host_watch;
+  std::unique_ptr<CpuWatch> cpu_watch;  // whether the compute threads get their CPUs
   std::unique_ptr<Gateway> gateway;
   std::unique_ptr<FrontDoor> door;
   std::unique_ptr<Tenants> tenants;
@@ -341,9 +341,9 @@ Result<std::unique_ptr<App>> App::create(const Settings& settings, const Progres
   impl->build_watchdog();
   malloc_trim(0);  // what parsing the tokeniser and the headers took
   impl->seal();
-  const CpuPlacement& placement = impl->blueprint.placement;
-  log_info("server", fmt::format("{}: {} ({})", impl->name, impl->blueprint.backend->description(), placement.text));
-  for (const std::string& warning : placement.warnings) log_warning("cpu", warning);
+  const Blueprint& b = impl->blueprint;
+  log_info("server", fmt::format("{}: {} ({})", impl->name, b.backend->description(), b.placement.text));
+  for (const std::string& warning : b.placement.warnings) log_warning("cpu", warning);
   return std::unique_ptr<App>(new App(std::move(impl)));
 }
 

@@ -77,6 +77,11 @@ Status choose_formats(const Settings& settings, DType stored, ModelOptions* opti
   return ok_status();
 }
 
+// Rows of logits for drafts, of a start with so many places.
+int drafts_max(const Settings& settings, int running_max) {
+  return settings.speculative == "ngram" ? settings.speculative_tokens * std::min(running_max, kDraftingSequences) : 0;
+}
+
 Status choose_sizes(Blueprint* b) {
   const Settings& s = b->settings;
   if (s.session_len > b->spec.context_max) {
@@ -90,7 +95,7 @@ Status choose_sizes(Blueprint* b) {
   b->model.block_tokens = s.cache_block_seq_len;
   b->model.sequences_max = b->running_max;
   b->model.step_tokens_max = std::max(s.max_prefill_token_num, b->running_max);
-  if (s.speculative == "ngram") b->model.drafts_max = s.speculative_tokens * std::min(b->running_max, kDraftingSequences);
+  b->model.drafts_max = drafts_max(s, b->running_max);
   b->queued_tokens_max =
       s.max_queued_tokens > 0 ? s.max_queued_tokens : std::max<int64_t>(65536, 4 * b->model.session_tokens);
   return ok_status();
@@ -141,6 +146,7 @@ void add_knobs(const Blueprint& b, PlanInput* input) {
     ModelOptions options = b.model;
     options.session_tokens = session_tokens;
     options.sequences_max = max_batch;
+    options.drafts_max = drafts_max(b.settings, max_batch);
     Settings settings = b.settings;
     settings.max_connections = static_cast<int>(knobs[0]);
     settings.max_body_bytes = static_cast<uint64_t>(knobs[1]);
@@ -167,6 +173,7 @@ PlanInput plan_input(const Blueprint& b, const CacheShare& cache, const MemoryLi
     ModelOptions other = b.model;
     other.session_tokens = session_tokens;
     other.sequences_max = max_batch;
+    other.drafts_max = drafts_max(b.settings, max_batch);
     return plan_lines(b, other, b.settings);
   };
   for (const WeightFormat smaller : {WeightFormat::kInt8G32, WeightFormat::kInt4G32}) {

@@ -44,7 +44,7 @@ void warn_of_crowding(const CpuQuestion& question, size_t cpus, CpuPlacement* ou
   }
   if (question.quota && out->threads > whole_cpus(*question.quota)) {
     out->warnings.push_back(
-        fmt::format("--threads {} are more than the {:.2g} CPUs of time that the cgroup allows: when it "
+        fmt::format("--threads {} are more than the {:.4g} CPUs of time that the cgroup allows: when it "
                     "is used up all of them stand still; lower --threads to {} or raise the quota "
                     "(cpu.max)",
                     out->threads, *question.quota, whole_cpus(*question.quota)));

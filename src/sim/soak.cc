@@ -41,7 +41,6 @@ ServerShape draw_shape(Random* random) {
   shape.request_timeout_us = random->chance(0.8) ? 0 : random->between(50'000, 5'000'000);
   shape.ageing_us = random->between(100'000, 2'000'000);
   shape.codel_target_us = random->chance(0.3) ? 0 : random->between(20'000, 500'000);
-  shape.prefill_stretch = random->chance(0.5) ? 0 : static_cast<int>(random->between(1, 4));
   shape.tpot_slo_us = random->chance(0.7) ? 0 : random->between(500, 20'000);
   shape.tokenise_us = random->chance(0.5) ? 0 : random->between(1, 3000);
   shape.io_us = random->between(0, 300);
@@ -56,8 +55,10 @@ ServerShape draw_shape(Random* random) {
   return shape;
 }
 
-// Drawn apart, so that every other number of a seed is what it was before there was speculation.
-void draw_speculation(uint64_t seed, ServerShape* shape) {
+// Drawn apart, so that every other number of a seed is what it was before there were these.
+void draw_later_features(uint64_t seed, ServerShape* shape) {
+  Random stretch(mix(seed, 22));
+  shape->prefill_stretch = stretch.chance(0.5) ? 0 : static_cast<int>(stretch.between(1, 4));
   Random random(mix(seed, 21));
   if (random.chance(0.5)) return;
   shape->speculative_tokens = static_cast<int>(random.between(1, 8));
@@ -108,7 +109,7 @@ SoakWorld draw_world(uint64_t seed, int64_t requests, bool faults) {
   world.options.check_kv = true;
   world.options.keep_records = false;
   world.options.shape = draw_shape(&random);
-  draw_speculation(seed, &world.options.shape);
+  draw_later_features(seed, &world.options.shape);
   world.load = draw_load(world.options.shape, requests, seed, &random);
   if (!faults) return world;
   const Micros last = world.load.last_arrival_us();

@@ -56,9 +56,12 @@ TEST(WeightCacheServer, AnswersTheSameFromTheFileAndWithout) {
   EXPECT_GT(first.text.size(), 40u);
   EXPECT_EQ(second.text, first.text);
 
+  EXPECT_EQ(second.exit_status, 0);
+  ASSERT_FALSE(fs::is_empty(folder)) << first.log;
   const fs::path file = fs::directory_iterator(folder)->path();
   fs::resize_file(file, fs::file_size(file) / 2);
   const Start third = start_and_ask(folder);
+  EXPECT_EQ(third.exit_status, 0);
   EXPECT_THAT(third.log, HasSubstr("it is cut short"));
   EXPECT_EQ(third.text, first.text);
   fs::remove_all(folder);

@@ -9,12 +9,12 @@ namespace weir {
 
 std::optional<uint64_t> read_throttled_periods(const std::string& root_dir) {
   const std::string root = without_slash(root_dir);
-  std::optional<uint64_t> most;
+  std::optional<uint64_t> sum;
   for (const CgroupDir& dir : cgroup_chain(root, "cpu")) {
     const auto periods = stat_line(read_proc_file(root + dir.path + "/cpu.stat").value_or(""), "nr_throttled");
-    if (periods) most = std::max(most.value_or(0), *periods);
+    if (periods) sum = sum.value_or(0) + std::min(*periods, UINT64_MAX - sum.value_or(0));
   }
-  return most;
+  return sum;
 }
 
 std::optional<CpuTimes> read_cpu_times(std::span<const int> thread_ids, const std::string& root_dir) {
@@ -34,7 +34,7 @@ std::optional<CpuTimes> read_cpu_times(std::span<const int> thread_ids, const st
       return {};
     any = true;
   }
-  return any ? std::optional(sum) : std::nullopt;
+  return any && sum.run_ns > 0 ? std::optional(sum) : std::nullopt;  // all 0: the kernel does not count
 }
 
 }  // namespace weir

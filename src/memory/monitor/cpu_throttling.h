@@ -12,8 +12,8 @@
 
 namespace weir {
 
-// nr_throttled of cpu.stat: enforcement periods (usually 100 ms) in which the quota ran out. The largest of own
-// group and every visible ancestor, cgroup versions 2 and 1. Counts up as long as the groups stay.
+// nr_throttled of cpu.stat: enforcement periods (usually 100 ms) in which the quota ran out, summed over own group
+// and every visible ancestor (each has a quota of its own), cgroup versions 2 and 1. Counts up as long as the groups stay.
 std::optional<uint64_t> read_throttled_periods(const std::string& root = "/");
 
 struct CpuTimes {
@@ -22,7 +22,7 @@ struct CpuTimes {
 };
 
 // Sums over threads of this process, from /proc/self/task/<id>/schedstat (kernel: scheduler/sched-stats). An id
-// that is 0 is left out. RETURNS: nothing when one of the files cannot be read or none is asked for.
+// that is 0 is left out. RETURNS: nothing when one of the files cannot be read, none is asked for or the kernel counts nothing.
 std::optional<CpuTimes> read_cpu_times(std::span<const int> thread_ids, const std::string& root = "/");
 
 }  // namespace weir

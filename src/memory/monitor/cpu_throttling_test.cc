@@ -11,14 +11,14 @@ namespace {
 
 using testing::FakeRoot;
 
-TEST(CpuThrottling, TakesTheLargestOfOwnGroupAndAncestors) {
+TEST(CpuThrottling, SumsOwnGroupAndAncestors) {
   FakeRoot root;
   root.cgroup2("/a/b");
   EXPECT_FALSE(read_throttled_periods(root.path()).has_value());
   root.group("/a/b", "cpu.stat", "usage_usec 5\nnr_periods 10\nnr_throttled 3\nthrottled_usec 9");
   EXPECT_EQ(read_throttled_periods(root.path()), 3u);
   root.group("/a", "cpu.stat", "nr_throttled 40");
-  EXPECT_EQ(read_throttled_periods(root.path()), 40u);
+  EXPECT_EQ(read_throttled_periods(root.path()), 43u);
 }
 
 TEST(CpuThrottling, NonsenseIsUnknown) {

@@ -101,10 +101,4 @@ Result<MemoryLimit> effective_limit(const HostFacts& facts, std::optional<uint64
   return *out;
 }
 
-int usable_cpus(const HostFacts& facts) {
-  int cpus = facts.cpus_allowed.value_or(1);
-  if (facts.cgroup_cpus && *facts.cgroup_cpus < cpus) cpus = static_cast<int>(*facts.cgroup_cpus);
-  return std::max(cpus, 1);
-}
-
 }  // namespace weir

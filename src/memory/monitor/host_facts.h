@@ -54,7 +54,4 @@ struct MemoryLimit {
 // ERRORS: kFailedPrecondition when none is known; the message says to give --memory-limit.
 Result<MemoryLimit> effective_limit(const HostFacts& facts, std::optional<uint64_t> memory_limit_flag);
 
-// Threads that can run at once without being throttled: at least 1; a quota of 2.5 CPUs counts as 2.
-int usable_cpus(const HostFacts& facts);
-
 }  // namespace weir
