@@ -29,6 +29,7 @@
 #include "base/log.h"
 #include "model/transformer.h"
 #include "support/random_checkpoint.h"
+#include "tensor/parse_dtype.h"
 
 namespace weir {
 namespace {
@@ -39,7 +40,8 @@ struct Options {
   int threads = 0;
   int rounds = 3;
   int64_t session = 4096;
-  std::vector<WeightFormat> formats = {WeightFormat::kF32, WeightFormat::kBF16, WeightFormat::kInt8G32};
+  std::vector<WeightFormat> formats = {WeightFormat::kF32, WeightFormat::kBF16, WeightFormat::kInt8G32,
+                                       WeightFormat::kInt4G32};
   bool small = false;
 };
 
@@ -151,13 +153,18 @@ bool parse(int argc, char** argv, Options* options) {
     } else if (flag == "--small") {
       options->small = value != "0";
     } else if (flag == "--format") {
-      std::erase_if(options->formats, [&](WeightFormat format) { return weight_format_name(format) != value; });
+      const auto format = parse_weight_format(value);
+      if (!format.ok()) {
+        std::fprintf(stderr, "bench_load: %s\n", format.status().message().c_str());
+        return false;
+      }
+      options->formats = {*format};
     } else {
       std::fprintf(stderr, "bench_load: unknown flag %s\n", flag.c_str());
       return false;
     }
   }
-  return !options->formats.empty();
+  return true;
 }
 
 int run(int argc, char** argv) {

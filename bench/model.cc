@@ -104,8 +104,7 @@ KvFormat kv_of(const std::string& text) {
 
 Options parse(int argc, char** argv) {
   Options options;
-  std::string formats = "bf16,int8";
-  if (parse_weight_format("int4").ok()) formats += ",int4";
+  std::string formats = "bf16,int8,int4";
   for (int i = 1; i < argc; i += 2) {
     const std::string flag = argv[i];
     if (i + 1 == argc) fail(flag + " needs a value");

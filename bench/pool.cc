@@ -83,7 +83,7 @@ int run(int argc, char** argv) {
   const int64_t two_us = steps_for(2000);
   fmt::print("{} threads, nanoseconds a call, 10th percentile and median of {}\n", threads, calls);
   const auto row = [&](const char* name, int64_t chunks, int64_t steps, int64_t pause_us, double ideal_ns) {
-    std::vector<double> ns = call_ns(pool, chunks, steps, pause_us, pause_us > 0 ? calls / 100 : calls);
+    std::vector<double> ns = call_ns(pool, chunks, steps, pause_us, pause_us > 0 ? std::max(1, calls / 100) : calls);
     const double low = quantile(ns, 0.1), middle = quantile(ns, 0.5);
     fmt::print("{:<46} {:>8.0f} {:>8.0f}   ideal {:>6.0f}\n", name, low, middle, ideal_ns);
   };
@@ -91,7 +91,7 @@ int run(int argc, char** argv) {
   row("empty, four chunks a thread", threads * 4, 0, 0, 0);
   row("2 us, one chunk a thread", threads, two_us, 0, 2000);
   row("2 us, four chunks a thread", threads * 4, two_us, 0, 8000);
-  row("2 us, five chunks for two threads", threads * 2 + 1, two_us, 0, 6000);
+  row("2 us, one chunk more than two a thread", threads * 2 + 1, two_us, 0, 6000);
   row("2 us, one chunk a thread, after 1 ms of quiet", threads, two_us, 1000, 2000);
   return 0;
 }

@@ -112,6 +112,7 @@ class ModelRig {
       tables.push_back(
           std::span<const int32_t>(ids_).subspan(static_cast<size_t>(s * blocks), static_cast<size_t>(blocks)));
     }
+    const StepScope scope(backend_);
     const double begin = now_seconds(options_.cpu_time);
     const auto logits = model_->forward(
         {.tokens = tokens, .positions = positions, .rows = rows, .block_tables = tables, .sample_rows = samples});

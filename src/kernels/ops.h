@@ -33,7 +33,7 @@ struct EmbeddingTable {
   int64_t hidden = 0;
 };
 
-// out[t] = table[ids[t]], converted to f32 (int8: f32(q) * f32(scale), one rounding).
+// out[t] = table[ids[t]], converted to f32 (quantised: f32(q - zero) * f32(scale), one rounding).
 struct EmbedArgs {
   VecView<const int32_t> ids;  // [tokens], 0 <= id < vocab
   EmbeddingTable table;
@@ -45,6 +45,7 @@ struct EmbedArgs {
 // j = fma chain over x[j], x[j+16], ..., then tree16.
 // int8: x is quantised per row and group of 32 (scale = amax/127); each group's integer dot is exact and the chain
 // runs over groups: fma(f32(dot), x_scale * w_scale, .). int4: the same with the format's group and dot(x, q - zero).
+// A group of x whose largest magnitude is below 2^-100 counts as zeros there, and a NaN in it as 0.
 // kSwiglu: rows of the weight are gate and up by panels of 16 (packed_weight.h); out[r][c] = (g / (1 + exp(-g))) * u
 // with g, u the finished sums (bias included) of column c of each.
 struct LinearArgs {

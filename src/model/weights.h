@@ -43,7 +43,7 @@ constexpr uint32_t kWeightOrderVersion = 1;
 // f32, the threads and books of the weight cache. A line of the plan; weight_load_test.cc holds loading to it.
 constexpr uint64_t kLoadingBytes = 24 * kMiB;
 
-// The float format in which an untied embedding table is kept: int8 would save bytes that are never streamed.
+// The float format in which an untied embedding table is kept: quantising it would save bytes that are never streamed.
 WeightFormat embedding_format(const ModelSpec& spec, WeightFormat format);
 
 // Cuts (or counts) every weight.

@@ -10,7 +10,7 @@
 // More rows than these are many. Taking zero points away twice costs more than a panel does, widening floats twice
 // does not (AVX2, 7 and 8 rows on Zen 4: int4 64 against 51 Gop/s, bf16 48 against 49).
 WEIR_INLINE int rows_few(KvFormat format) {
-  return format == KvFormat::kInt8 || format == KvFormat::kInt4 || kRowsAttention > 8 ? kRowsAttention : 8;
+  return format == KvFormat::kInt8 || format == KvFormat::kInt4 ? kRowsAttention : 8;
 }
 
 // acc[r][g] += q[r] * keys[g], for dimension d.

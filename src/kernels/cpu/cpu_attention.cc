@@ -73,6 +73,14 @@ int64_t cut_runs(const int32_t* sequences, int64_t tokens, int64_t most, int32_t
   return count;
 }
 
+// Partial results of so many tokens.
+uint64_t partial_bytes(int64_t tokens, int64_t heads, int64_t head_dim, int64_t context) {
+  return static_cast<uint64_t>(tokens * heads * div_up(context, kPartition) * partial_floats(head_dim)) * sizeof(float);
+}
+// Beyond this a step of many tokens at a long context is not split: on many cores and with a session of 128k tokens its
+// partial results would be hundreds of megabytes of the plan.
+constexpr uint64_t kPartialBytesMax = uint64_t{32} << 20;
+
 // Tokens of a run: the kernel's rows, unless that made fewer units than the workers want.
 int64_t run_tokens(int64_t tokens, int64_t group, const KvLayer& cache, int64_t threads) {
   const int64_t rows = std::min(kAttentionRows, kAttentionFloats / (div_up(cache.head_dim, 32) * 32));
@@ -82,8 +90,9 @@ int64_t run_tokens(int64_t tokens, int64_t group, const KvLayer& cache, int64_t 
 
 }  // namespace
 
-bool CpuOps::splits_context(int64_t tokens, int64_t kv_heads, int64_t context) const {
-  return pool_.threads() > 1 && context > kPartition && tokens * kv_heads < kUnitsPerThread * pool_.threads();
+bool CpuOps::splits_context(int64_t tokens, int64_t kv_heads, int64_t context, uint64_t partials) const {
+  return pool_.threads() > 1 && context > kPartition && tokens * kv_heads < kUnitsPerThread * pool_.threads() &&
+         partials <= kPartialBytesMax;
 }
 
 uint64_t CpuOps::attention_workspace_bytes(int64_t tokens, int64_t heads, int64_t kv_heads, int64_t head_dim,
@@ -91,9 +100,8 @@ uint64_t CpuOps::attention_workspace_bytes(int64_t tokens, int64_t heads, int64_
   const uint64_t runs = round_up(static_cast<uint64_t>(tokens) * sizeof(int32_t), 64);
   // The most tokens that split: a step of more may be followed by one of fewer.
   int64_t split = std::min(tokens, (kUnitsPerThread * pool_.threads() - 1) / kv_heads);
-  if (!splits_context(split, kv_heads, context)) split = 0;
-  const int64_t floats = split * heads * div_up(context, kPartition) * partial_floats(head_dim);
-  return runs + static_cast<uint64_t>(floats) * sizeof(float);
+  if (!splits_context(split, kv_heads, context, 0)) split = 0;
+  return runs + std::min(partial_bytes(split, heads, head_dim, context), kPartialBytesMax);
 }
 
 void CpuOps::attention(Stream&, const AttentionArgs& args) {
@@ -105,7 +113,8 @@ void CpuOps::attention(Stream&, const AttentionArgs& args) {
                  attention_workspace_bytes(tokens, args.heads, kv_heads, cache.head_dim, longest) &&
              args.workspace.data.address() % 64 == 0);
   auto* ends = host_ptr<int32_t>(args.workspace.data);
-  const bool split = splits_context(tokens, kv_heads, longest);
+  const bool split =
+      splits_context(tokens, kv_heads, longest, partial_bytes(tokens, args.heads, cache.head_dim, longest));
   const int64_t runs = cut_runs(raw(args.sequences), tokens,
                                 run_tokens(tokens, args.heads / kv_heads, cache, pool_.threads()), ends);
   const AttentionTask task = {

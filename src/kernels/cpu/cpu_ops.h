@@ -37,7 +37,7 @@ class CpuOps final : public Ops {
     const int64_t share = (rows + pool_.threads() * 2 - 1) / (pool_.threads() * 2);
     pool_.parallel_for(rows, std::max(serial_rows, share), body);
   }
-  bool splits_context(int64_t tokens, int64_t kv_heads, int64_t context) const;
+  bool splits_context(int64_t tokens, int64_t kv_heads, int64_t context, uint64_t partials) const;
 
   const KernelTable& table_;
   WorkerPool& pool_;

@@ -1,5 +1,5 @@
 // Armv8.2 NEON with the dot-product extension as the bodies see it: one register is 4 lanes, a panel of 16 is four.
-// Included once by neon.cc, inside its namespace. See vec16-inl.h for what each operation must mean.
+// Included by neon.cc and neoni8mm.cc, each inside its namespace. See vec16-inl.h for what each operation must mean.
 
 using Reg = float32x4_t;
 using Int = int32x4_t;

@@ -19,7 +19,7 @@ using std::chrono::microseconds;
 constexpr auto kIdleSpin = microseconds(100);   // twice the engine's own work between two steps
 constexpr auto kStepSpin = microseconds(2000);  // longer than any op that one thread does alone
 constexpr auto kCallerSpin = microseconds(200);
-constexpr auto kCrowdedSpin = microseconds(5);  // more threads than CPUs
+constexpr auto kCrowdedSpin = microseconds(5);  // less CPU time than threads
 
 void pause() {
 #if defined(__x86_64__)

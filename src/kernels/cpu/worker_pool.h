@@ -93,7 +93,7 @@ class WorkerPool {
 
   const int threads_;
   bool pin_ = false;
-  bool spin_ = true;       // false: more threads than CPUs, and who spins keeps another from working
+  bool spin_ = true;       // false: less CPU time than threads, and who spins keeps another from working
   std::vector<int> cpus_;  // empty: the process's own, which threads have anyway
   const std::unique_ptr<Share[]> shares_;  // [threads]
 
