@@ -227,8 +227,9 @@ void bench_attentions(Backend& backend, Stream& stream, const Settings& settings
 }
 
 int run(const Settings& settings) {
-  const int cpus = static_cast<int>(cpu::allowed_cpus().size());
-  const int threads = settings.threads > 0 ? settings.threads : cpus;
+  // Asked before this thread is bound to one of them: each backend gets all.
+  const std::vector<int> cpus = cpu::allowed_cpus();
+  const int threads = settings.threads > 0 ? settings.threads : static_cast<int>(cpus.size());
   g_cpu_time = threads == 1;
   const bench::Machine machine = bench::measure_machine(threads, settings.isa);
   bench::print(machine);
@@ -237,7 +238,7 @@ int run(const Settings& settings) {
     const bool chosen =
         settings.isa.empty() ? std::string_view(table->isa) != "scalar" : settings.isa == table->isa;
     if (!chosen) continue;
-    auto backend = make_backend("cpu", {.threads = threads, .isa = table->isa});
+    auto backend = make_backend("cpu", {.threads = threads, .isa = table->isa, .cpus = cpus});
     if (!backend.ok()) {
       fmt::print(stderr, "{}\n", backend.status().message());
       return 1;
