@@ -52,15 +52,6 @@ class ConfigTest : public ::testing::Test {
   std::vector<std::string> warnings_;
 };
 
-TEST_F(ConfigTest, CpuSetIsAListOfCpus) {
-  EXPECT_EQ(parse({"--cpu-set", "0-3,8"})->cpu_set, "0-3,8");
-  EXPECT_EQ(parse({}, {{"WEIR_CPU_SET", "1"}})->cpu_set, "1");
-  for (const char* bad : {"0-", "3-1", "a", "0,,1", "65536", "all"}) {
-    EXPECT_THAT(error({"--cpu-set", bad}), HasSubstr("--cpu-set")) << bad;
-    EXPECT_THAT(error({"--cpu-set", bad}), HasSubstr("such as 0-3,8")) << bad;
-  }
-}
-
 TEST_F(ConfigTest, DefaultsAreThoseOfSettings) {
   Settings expected;
   expected.model = model_;
@@ -296,9 +287,6 @@ TEST_F(ConfigTest, RangesAreErrorsThatNameTheirSource) {
 }
 
 TEST_F(ConfigTest, MemoryIsLockedOnlyWhereAsked) {
-  EXPECT_EQ(parse({})->weight_cache, "");
-  EXPECT_EQ(parse({"--weight-cache", "/var/cache/weir"})->weight_cache, "/var/cache/weir");
-  EXPECT_EQ(parse({}, {{"WEIR_WEIGHT_CACHE", "/c"}})->weight_cache, "/c");
   EXPECT_FALSE(parse({})->mlock);
   EXPECT_TRUE(parse({"--mlock"})->mlock);
   EXPECT_TRUE(parse({"--mlock", "--threads", "2"})->mlock);

@@ -73,16 +73,6 @@ void settle_allocator() {
 
 }  // namespace
 
-Result<MemoryPlan> plan_for(const Settings& settings, std::string* cache_line) {
-  WEIR_ASSIGN_OR_RETURN(Blueprint blueprint, draw_blueprint(settings));
-  if (cache_line != nullptr && !settings.weight_cache.empty()) {
-    WEIR_ASSIGN_OR_RETURN(const auto checkpoint, Checkpoint::open(settings.model));
-    *cache_line = weight_cache_state(blueprint.spec, blueprint.model, *checkpoint, *blueprint.backend,
-                                     {settings.weight_cache, settings.model});
-  }
-  return std::move(blueprint.plan);
-}
-
 // Members are in the order of construction; destruction runs backwards, after drain_and_stop().
 struct App::Impl {
   Blueprint blueprint;
