@@ -58,8 +58,6 @@ class RowInputs {
   float factor_;
 };
 
-constexpr int64_t kGroupMax = 64;
-
 // One group of activations (zeros beyond k) to int8: row-wise, so a row never depends on its neighbours. The scale
 // lies behind the integers.
 void quantise_group(const RowInputs& x, int64_t begin, int64_t count, int64_t group, uint8_t* to) {
