@@ -19,6 +19,7 @@
 #include <string>
 #include <vector>
 
+#include "device/host/cpu_topology.h"
 #include "device/host/host_device.h"
 #include "kernels/backend.h"
 #include "kernels/cpu/isa.h"
@@ -228,7 +229,7 @@ void bench_attentions(Backend& backend, Stream& stream, const Settings& settings
 
 int run(const Settings& settings) {
   // Asked before this thread is bound to one of them: each backend gets all.
-  const std::vector<int> cpus = cpu::allowed_cpus();
+  const std::vector<int> cpus = process_cpus();
   const int threads = settings.threads > 0 ? settings.threads : static_cast<int>(cpus.size());
   g_cpu_time = threads == 1;
   const bench::Machine machine = bench::measure_machine(threads, settings.isa);

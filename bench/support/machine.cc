@@ -13,7 +13,7 @@
 #include <thread>
 
 #include "kernels/cpu/isa.h"
-#include "kernels/cpu/worker_pool.h"
+#include "device/host/cpu_topology.h"
 #include "support/mixes.h"
 #include "tensor/parse_dtype.h"
 
@@ -82,7 +82,7 @@ double median(std::vector<double> values) {
 }
 
 // Before main(): whoever binds its thread later passes its one CPU on to the threads that it makes.
-const std::vector<int> g_cpus = cpu::allowed_cpus();
+const std::vector<int> g_cpus = process_cpus();
 
 // Keeps the calling thread on the CPU of its turn while it lives.
 class OnCpu {

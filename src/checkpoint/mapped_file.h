@@ -18,7 +18,6 @@ namespace weir {
 struct FileFacts {
   uint64_t bytes = 0, inode = 0;
   int64_t modified_ns = 0, changed_ns = 0;
-  bool operator==(const FileFacts&) const = default;
 };
 
 // An open descriptor of a regular file. Move-only.

@@ -88,15 +88,16 @@ struct QkvFinishArgs {
 // Causal attention with grouped heads over the paged cache; decode rows and prefill chunks may mix in one call. Row
 // t sees positions 0..positions[t] of its sequence, which qkv_finish has stored before (its own included). Query
 // head h reads kv head h / (heads / kv_heads). Nothing but valid tokens is read from V, and no masked score is
-// used, so recycled blocks may hold anything. Order: partitions of 512 positions from 0, each from m = -infinity, l
-// = 0, o = 0; in a partition, tiles of 64 positions. Score = chain over d of fma(q[d], k[d], .), times scale. m =
-// max so far; when a tile raises it, the 16-lane sum l and the output o are multiplied by exp(m_old - m_new). p =
-// exp(score - m); l[j % 16] += p; o[d] = chain over positions of fma(p, v[d], .). Partitions join in order, (m, l,
-// o) being what came before and (m', l', o') the next one: M = max(m, m'), a = exp(m - M), b = exp(m' - M), l[i] =
-// fma(l'[i], b, l[i] * a), o[d] = fma(o'[d], b, o[d] * a), m = M. At the end o[d] / tree16(l). That is the order
-// whoever computes them: one worker, one partition after the other, or many at once. int8 and int4: k[d] and v[d]
-// above are f32(q) - f32(zero), exact integers; a chain's sum is times the position's K scale first, then times
-// scale; and fma takes p times the position's V scale (l takes p alone).
+// used, so recycled blocks may hold anything.
+// Order: partitions of 512 positions from 0, each from m = -infinity, l = 0, o = 0; in a partition, tiles of 64
+// positions. Score = chain over d of fma(q[d], k[d], .), times scale. m = max so far; when a tile raises it, the
+// 16-lane sum l and the output o are multiplied by exp(m_old - m_new). p = exp(score - m); l[j % 16] += p; o[d] =
+// chain over positions of fma(p, v[d], .).
+// Partitions join in order, (m, l, o) being what came before and (m', l', o') the next one: M = max(m, m'),
+// a = exp(m - M), b = exp(m' - M), l[i] = fma(l'[i], b, l[i] * a), o[d] = fma(o'[d], b, o[d] * a), m = M. At the end
+// o[d] / tree16(l). That is the order whoever computes them: one worker, one partition after the other, or many.
+// int8 and int4: k[d] and v[d] above are f32(q) - f32(zero), exact integers; a chain's sum is times the position's
+// K scale first, then times scale; and fma takes p times the position's V scale (l takes p alone).
 struct AttentionArgs {
   MatView<const float> q;  // [tokens, heads * head_dim]
   KvLayer cache;

@@ -25,11 +25,13 @@ void Scheduler::note_step(const Step& step, Micros took) {
   step_time_.observe(shape, took);
 }
 
-// Of all that run now, as if each made its next token.
-StepShape Scheduler::shape_of_decodes() const {
+// Of all that run now, as if each made its next token; or of those whose next token is in the plan, for who waits for
+// its reader is not slowed down by anybody.
+StepShape Scheduler::shape_of_decodes(bool planned) const {
   StepShape shape;
   for (const SlotIndex slot : running_) {
     if (at(slot).pending() != 1) continue;
+    if (planned && (at(slot).gives_way || at(slot).planned_tokens == 0)) continue;
     ++shape.decode_sequences;
     shape.decode_context_tokens += at(slot).kv_tokens;
   }
@@ -51,12 +53,7 @@ Micros Scheduler::decode_step_allowed(const StepShape& decodes, int starting) co
 // Tokens of prefill that this step may have: the brown-out's limit, and what keeps decodes within their time.
 int64_t Scheduler::prefill_budget(int64_t budget) const {
   if (prefill_tokens_limit_ > 0) budget = std::min<int64_t>(budget, prefill_tokens_limit_);
-  StepShape decodes;  // of this step: who waits for its reader is not slowed down by anybody
-  for (const SlotIndex slot : running_) {
-    if (at(slot).gives_way || at(slot).pending() != 1 || at(slot).planned_tokens == 0) continue;
-    ++decodes.decode_sequences;
-    decodes.decode_context_tokens += at(slot).kv_tokens;
-  }
+  const StepShape decodes = shape_of_decodes(true);
   if (decodes.decode_sequences == 0) return budget;
   const Micros allowed = decode_step_allowed(decodes, static_cast<int>(starts_.size()));
   if (allowed == 0) return budget;
@@ -91,21 +88,20 @@ void Scheduler::foresee(Micros now) {
   const Micros spacing = std::max<Micros>(kForeseeEveryUs, waiting_.count() * kForeseePerWaitingUs);
   if (foreseen_us_ != 0 && now >= foreseen_us_ && now - foreseen_us_ < spacing) return;
   foreseen_us_ = now;
-  const StepShape decodes = shape_of_decodes();
+  const StepShape decodes = shape_of_decodes(false);
+  const int64_t prompt_mean = waiting_tokens_ / waiting_.count();
   int64_t prefill_max = prefill_tokens_limit_;
   if (decodes.decode_sequences > 0) {
-    const int64_t mean = waiting_tokens_ / std::max(1, waiting_.count());
-    const int64_t within = step_time_.prefill_tokens_within(decodes, decode_step_allowed(decodes, 0), mean / 2);
+    const int64_t within = step_time_.prefill_tokens_within(decodes, decode_step_allowed(decodes, 0), prompt_mean / 2);
     if (within != StepTimeModel::kNoLimit) prefill_max = prefill_max > 0 ? std::min(prefill_max, within) : within;
   }
   const int places = head_blocked_ ? std::max(1, active_count()) : running_limit_;
-  const int64_t waits = std::max(1, waiting_.count());
   start_forecast_.begin({.places = std::min(places, options_.running_max),
                          .sequences = running_count() + waiting_.count(),
                          .step_tokens = step_tokens_limit_,
                          .prefill_tokens_max = prefill_max,
                          .context_tokens_mean = decodes.decode_sequences == 0 ? 0 : decodes.decode_context_tokens / decodes.decode_sequences,
-                         .prompt_tokens_mean = waiting_tokens_ / waits});
+                         .prompt_tokens_mean = prompt_mean});
   for (const SlotIndex slot : running_) {
     const Sequence& sequence = at(slot);
     start_forecast_.add_running({.pending_prefill_tokens = sequence.pending() > 1 ? sequence.pending() : 0,

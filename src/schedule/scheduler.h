@@ -206,7 +206,7 @@ class Scheduler {
   int64_t expected_tokens(const Sequence& sequence);
   void tell(SlotIndex slot, int32_t ahead, const StartTimes& times, Micros now);
   void publish_forecast();
-  StepShape shape_of_decodes() const;
+  StepShape shape_of_decodes(bool planned) const;
   int64_t prefill_budget(int64_t budget) const;
   Micros decode_step_allowed(const StepShape& decodes, int starting) const;
   FinishReason too_late(SlotIndex slot, Micros now);

@@ -9,12 +9,12 @@
 
 #include "base/cpu_list.h"
 #include "base/files.h"
+#include "device/host/host_device.h"
 
 namespace weir {
 namespace {
 
 constexpr uint64_t kListBytesMax = 1 << 16;
-constexpr int kNodesMax = 1024;  // as many as Linux can be built for
 
 // Empty where there is no such list.
 std::vector<int> read_list(const std::string& path) {
@@ -27,7 +27,7 @@ std::vector<int> read_list(const std::string& path) {
 std::map<int, int> read_nodes(const std::string& sys) {
   std::map<int, int> node_of;
   for (const int node : read_list(sys + "/node/online")) {
-    if (node >= kNodesMax) break;
+    if (node >= kNumaNodesMax) break;
     for (const int cpu : read_list(sys + "/node/node" + std::to_string(node) + "/cpulist"))
       node_of.emplace(cpu, node);
   }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "device/host/cpu_topology.h"
 #include "device/host/host_device.h"
 #include "kernels/cpu/cpu_ops.h"
 #include "kernels/cpu/isa.h"
@@ -53,7 +54,7 @@ Result<std::unique_ptr<Backend>> make_cpu_backend(const BackendOptions& options)
     return invalid_argument("threads must be between 0 (one per CPU) and 1024");
   }
   WEIR_ASSIGN_OR_RETURN(const cpu::KernelTable* table, cpu::choose_table(options.isa));
-  const std::vector<int> cpus = options.cpus.empty() ? cpu::allowed_cpus() : options.cpus;
+  const std::vector<int> cpus = options.cpus.empty() ? process_cpus() : options.cpus;
   const int threads = options.threads == 0 ? std::min(static_cast<int>(cpus.size()), kThreadsMax) : options.threads;
   return std::unique_ptr<Backend>(std::make_unique<CpuBackend>(
       table, cpu::WorkerPool::Options{.threads = threads, .pin = options.pin, .spin = options.spin, .cpus = options.cpus},

@@ -6,7 +6,6 @@
 // busy. How the work is cut changes no bit (ops.h).
 #include "base/check.h"
 #include "base/units.h"
-#include "device/host/host_device.h"
 #include "kernels/cpu/constants.h"
 #include "kernels/cpu/cpu_ops.h"
 
@@ -15,16 +14,6 @@ namespace {
 
 constexpr int64_t kUnitsPerThread = 4;  // enough that the last one to finish keeps nobody waiting for long
 
-template <class T>
-T* raw(VecView<T> view) {
-  return host_ptr<T>(view.data);
-}
-template <class T>
-T* raw(MatView<T> view) {
-  return host_ptr<T>(view.data);
-}
-
-int64_t div_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
 int64_t partial_floats(int64_t head_dim) { return kPartialHead + div_up(head_dim, 32) * 32; }
 
 KvTask kv_task(const KvLayer& layer) {

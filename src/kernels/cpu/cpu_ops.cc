@@ -5,7 +5,6 @@
 
 #include "base/check.h"
 #include "base/units.h"
-#include "device/host/host_device.h"
 #include "kernels/cpu/pack.h"
 
 namespace weir::cpu {
@@ -13,15 +12,6 @@ namespace {
 
 constexpr int64_t kChunksPerThread = 4;  // enough for one slow worker's share to be taken over by the rest
 constexpr int64_t kPanelBlock = 2;       // panels a micro-kernel takes at most; a gate and its up
-
-template <class T>
-T* raw(VecView<T> view) {
-  return host_ptr<T>(view.data);
-}
-template <class T>
-T* raw(MatView<T> view) {
-  return host_ptr<T>(view.data);
-}
 
 template <class A, class B>
 void check_same_shape(const A& a, const B& b) {
@@ -34,8 +24,6 @@ WeightFormat row_format(DType dtype) {
          : dtype == DType::kF16 ? WeightFormat::kF16
                                 : WeightFormat::kBF16;
 }
-
-int64_t div_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 int64_t row_tile(const KernelTable& table, WeightFormat format) {
   return !weight_is_quantised(format)              ? table.row_tile_float

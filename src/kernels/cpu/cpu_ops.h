@@ -5,11 +5,22 @@
 
 #include <algorithm>
 
+#include "device/host/host_device.h"
 #include "kernels/cpu/kernel_table.h"
 #include "kernels/cpu/worker_pool.h"
 #include "kernels/ops.h"
 
 namespace weir::cpu {
+
+template <class T>
+T* raw(VecView<T> view) {
+  return host_ptr<T>(view.data);
+}
+template <class T>
+T* raw(MatView<T> view) {
+  return host_ptr<T>(view.data);
+}
+inline int64_t div_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 class CpuOps final : public Ops {
  public:
@@ -34,7 +45,7 @@ class CpuOps final : public Ops {
   void over_rows(int64_t rows, int64_t row_elements, const Body& body) {
     constexpr int64_t kSerialElements = 16 * 1024;
     const int64_t serial_rows = std::max<int64_t>(1, kSerialElements / std::max<int64_t>(1, row_elements));
-    const int64_t share = (rows + pool_.threads() * 2 - 1) / (pool_.threads() * 2);
+    const int64_t share = div_up(rows, int64_t{pool_.threads()} * 2);
     pool_.parallel_for(rows, std::max(serial_rows, share), body);
   }
   bool splits_context(int64_t tokens, int64_t kv_heads, int64_t context, uint64_t partials) const;

@@ -116,7 +116,7 @@ struct AttentionTask {
   float* out;
   int64_t out_stride;
   // Row (token, head), partition i: partials + ((token * heads + head) * partitions + i) * partial_floats.
-  float* partials;         // or null, where no unit is a part
+  float* partials;         // not touched where no unit is a part
   int64_t partitions;      // of the longest row
   int64_t partial_floats;  // kPartialHead + head_dim padded to 32
 };

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <span>
 
 #include "base/alloc_guard.h"
 #include "base/check.h"
@@ -46,10 +47,7 @@ constexpr bool has_chunks(uint64_t word) { return (word >> 32) < (word & 0xfffff
 
 int own_thread_id() { return static_cast<int>(syscall(SYS_gettid)); }
 
-}  // namespace
-
-std::vector<int> allowed_cpus() { return process_cpus(); }
-
+// Best effort: containers may forbid it.
 void keep_calling_thread_on(std::span<const int> cpus) {
   cpu_set_t set;
   CPU_ZERO(&set);
@@ -59,11 +57,13 @@ void keep_calling_thread_on(std::span<const int> cpus) {
   pthread_setaffinity_np(pthread_self(), sizeof(set), &set);
 }
 
+}  // namespace
+
 WorkerPool::WorkerPool(const Options& options)
     : threads_(options.threads),
       shares_(std::make_unique<Share[]>(static_cast<size_t>(std::max(1, options.threads)))) {
   WEIR_CHECK(options.threads >= 1 && options.threads <= 1024);
-  const std::vector<int> allowed = allowed_cpus();
+  const std::vector<int> allowed = process_cpus();
   cpus_ = options.cpus.empty() ? allowed : options.cpus;
   const bool enough = static_cast<size_t>(threads_) <= cpus_.size();
   spin_ = options.spin && enough;

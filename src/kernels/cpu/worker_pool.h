@@ -11,22 +11,18 @@
 // on it, and it alone says that the chunk is to be done: whoever takes one finds the job that it belongs to in the
 // same cache line, because that job cannot end before.
 //
-// Between begin_step() and end_step() workers spin and never sleep (but for kStepSpin without work, or where there
-// are more threads than CPUs); after it they spin for kIdleSpin, the gap between two steps, and then sleep in a
+// Between begin_step() and end_step() workers spin and never sleep (but for kStepSpin without work, or where there is
+// less CPU time than threads); after it they spin for kIdleSpin, the gap between two steps, and then sleep in a
 // futex: an idle process uses no CPU.
 #pragma once
 
 #include <atomic>
 #include <cstdint>
 #include <memory>
-#include <span>
 #include <thread>
 #include <vector>
 
 namespace weir::cpu {
-
-std::vector<int> allowed_cpus();  // CPUs this process may run on, ascending; at least one entry
-void keep_calling_thread_on(std::span<const int> cpus);  // best effort: containers may forbid it
 
 class WorkerPool {
  public:
@@ -34,7 +30,7 @@ class WorkerPool {
     int threads = 1;        // 1..1024, the caller included
     bool pin = true;        // worker i to the i-th of the CPUs; ignored when threads exceed them
     bool spin = true;       // between the ops of a step; false: there is less CPU time than threads
-    std::vector<int> cpus;  // where the workers may run, in the order of pinning; empty: allowed_cpus()
+    std::vector<int> cpus;  // where the workers may run, in the order of pinning; empty: process_cpus()
   };
   explicit WorkerPool(const Options& options);
   ~WorkerPool();

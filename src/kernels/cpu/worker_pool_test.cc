@@ -1,3 +1,4 @@
+#include "device/host/cpu_topology.h"
 #include "kernels/cpu/worker_pool.h"
 
 #include <gtest/gtest.h>
@@ -143,7 +144,7 @@ std::vector<int> cpus_of_the_worker(const WorkerPool::Options& options) {
   std::vector<int> cpus;
   std::atomic<int> begun{0};
   pool.parallel_for(2, 1, [&](int64_t begin, int64_t) {
-    if (begin == 1) cpus = allowed_cpus();
+    if (begin == 1) cpus = process_cpus();
     begun.fetch_add(1);
     while (begun.load() < 2) std::this_thread::yield();
   });
@@ -151,7 +152,7 @@ std::vector<int> cpus_of_the_worker(const WorkerPool::Options& options) {
 }
 
 TEST(WorkerPool, WorkersKeepToTheirCpus) {
-  const std::vector<int> all = allowed_cpus();
+  const std::vector<int> all = process_cpus();
   const std::vector<int> last = {all.back()};
   EXPECT_EQ(cpus_of_the_worker({.threads = 2, .pin = false}), all);
   EXPECT_EQ(cpus_of_the_worker({.threads = 2, .pin = false, .cpus = last}), last);
@@ -192,7 +193,7 @@ TEST(WorkerPool, SleepingWorkersTakePartAgain) {
 }
 
 TEST(WorkerPool, AllowedCpusAreDistinct) {
-  const std::vector<int> cpus = allowed_cpus();
+  const std::vector<int> cpus = process_cpus();
   ASSERT_FALSE(cpus.empty());
   EXPECT_EQ(std::set<int>(cpus.begin(), cpus.end()).size(), cpus.size());
 }
