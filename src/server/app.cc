@@ -360,6 +360,7 @@ const MemoryPlan& App::plan() const { return impl_->blueprint.plan; }
 
 std::string App::url() const {
   const std::string& host = impl_->blueprint.settings.server_name;
+  if (host.rfind("unix:", 0) == 0) return host;
   const bool any = host == "0.0.0.0" || host == "::";
   const bool v6 = host.find(':') != std::string::npos && !any;
   return fmt::format("http://{}:{}", any ? "127.0.0.1" : v6 ? "[" + host + "]" : host, port());
