@@ -20,6 +20,7 @@ const char* refusal_name(Refusal refusal) {
     case Refusal::kGuaranteeOverPool: return "guarantee_over_pool";
     case Refusal::kTooManySequences: return "too_many_sequences";
     case Refusal::kOverQueueTokens: return "over_queue_tokens";
+    case Refusal::kLimitLowered: return "limit_lowered";
     case Refusal::kQueueFull: return "queue_full";
     case Refusal::kQueueTokensFull: return "queue_tokens_full";
     case Refusal::kTextPoolFull: return "text_pool_full";
@@ -39,6 +40,8 @@ const char* refusal_name(Refusal refusal) {
     case Refusal::kTenantQueueFull: return "tenant_queue_full";
     case Refusal::kTenantTokens: return "tenant_tokens_per_minute";
     case Refusal::kTenantHostBytes: return "tenant_host_bytes";
+    case Refusal::kOutOfMemory: return "out_of_memory";
+    case Refusal::kUnexpected: return "unexpected";
     case Refusal::kUnauthenticated: return "unauthenticated";
     case Refusal::kBadRequest: return "bad_request";
     case Refusal::kCount: break;
@@ -51,7 +54,7 @@ Place::~Place() {
 }
 
 FrontDoor::FrontDoor(const FrontDoorOptions& options, Gateway* gateway)
-    : options_(options), gateway_(gateway), counters_(std::make_unique<TenantCounters[]>(kTenantsMax)) {
+    : started_(options), options_(options), gateway_(gateway), counters_(std::make_unique<TenantCounters[]>(kTenantsMax)) {
   WEIR_CHECK(gateway->slots() >= options.running_max + options.queued_max);
   for (SlotIndex slot = gateway->slots(); slot-- > 0;) free_slots_.push_back(slot);
   tenants_.set_room(options.running_max, options.queued_max, options.queued_tokens_max);
@@ -97,9 +100,13 @@ Micros FrontDoor::tokens_wait_us(Visitor visitor) const {
   return bucket(visitor).until_tokens_us(visitor.now_us);
 }
 
-int64_t FrontDoor::bucket_tokens(Visitor visitor) const {
+void FrontDoor::bucket_levels(Visitor first, std::span<std::optional<int64_t>> levels) const {
   std::lock_guard lock(mutex_);
-  return bucket(visitor).tokens();
+  for (std::optional<int64_t>& level : levels) {
+    const TokenBucket& tokens = bucket(first);
+    level = tokens.limited() ? std::optional(tokens.tokens()) : std::nullopt;
+    ++first.tenant;
+  }
 }
 
 TenantView FrontDoor::tenant_view(Visitor visitor) const {
@@ -110,61 +117,6 @@ TenantView FrontDoor::tenant_view(Visitor visitor) const {
 }
 
 FrontDoor::~FrontDoor() { WEIR_CHECK_MSG(admitted() == 0, "a Place outlived the FrontDoor"); }
-
-Status FrontDoor::could_ever_fit(const Demand& demand) const {
-  int64_t total = 0;
-  for (const int64_t tokens : demand.prompt_tokens) {
-    total += tokens * demand.n;
-    if (tokens + 1 > options_.session_tokens) {
-      return refuse(Code::kInvalidArgument, Refusal::kPromptTooLong,
-                    fmt::format("the prompt has {} tokens and the context length is {} (one is needed for the answer); "
-                                "shorten the prompt or start the server with a larger --session-len",
-                                tokens, options_.session_tokens));
-    }
-    if (tokens + 1 > options_.pool_tokens) {
-      return refuse(Code::kInvalidArgument, Refusal::kPromptOverPool,
-                    fmt::format("the prompt has {} tokens and the KV pool holds {} in all; shorten the prompt or start "
-                                "the server with a larger --cache-max-entry-count",
-                                tokens, options_.pool_tokens));
-    }
-  }
-  const int64_t share_milli =
-      gateway_->tenants().knobs[static_cast<size_t>(demand.visitor.tenant)].kv_share_milli.load(std::memory_order_relaxed);
-  const int64_t share_tokens = options_.pool_tokens * share_milli / 1000;
-  const auto longest = std::max_element(demand.prompt_tokens.begin(), demand.prompt_tokens.end());
-  const int64_t held = std::max(longest == demand.prompt_tokens.end() ? 0 : *longest + 1, demand.guaranteed_tokens);
-  if (share_milli < 1000 && held > share_tokens) {
-    return refuse(Code::kInvalidArgument, Refusal::kPromptOverPool,
-                  fmt::format("the request needs {} tokens of KV cache and this key's tenant may hold {} (its kv_share); "
-                              "shorten it or raise the share",
-                              held, share_tokens));
-  }
-  if (demand.guaranteed_tokens > options_.pool_tokens) {
-    return refuse(Code::kInvalidArgument, Refusal::kGuaranteeOverPool,
-                  fmt::format("prompt and max_tokens are {} tokens and the KV pool holds {} in all; lower max_tokens or "
-                              "start the server with a larger --cache-max-entry-count",
-                              demand.guaranteed_tokens, options_.pool_tokens));
-  }
-  if (demand.sequences() > options_.running_max) {
-    return refuse(Code::kInvalidArgument, Refusal::kTooManySequences,
-                  fmt::format("the request asks for {} sequences (n times prompts) and at most {} run at once "
-                              "(--max-concurrent-requests); send it in parts",
-                              demand.sequences(), options_.running_max));
-  }
-  if (const int64_t most = tenants_.sequences_max(demand.visitor.tenant); demand.sequences() > most) {
-    return refuse(Code::kInvalidArgument, Refusal::kTooManySequences,
-                  fmt::format("the request asks for {} sequences (n times prompts) and this key's tenant may have {} "
-                              "running and waiting; send it in parts",
-                              demand.sequences(), most));
-  }
-  if (options_.queued_max > 0 && total > options_.queued_tokens_max) {
-    return refuse(Code::kInvalidArgument, Refusal::kOverQueueTokens,
-                  fmt::format("the request has {} prompt tokens in all and at most {} may wait (--max-queued-tokens); "
-                              "send it in parts",
-                              total, options_.queued_tokens_max));
-  }
-  return ok_status();
-}
 
 Status FrontDoor::state_status() const {
   switch (state_.load(std::memory_order_acquire)) {
@@ -284,6 +236,7 @@ Result<std::vector<Place>> FrontDoor::admit(const Demand& demand, Knock knock) {
   std::lock_guard lock(mutex_);
   WEIR_RETURN_IF_ERROR(could_ever_fit(demand));
   WEIR_RETURN_IF_ERROR(state_status());
+  WEIR_RETURN_IF_ERROR(fits_now(demand));
   int64_t total = 0;
   for (const int64_t tokens : demand.prompt_tokens) total += tokens * demand.n;
   if (knock.door_) end_knock(knock.tenant_);  // it becomes the places below; refused or not, it is over
@@ -310,13 +263,12 @@ Result<std::vector<Place>> FrontDoor::admit(const Demand& demand, Knock knock) {
   return places;
 }
 
-void FrontDoor::take_back(std::vector<Place> places) {
+void FrontDoor::take_back(Place place) {
+  if (place.door_ == nullptr) return;
   std::lock_guard lock(mutex_);
-  for (Place& place : places) {
-    bucket({place.tenant_, 0}).put_back(place.tokens_);
-    end_place(place);
-    place.door_ = nullptr;
-  }
+  bucket({place.tenant_, 0}).put_back(place.tokens_);
+  end_place(place);
+  place.door_ = nullptr;
 }
 
 void FrontDoor::give_back(const Place& place) {

@@ -10,6 +10,8 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <optional>
+#include <span>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -57,6 +59,7 @@ enum class Refusal : uint8_t {
   kGuaranteeOverPool,  // prompt + max_tokens > tokens in the KV pool, with a guarantee (400)
   kTooManySequences, // n x prompts > --max-concurrent-requests (400): they could never run together
   kOverQueueTokens,  // alone more prompt tokens than --max-queued-tokens (400)
+  kLimitLowered,     // above a limit that is lower now than at start and may rise again (429 slow_down)
   kQueueFull,        // --max-queued-requests reached (429 slow_down)
   kQueueTokensFull,  // --max-queued-tokens reached (429 slow_down)
   kTextPoolFull,     // tokenisers are all busy and their queue is full (429 slow_down)
@@ -76,6 +79,8 @@ enum class Refusal : uint8_t {
   kTenantQueueFull,  // the tenant runs and waits with all that it may (429 slow_down)
   kTenantTokens,     // the tenant's tokens per minute are used up (429 slow_down)
   kTenantHostBytes,  // the tenant's host bytes are taken (429 slow_down)
+  kOutOfMemory,      // the process had no memory for it although it was charged (503 server_is_overloaded)
+  kUnexpected,       // an exception that nothing foresaw ended this request alone (500)
   kUnauthenticated,  // missing or wrong key (401)
   kBadRequest,       // any other 4xx about the body
   kCount
@@ -143,8 +148,8 @@ class FrontDoor {
   // The caller counts what it sends to a client (count_refusal), so that a second look is not counted twice.
   // The prompt tokens of every sequence are charged to the tenant. REQUIRES: the knock is of the same tenant.
   Result<std::vector<Place>> admit(const Demand& demand, Knock knock = {});
-  // For what was admitted and never reached the engine: places and prompt tokens go back.
-  void take_back(std::vector<Place> places);
+  // For a place that was given and never reached the engine: it and its prompt tokens go back. Allocates nothing.
+  void take_back(Place place);
 
   // One tenant's limits and weight from now on; what it holds stays. close_tenant: nobody can come as it any more, so no
   // room is kept for it. After a round of these, deal_shares(). The door begins with tenant 0 alone, without limits.
@@ -156,7 +161,10 @@ class FrontDoor {
   TenantView tenant_view(Visitor visitor) const;
   // Until the tenant's bucket has a token again; 0: it has, or there is no such limit.
   Micros tokens_wait_us(Visitor visitor) const;
-  int64_t bucket_tokens(Visitor visitor) const;  // negative: debt; 0 without a limit
+  // Of levels.size() tenants from `first` on: tokens of the bucket, negative: debt; nothing without a limit. One lock for all
+  // of them, so a caller that wants many asks in pieces of kLevelsPerLock.
+  static constexpr size_t kLevelsPerLock = 64;
+  void bucket_levels(Visitor first, std::span<std::optional<int64_t>> levels) const;
   const TenantCounters& tenant_counters(int32_t tenant) const { return counters_[static_cast<size_t>(tenant)]; }
 
   void count_refusal(std::string_view reason, int32_t tenant = -1);  // by name; an unknown one counts as bad_request
@@ -197,6 +205,8 @@ class FrontDoor {
 
   int admitted() const { return admitted_.load(std::memory_order_relaxed); }  // places given out
   FrontDoorOptions options() const;
+  // Sequences that may run together, as the server was started or as it was raised since: a request above it never fits.
+  int running_max_ever() const;
   // From now on; what was admitted stays. REQUIRES: running_max + queued_max <= the gateway's slots.
   void set_options(const FrontDoorOptions& options);
 
@@ -205,6 +215,9 @@ class FrontDoor {
   friend class Knock;
   enum class State : uint8_t { kLoading, kServing, kDraining };
   Status could_ever_fit(const Demand& demand) const;     // REQUIRES: mutex_ held
+  Status fits_under(const FrontDoorOptions& limits, const Demand& demand) const;         // REQUIRES: mutex_ held
+  Status fits_now(const Demand& demand) const;           // REQUIRES: mutex_ held
+  FrontDoorOptions ever() const;                         // REQUIRES: mutex_ held
   Status state_status() const;
   int places_now() const;                                // REQUIRES: mutex_ held
   int waiting_now() const;                               // REQUIRES: mutex_ held
@@ -223,6 +236,7 @@ class FrontDoor {
     counter.fetch_add(amount, std::memory_order_relaxed);
   }
 
+  const FrontDoorOptions started_;  // a limit that was lowered since may rise to these again
   FrontDoorOptions options_;     // guarded by mutex_
   Gateway* const gateway_;
   std::atomic<State> state_{State::kLoading};

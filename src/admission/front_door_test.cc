@@ -70,6 +70,66 @@ TEST_F(Traps, n_counts_as_one) {
   EXPECT_TRUE(admit(4).ok());
 }
 
+// What a limit was at start, or was raised to since, divides a request that is wrong from one that comes too early.
+using Faults = Fixture;
+
+TEST_F(Faults, n_above_a_patched_limit) {
+  const FrontDoorOptions usual = door.options();
+  FrontDoorOptions limits = usual;
+  limits.running_max = 1;
+  door.set_options(limits);
+  const Status early = admit(4, 2);
+  EXPECT_EQ(early.code(), Code::kResourceExhausted);
+  EXPECT_EQ(early.reason(), "limit_lowered");
+  EXPECT_NE(early.message().find("at most 1"), std::string::npos) << early.message();
+  EXPECT_EQ(admit(4, 3).reason(), "too_many_sequences");
+  EXPECT_EQ(door.running_max_ever(), 2);
+  EXPECT_EQ(door.admitted(), 0);
+  limits.running_max = 3;
+  limits.queued_max = usual.queued_max - 1;
+  door.set_options(limits);
+  EXPECT_EQ(door.running_max_ever(), 3);
+  ASSERT_TRUE(admit(4, 3).ok()) << "a raised limit counts";
+  held.clear();
+  door.set_options(usual);
+  EXPECT_EQ(admit(4, 3).reason(), "too_many_sequences") << "and one that was lowered to what it was at start is no lowered one";
+}
+
+TEST_F(Faults, a_share_of_a_patched_pool_and_a_tenants_own_limit) {
+  gateway.tenants().knobs[3].kv_share_milli = 500;
+  door.set_tenant({3, 0}, {.queued = 1}, 1000);
+  door.deal_shares();
+  const FrontDoorOptions usual = door.options();
+  const auto as_tenant = [&](int64_t tokens, int n = 1, int64_t guaranteed = 0) {
+    auto places = door.admit({.prompt_tokens = {tokens}, .n = n, .guaranteed_tokens = guaranteed, .visitor = {3, 0}});
+    return places.ok() ? std::string("ok") : places.status().reason();
+  };
+  FrontDoorOptions limits = usual;
+  limits.pool_tokens = 24;
+  door.set_options(limits);
+  EXPECT_EQ(as_tenant(20), "limit_lowered") << "half of the pool of now is 12";
+  EXPECT_EQ(as_tenant(24), "prompt_over_pool") << "half of the usual one is 24";
+  EXPECT_EQ(as_tenant(10, 1, 20), "limit_lowered");
+  EXPECT_EQ(admit(30).reason(), "limit_lowered");
+  limits = usual;
+  limits.running_max = 1;
+  door.set_options(limits);
+  EXPECT_EQ(as_tenant(4, 2), "limit_lowered");
+  EXPECT_EQ(as_tenant(4, 4), "too_many_sequences");
+  door.set_options(usual);
+  EXPECT_EQ(as_tenant(20), "ok");
+}
+
+TEST_F(Faults, a_request_above_patched_queue_tokens) {
+  FrontDoorOptions limits = door.options();
+  limits.queued_tokens_max = 10;
+  door.set_options(limits);
+  EXPECT_EQ(admit(20).reason(), "limit_lowered");
+  EXPECT_EQ(admit(40, 2).reason(), "limit_lowered");
+  door.start_draining();
+  EXPECT_EQ(admit(20).reason(), "draining") << "what will not pass comes before what may";
+}
+
 TEST_F(FrontDoorTest, QueueIsBoundedInRequestsAndTokens) {
   for (int i = 0; i < 2; ++i) ASSERT_TRUE(admit(40).ok());
   gateway.load().running = 2;

@@ -37,10 +37,10 @@ void TenantGate::recount() {
   tokens_.recount();
 }
 
-int64_t TenantGate::sequences_max(int tenant) const {
+int64_t TenantGate::sequences_max(int tenant, int64_t running_max) const {
   const TenantLimits& limits = at(tenant).limits;
   if (!limits.queued) return std::numeric_limits<int64_t>::max();
-  return limits.concurrent.value_or(running_max_) + *limits.queued;
+  return limits.concurrent.value_or(running_max) + *limits.queued;
 }
 
 void TenantGate::hold(int tenant, int64_t sequences, int64_t tokens) {

@@ -44,7 +44,9 @@ class TenantGate {
   void close(int tenant);
   void recount();  // after a round of set() and close()
 
-  int64_t sequences_max(int tenant) const;  // int64's largest where there is no limit
+  // int64's largest where there is no limit. running_max: what runs at once of a tenant without `concurrent`.
+  int64_t sequences_max(int tenant, int64_t running_max) const;
+  int64_t sequences_max(int tenant) const { return sequences_max(tenant, running_max_); }
   bool has_room(int tenant, int64_t sequences) const { return held(tenant) + sequences <= sequences_max(tenant); }
   int64_t held(int tenant) const { return places_.held(tenant); }
   int64_t places_kept(int tenant, int64_t more) const { return places_.kept_from(tenant, more); }

@@ -58,7 +58,6 @@ std::shared_ptr<const TenantDirectory> Tenants::directory() const {
 std::vector<TenantDirectory::Entry> Tenants::with_indices(std::vector<TenantPolicy> policies) {
   std::vector<TenantDirectory::Entry> entries;
   entries.reserve(policies.size());
-  std::lock_guard lock(mutex_);
   for (TenantPolicy& policy : policies) {
     const auto at = indices_.emplace(policy.name, static_cast<int32_t>(indices_.size())).first;
     entries.push_back({std::move(policy), at->second});
@@ -102,16 +101,22 @@ Status Tenants::replace(std::vector<TenantPolicy> policies, bool asks_for_keys, 
   for (size_t i = 0; i < now_there.size(); ++i) apply(static_cast<int32_t>(i), now_there[i], now);
   door_->deal_shares();
   board_->used.store(static_cast<int32_t>(now_there.size()), std::memory_order_relaxed);
+  std::shared_ptr<const Names> names = names_by_index();
   std::lock_guard lock(mutex_);
   directory_ = std::move(next);
+  names_ = std::move(names);
   return ok_status();
 }
 
-std::vector<std::string> Tenants::names() const {
-  std::lock_guard lock(mutex_);
-  std::vector<std::string> names(indices_.size());
-  for (const auto& [name, index] : indices_) names[static_cast<size_t>(index)] = name;
+std::shared_ptr<const Tenants::Names> Tenants::names_by_index() const {
+  auto names = std::make_shared<Names>(indices_.size());
+  for (const auto& [name, index] : indices_) (*names)[static_cast<size_t>(index)] = name;
   return names;
+}
+
+std::shared_ptr<const Tenants::Names> Tenants::names() const {
+  std::lock_guard lock(mutex_);
+  return names_;
 }
 
 }  // namespace weir

@@ -91,13 +91,16 @@ class Tenants {
   // then.
   Status replace(std::vector<TenantPolicy> policies, bool asks_for_keys, Micros now);
 
-  std::vector<std::string> names() const;  // [index], of all that were ever named
+  using Names = std::vector<std::string>;
+  // [index], of all that were ever named. Immutable and shared, so that no reader copies a thousand names under a lock.
+  std::shared_ptr<const Names> names() const;
   void count_reload(bool ok) { reloads_[ok ? 1 : 0].fetch_add(1, std::memory_order_relaxed); }
   uint64_t reloads(bool ok) const { return reloads_[ok ? 1 : 0].load(std::memory_order_relaxed); }
 
  private:
   // REQUIRES: writing_ held, and not mutex_.
   std::vector<TenantDirectory::Entry> with_indices(std::vector<TenantPolicy> policies);
+  std::shared_ptr<const Names> names_by_index() const;
   void apply(int32_t tenant, const TenantPolicy* policy, Micros now);  // null: it is gone
 
   FrontDoor* const door_;
@@ -106,7 +109,8 @@ class Tenants {
   std::mutex writing_;        // held by replace(), which may take tens of milliseconds
   mutable std::mutex mutex_;  // held for moments: what follows is read by every request
   std::shared_ptr<const TenantDirectory> directory_;
-  std::map<std::string, int32_t> indices_;  // of all names ever; changed under both
+  std::shared_ptr<const Names> names_;
+  std::map<std::string, int32_t> indices_;  // of all names ever; under writing_ alone
   std::atomic<uint64_t> reloads_[2]{};
 };
 

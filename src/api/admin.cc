@@ -13,10 +13,11 @@
 namespace weir::api {
 namespace {
 
-constexpr std::array<std::string_view, 4> kNames = {"cache_max_entry_count", "max_concurrent_requests",
-                                                    "max_queued_requests", "max_queued_tokens"};
+constexpr std::array<std::string_view, 5> kNames = {"cache_max_entry_count", "max_concurrent_requests",
+                                                    "max_queued_requests", "max_queued_tokens", "dry_run"};
 constexpr int64_t kLimitMax = int64_t{1} << 40;  // the server knows better; this only keeps sums from overflowing
 constexpr size_t kShareTextMax = 32;             // it is kept, shown and logged
+constexpr size_t kWordShown = 60;                // of a name that is not known
 
 ApiError closed() {
   return {.status = {Code::kFailedPrecondition, "the admin endpoints are closed; start the server with --admin-key, or with "
@@ -25,8 +26,8 @@ ApiError closed() {
           .http = 403};
 }
 
-std::string limits_json(const LiveLimits& limits) {
-  std::string out = R"({"cache_max_entry_count":)";
+std::string limits_json(const LiveLimits& limits, bool dry_run = false) {
+  std::string out = dry_run ? R"({"dry_run":true,"cache_max_entry_count":)" : R"({"cache_max_entry_count":)";
   append_json_string(limits.cache_max_entry_count, &out);
   out += fmt::format(R"(,"kv_blocks":{},"max_concurrent_requests":{},"max_queued_requests":{},"max_queued_tokens":{},)",
                      limits.kv_blocks, limits.max_concurrent_requests, limits.max_queued_requests, limits.max_queued_tokens);
@@ -64,9 +65,10 @@ std::optional<std::string> cache_share(Fields* fields) {
 LimitsPatch read_patch(Fields* fields) {
   for (const auto& member : fields->raw()) {
     if (std::find(kNames.begin(), kNames.end(), std::string_view(member.key())) != kNames.end()) continue;
-    fields->fail(std::string(member.key()).substr(0, 60), "is no limit that can be changed while serving; those are "
+    fields->fail(std::string(member.key()).substr(0, kWordShown), "is no limit that can be changed while serving; those are "
                                                           "cache_max_entry_count, max_concurrent_requests, "
-                                                          "max_queued_requests and max_queued_tokens");
+                                                          "max_queued_requests and max_queued_tokens; \"dry_run\": true "
+                                                          "changes none of them");
     return {};
   }
   LimitsPatch patch;
@@ -74,6 +76,7 @@ LimitsPatch read_patch(Fields* fields) {
   patch.max_concurrent_requests = fields->integer("max_concurrent_requests", 1, kLimitMax);
   patch.max_queued_requests = fields->integer("max_queued_requests", 0, kLimitMax);
   patch.max_queued_tokens = fields->integer("max_queued_tokens", 1, kLimitMax);
+  patch.dry_run = fields->flag("dry_run", false);
   return patch;
 }
 
@@ -108,7 +111,7 @@ void patch_limits(Service* service, http::Request request, Reply reply) {
   http::Callback change = [service, job] {
     auto done = service->context.patch_limits(job->patch);
     job->reply.exchange().post([job, done = std::move(done)] {
-      if (done.ok()) return job->reply.json(200, limits_json(*done));
+      if (done.ok()) return job->reply.json(200, limits_json(*done, job->patch.dry_run));
       job->reply.error(not_done(done.status()));
     });
   };
@@ -116,8 +119,19 @@ void patch_limits(Service* service, http::Request request, Reply reply) {
   job->reply.error(busy());
 }
 
+// A reload takes no words; one that it does not know would otherwise be passed over, and the file be read all the same.
+std::optional<ApiError> reload_words(const http::Request& request) {
+  if (request.body.empty()) return {};
+  auto json = JsonBody::parse(request.body);
+  if (!json.ok()) return ApiError{.status = json.status()};
+  if (json->object().empty()) return {};
+  const std::string word = std::string(json->object().begin()->key()).substr(0, kWordShown);
+  return bad_param(word, word + " is no part of a reload, which takes an empty body");
+}
+
 // The file is read on the admin thread: a disk may take its time.
-void reload(Service* service, Reply reply) {
+void reload(Service* service, const http::Request& request, Reply reply) {
+  if (const auto wrong = reload_words(request)) return reply.error(*wrong);
   if (!service->context.reload_tenants) {
     return reply.error({.status = {Code::kFailedPrecondition, "there is no key file to read again; start the server with "
                                                               "--api-keys FILE.toml"}});
@@ -141,8 +155,12 @@ void answer_admin(Service* service, Route route, http::Request request, Reply re
   if (Status status = service->admin_auth.check(request.header("authorization")); !status.ok()) {
     return reply.error({.status = std::move(status)});
   }
+  if (const std::string word = unknown_query_word(request.query, {}); !word.empty()) {
+    return reply.error(bad_param(word, word + " is no query parameter of this route, so nothing was done; what a change is to do "
+                                              "stands in its body, {\"dry_run\": true} too"));
+  }
   if (route == Route::kAbort) return answer_abort(service, request, std::move(reply));
-  if (route == Route::kReload) return reload(service, std::move(reply));
+  if (route == Route::kReload) return reload(service, request, std::move(reply));
   if (route == Route::kReadLimits) return reply.json(200, limits_json(service->context.live_limits()));
   patch_limits(service, std::move(request), std::move(reply));
 }

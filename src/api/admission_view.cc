@@ -106,10 +106,10 @@ std::string admission_json(const Service& service, std::optional<int32_t> tenant
   if (context.overload_now) append_overload(context.overload_now(), now, &out);
   out.append(fmt::format(R"("scope":"{}","running":{},"waiting":{},"sequences":[)", tenant ? "own" : "all", view.running,
                          view.waiting));
-  const std::vector<std::string> tenants = context.tenants->names();
+  const auto tenants = context.tenants->names();
   for (size_t i = 0; i < view.seen.size(); ++i) {
     if (i > 0) out.push_back(',');
-    append_sequence(context, tenants, view.seen[i], now, &out);
+    append_sequence(context, *tenants, view.seen[i], now, &out);
   }
   const size_t all = view.running + view.waiting;
   out.append(fmt::format(R"(],"left_out":{}}})", all - std::min(all, view.seen.size())));
@@ -136,6 +136,9 @@ void answer_admission(const Service& service, const http::Request& request, Repl
     const Result<Caller> caller = identify(*service.context.tenants->directory(), authorization);
     if (!caller.ok()) return reply.error({.status = caller.status()});
     tenant = caller->tenant;
+  }
+  if (const std::string word = unknown_query_word(request.query, {"limit"}); !word.empty()) {
+    return reply.error(bad_param(word, word + " is no query parameter of this route; there is limit"));
   }
   const auto limit = shown_limit(request.query);
   if (!limit) {

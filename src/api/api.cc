@@ -73,7 +73,7 @@ void generate(Service* service, Endpoint endpoint, const Caller& caller, http::R
   }
   Charge held(account, HostKind::kRequest);
   request.charge.release();
-  if (const Grant grant = held.try_grow(Generation::kFixedBytes + held_bytes(parsed)); grant != Grant::kYes) {
+  if (const Grant grant = held.try_grow(Generation::fixed_bytes(service->context) + held_bytes(parsed)); grant != Grant::kYes) {
     return reply.error(host_refusal(grant, HostMoment::kBeforeWork, *account));
   }
   std::make_shared<Generation>(service, std::move(parsed), std::move(reply), std::move(held), std::move(*knock), std::move(live))
@@ -121,16 +121,19 @@ Api::~Api() {
   WEIR_CHECK_MSG(live_requests() == 0, "a request outlived the Api");
 }
 
+// An exception that was not contained further in leaves the exchange without an owner, and http answers it with a 500.
 void Api::handle(http::Request&& request, std::shared_ptr<http::Exchange> exchange) {
-  api::handle(service_.get(), std::move(request), std::move(exchange));
+  const api::Thrown thrown = api::contain([&] { api::handle(service_.get(), std::move(request), std::move(exchange)); });
+  if (thrown != api::Thrown::kNothing) service_->metrics.dropped.fetch_add(1, std::memory_order_relaxed);
 }
 
 http::Hooks Api::hooks() {
   api::Service* const service = service_.get();
   return {.choose_id = [service](std::string_view wanted) { return service->ids.choose(wanted); },
           .watch_body = [service](const http::Request& head, int io) { return api::watch_body(service, head, io); },
-          .on_tick = [service](int io) {
+          .on_tick = [this, service](int io) {
             service->live_requests[static_cast<size_t>(io)].tick(service->now_us());
+            drain(io);  // the engine's wake-up may have found no memory
           }};
 }
 

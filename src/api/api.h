@@ -38,12 +38,14 @@ struct MemoryNow {
   uint64_t rss_bytes = 0, peak_bytes = 0, limit_bytes = 0, plan_bytes = 0;
   int64_t unaccounted_bytes = 0;  // resident beyond the plan's resident lines and the ledger; negative: less is touched
   uint64_t huge_page_bytes = 0;  // as huge pages after start
+  Micros age_us = 0;             // since the process was looked at
 };
 
-// What PATCH /admin/limits changes; absent fields stay.
+// What PATCH /admin/limits changes; absent fields stay. dry_run: nothing changes, the answer is what would be in force.
 struct LimitsPatch {
   std::optional<std::string> cache_max_entry_count;
   std::optional<int64_t> max_concurrent_requests, max_queued_requests, max_queued_tokens;
+  bool dry_run = false;
   bool empty() const {
     return !cache_max_entry_count && !max_concurrent_requests && !max_queued_requests && !max_queued_tokens;
   }
@@ -109,7 +111,7 @@ struct ApiContext {
   std::string admin_key;         // of /admin/...; empty: closed
   std::function<std::string()> plan_json, plan_text;  // any thread; they change with the limits
   // Changes what can be changed while serving. Takes up to seconds: it waits for the engine. Any thread, one call at a
-  // time has effect. RETURNS: the limits that are in force now. ERRORS: kInvalidArgument, kFailedPrecondition,
+  // time has effect. RETURNS: the limits that are in force now, or would be after a patch that is a dry run. ERRORS: kInvalidArgument, kFailedPrecondition,
   // kResourceExhausted; nothing has changed then.
   std::function<Result<LiveLimits>(const LimitsPatch&)> patch_limits;
   std::function<LiveLimits()> live_limits;

@@ -3,6 +3,7 @@
 namespace weir::api {
 
 void FakeLoop::post(http::Callback callback) {
+  const AllocatingFor fakes = for_fakes();
   std::lock_guard lock(mutex_);
   queue_.push_back(std::move(callback));
 }
@@ -13,11 +14,13 @@ int FakeLoop::run() {
     std::lock_guard lock(mutex_);
     now.swap(queue_);
   }
-  for (auto& callback : now) callback();
+  const AllocatingFor code = for_code();
+  for (auto& callback : now) std::exchange(callback, http::Callback())();  // what it held goes at once, as in http
   return static_cast<int>(now.size());
 }
 
 void FakeExchange::respond(int code, std::string_view type, std::string text, http::Headers more, http::ChargedBy by) {
+  const AllocatingFor fakes = for_fakes();
   if (gone_ != http::Gone::kNo) return;
   EXPECT_EQ(++answers, 1);
   status = code;
@@ -30,6 +33,7 @@ void FakeExchange::respond(int code, std::string_view type, std::string text, ht
 }
 
 void FakeExchange::begin_stream(int code, std::string_view type, http::Headers more) {
+  const AllocatingFor fakes = for_fakes();
   if (gone_ != http::Gone::kNo) return;
   EXPECT_EQ(++answers, 1);
   status = code;
@@ -38,6 +42,7 @@ void FakeExchange::begin_stream(int code, std::string_view type, http::Headers m
 }
 
 bool FakeExchange::write(std::string_view bytes) {
+  const AllocatingFor fakes = for_fakes();
   if (gone_ != http::Gone::kNo) return true;
   EXPECT_EQ(answers, 1);
   EXPECT_FALSE(ended);
@@ -47,6 +52,7 @@ bool FakeExchange::write(std::string_view bytes) {
 }
 
 void FakeExchange::end_stream() {
+  const AllocatingFor fakes = for_fakes();
   if (gone_ != http::Gone::kNo) return;
   EXPECT_FALSE(ended);
   ended = true;
@@ -58,6 +64,7 @@ void FakeExchange::post(http::Callback callback) {
 }
 
 void FakeExchange::finish() {
+  const AllocatingFor fakes = for_fakes();
   if (finishing_) return;
   finishing_ = true;
   loop_->post([self = shared_from_this()] {
@@ -69,6 +76,7 @@ void FakeExchange::finish() {
 }
 
 void FakeExchange::leave(http::Gone why) {
+  const AllocatingFor fakes = for_fakes();
   if (finishing_ || gone_ != http::Gone::kNo) return;
   gone_ = why;
   loop_->post([self = shared_from_this(), why] {

@@ -14,6 +14,29 @@
 
 namespace weir::api {
 
+// Whose allocations this thread is making: those of the code under test, or the fakes' and the test's own, which never fail
+// (allocation_failure_test.cc). A thread that is not the test's works for the code under test.
+struct Allocating {
+  static inline constinit thread_local bool test_thread = false;
+  static inline constinit thread_local bool for_code = false;
+  static inline constinit thread_local bool for_fakes = false;
+  static bool under_test() { return !for_fakes && (for_code || !test_thread); }
+};
+// For a scope.
+class [[nodiscard]] AllocatingFor {
+ public:
+  AllocatingFor(bool* whom, bool on) : whom_(whom), before_(*whom) { *whom = on; }
+  ~AllocatingFor() { *whom_ = before_; }
+  AllocatingFor(const AllocatingFor&) = delete;
+  AllocatingFor& operator=(const AllocatingFor&) = delete;
+
+ private:
+  bool* const whom_;
+  const bool before_;
+};
+inline AllocatingFor for_code() { return {&Allocating::for_code, true}; }
+inline AllocatingFor for_fakes() { return {&Allocating::for_fakes, true}; }
+
 // What http's event loop does for one io thread.
 class FakeLoop {
  public:

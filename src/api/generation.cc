@@ -26,6 +26,13 @@ ApiError refusal(Code code, Refusal why, std::string message) {
 
 }  // namespace
 
+uint64_t Generation::fixed_bytes(const ApiContext& context) {
+  constexpr uint64_t kFormatBytes = 768;                 // the format and what stands around the model's name in its texts
+  constexpr uint64_t kNames = 4;                         // so often is the model's name in them, escapes included
+  constexpr uint64_t kBlockBytes = 2 * sizeof(void*);    // of the shared object
+  return sizeof(Generation) + kBlockBytes + kRequestIdBytesMax + kFormatBytes + kNames * context.model_name.size();
+}
+
 Generation::Generation(Service* service, GenerateRequest request, Reply reply, Charge held, Knock knock,
                        std::unique_ptr<LiveRequest> live)
     : service_(service),
@@ -54,12 +61,16 @@ Generation::~Generation() {
 void Generation::start() {
   const std::weak_ptr<Generation> weak = weak_from_this();
   reply_.exchange().on_gone([weak](http::Gone why) {
-    if (const auto self = weak.lock()) self->on_gone(why);
+    if (const auto self = weak.lock()) self->contained([&] { self->on_gone(why); });
   });
   live_->follow(weak);
   reply_.exchange().on_done([weak, live = std::move(live_)] {
-    if (const auto self = weak.lock()) self->on_done();
+    if (const auto self = weak.lock()) self->contained([&] { self->on_done(); });
   });
+  contained([this] { enter_text_pool(); });
+}
+
+void Generation::enter_text_pool() {
   http::Callback job = [self = shared_from_this()] { self->make_prompts_on_pool(); };
   if (service_->text_pool.try_run(std::move(job))) return;
   fail(refusal(Code::kResourceExhausted, Refusal::kTextPoolFull, "too many prompts wait to be tokenised; try again later"));
@@ -67,16 +78,19 @@ void Generation::start() {
 
 void Generation::make_prompts_on_pool() {
   if (!unwanted_.load(std::memory_order_relaxed)) {
-    prompts_ = make_prompts(service_->context, &request_, &prompts_charge_);
-    const uint64_t kept = kFixedBytes + held_bytes(request_);
-    if (kept < held_.bytes()) held_.shrink(held_.bytes() - kept);
+    thrown_on_pool_ = contain([this] {
+      prompts_ = make_prompts(service_->context, &request_, &prompts_charge_);
+      const uint64_t kept = fixed_bytes(service_->context) + held_bytes(request_);
+      if (kept < held_.bytes()) held_.shrink(held_.bytes() - kept);
+    });
   }
-  reply_.exchange().post([self = shared_from_this()] { self->after_text(); });
+  reply_.exchange().post([self = shared_from_this()] { self->contained([&] { self->after_text(); }); });
 }
 
 // The exchange may know of a client that left before its on_gone callback has had its turn.
 void Generation::after_text() {
   if (over() || reply_.exchange().gone() != http::Gone::kNo) return;
+  if (thrown_on_pool_ != Thrown::kNothing) return end_after_throw(thrown_on_pool_);
   if (const auto* error = std::get_if<ApiError>(&prompts_)) return fail(*error);
   if (deadline_us_ != 0 && service_->now_us() >= deadline_us_) return fail(deadline_passed(kWhileText));
   admit(std::move(std::get<std::vector<PromptTokens>>(prompts_)));
@@ -99,12 +113,13 @@ void Generation::admit(std::vector<PromptTokens> prompts) {
     const char* param = !about_prompt ? "" : request_.endpoint == Endpoint::kChat ? "messages" : "prompt";
     return fail({.status = places.status(), .param = param});
   }
-  const Grant grant = charge_seats(prompts.size(), places->size());
+  places_ = std::move(*places);
+  const Grant grant = charge_seats(prompts.size(), places_.size());
   if (grant != Grant::kYes) {
-    service_->context.door->take_back(std::move(*places));
+    return_unsubmitted();
     return fail_host(grant, HostMoment::kBeforeWork);
   }
-  take_seats(std::move(prompts), std::move(*places));
+  take_seats(std::move(prompts));
 }
 
 // Where max_tokens is not named, nobody said how much to hold: such a request runs by forecast.
@@ -144,7 +159,8 @@ std::unique_ptr<RequestSpec> Generation::make_spec(uint64_t id, PromptTokens* pr
   return spec;
 }
 
-void Generation::take_seats(std::vector<PromptTokens> prompts, std::vector<Place> places) {
+// All that can fail comes before the first submit, so that the engine knows of all the seats or of none.
+void Generation::take_seats(std::vector<PromptTokens> prompts) {
   const ApiContext& context = service_->context;
   const uint64_t id = service_->ids.next();
   format_ = ResponseFormat::create(request_.endpoint, identity_of(*service_, request_, id));
@@ -153,18 +169,18 @@ void Generation::take_seats(std::vector<PromptTokens> prompts, std::vector<Place
     usage_.prompt_tokens += static_cast<int64_t>(prompt.ids.size());
     specs_.push_back(make_spec(id, &prompt));
   }
-  seats_.reserve(places.size());
-  for (Place& place : places) {
+  seats_.reserve(places_.size());
+  for (Place& place : places_) {
+    Answer answer(&*rules_, held_.account());
     const int index = static_cast<int>(seats_.size());
-    seats_.push_back({.owner = this, .place = std::move(place), .answer = Answer(&*rules_, held_.account()), .index = index});
+    seats_.push_back({.owner = this, .place = std::move(place), .answer = std::move(answer), .index = index});
   }
+  std::vector<Place>().swap(places_);
   if (const Grant grant = begin_answers(prompts); grant != Grant::kYes) {
-    std::vector<Place> unused;  // nothing was submitted: the places are free again
-    for (Seat& seat : seats_) unused.push_back(std::move(seat.place));
-    seats_.clear();
-    service_->context.door->take_back(std::move(unused));
+    return_unsubmitted();
     return fail_host(grant, HostMoment::kBeforeWork);
   }
+  submitted_ = true;
   for (Seat& seat : seats_) submit(&seat, seat.index / request_.n, seat.index % request_.n);
 }
 
@@ -194,11 +210,11 @@ void Generation::submit(Seat* seat, int prompt_index, int choice_of_prompt) {
 void Generation::on_notice(void* tag, FinishReason finish) {
   Seat* const seat = static_cast<Seat*>(tag);
   const std::shared_ptr<Generation> self = seat->owner->shared_from_this();  // release_finished may drop the last one
-  self->take_news(seat, finish);
+  if (finish != FinishReason::kNone) seat->engine_finished = true;  // it is said once, whatever happens below
+  self->contained([&] { self->take_news(seat, finish); });
 }
 
 void Generation::take_news(Seat* seat, FinishReason finish) {
-  if (finish != FinishReason::kNone) seat->engine_finished = true;
   if (EventRing* ring = service_->context.gateway->channel(seat->place.slot()).ring) {
     uint64_t produced = 0;  // counted also where the client will not see them: they were computed for it
     for (TokenEvent event; ring->try_pop(&event); ++produced) take_token(seat, event);
@@ -294,7 +310,7 @@ void Generation::complete_if_all_finished() {
   format_->end_of_stream(usage_, &out_);
   if (!reply_.exchange().write(out_)) return fail_host(why_unsent(), HostMoment::kMidway);
   answered_ = true;
-  reply_.exchange().end_stream();
+  reply_.end_sse();
 }
 
 // The body is charged before it is made, while the texts it is made from are still there.
@@ -309,18 +325,6 @@ void Generation::answer_whole() {
   drop_answers();
   reply_.json(200, std::move(body), http::ChargedBy::kCaller);
 }
-
-// http says only that it could not keep the event: the account tells whether this request was the reason.
-Grant Generation::why_unsent() const {
-  const Account& account = *held_.account();
-  const auto full = [&](uint64_t used, uint64_t max) { return used > max - std::min(max, 2 * out_.size()); };
-  if (full(account.used_bytes(), account.ledger().options().request_bytes_max)) return Grant::kRequestFull;
-  const int group = account.group();
-  if (group < 0 || !full(account.ledger().group_used(group), account.ledger().group_max(group))) return Grant::kTotalFull;
-  return full(account.used_bytes(), account.ledger().group_max(group)) ? Grant::kOverGroup : Grant::kGroupFull;
-}
-
-void Generation::fail_host(Grant why, HostMoment when) { fail(host_refusal(why, when, *held_.account())); }
 
 // Nobody will read them any more. The engine may go on for a moment; its tokens are then ignored.
 void Generation::drop_answers() {

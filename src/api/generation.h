@@ -5,7 +5,8 @@
 // Owner: first the job in the text pool, then Service::by_slot for every slot it holds. Thread: the exchange's io
 // thread, except make_prompts. It holds its Places until the exchange is done *and* the engine has finished the
 // sequence, streaming or not; a client that leaves cancels all sequences at once, in whatever state they are.
-// Exactly one of these ends the answer: respond, end_stream, the client's leaving. Memory: every byte is on one account of
+// Exactly one of these ends the answer: respond, end_stream, the client's leaving. An exception at any of its entrances ends it
+// as an error would. Memory: every byte is on one account of
 // the ledger before it is allocated; texts that nobody will read any more go back at once, the rest with this object.
 #pragma once
 
@@ -16,6 +17,7 @@
 #include <vector>
 
 #include "api/answer.h"
+#include "api/contain.h"
 #include "api/host_bytes.h"
 #include "api/live_requests.h"
 #include "api/prompts.h"
@@ -29,10 +31,11 @@ class Service;
 
 class Generation : public std::enable_shared_from_this<Generation> {
  public:
-  // What a request takes by itself: this object, its response format, its lists.
-  static constexpr uint64_t kFixedBytes = 4096;
+  // What a request takes by itself: this object, its id, its response format. It is charged for as long as the request waits,
+  // so it is counted and not rounded up; kWaitingRequestBytes (host_bytes.h) follows from it.
+  static uint64_t fixed_bytes(const ApiContext& context);
 
-  // held: kFixedBytes and the request's own bytes, on the account that everything else is charged to.
+  // held: fixed_bytes() and the request's own bytes, on the account that everything else is charged to.
   // live: the request as it is found from outside.
   Generation(Service* service, GenerateRequest request, Reply reply, Charge held, Knock knock,
              std::unique_ptr<LiveRequest> live);
@@ -44,7 +47,9 @@ class Generation : public std::enable_shared_from_this<Generation> {
 
   // For LiveRequests, on the exchange's io thread.
   bool abort();
-  void tick(Micros now);
+  void tick(Micros now) {
+    contained([&] { look_at_clock(now); });
+  }
   std::vector<SlotIndex> live_slots() const;  // of the sequences that the engine has not finished
 
  private:
@@ -64,15 +69,25 @@ class Generation : public std::enable_shared_from_this<Generation> {
     Micros first_token_us = 0, last_token_us = 0;
   };
 
+  // Whatever the body throws ends this request.
+  template <class Body>
+  void contained(Body&& body) noexcept {
+    if (const Thrown thrown = contain(body); thrown != Thrown::kNothing) end_after_throw(thrown);
+  }
+  void end_after_throw(Thrown thrown) noexcept;
+  void return_unsubmitted() noexcept;
+
+  void enter_text_pool();
   void make_prompts_on_pool();
   void after_text();
   void admit(std::vector<PromptTokens> prompts);
   std::unique_ptr<RequestSpec> make_spec(uint64_t id, PromptTokens* prompt);
   Grant charge_seats(size_t prompts, size_t seats);
   Grant begin_answers(const std::vector<PromptTokens>& prompts);
-  void take_seats(std::vector<PromptTokens> prompts, std::vector<Place> places);
+  void take_seats(std::vector<PromptTokens> prompts);
   void submit(Seat* seat, int prompt_index, int choice_of_prompt);
 
+  void look_at_clock(Micros now);
   bool is_guaranteed() const;
   void take_news(Seat* seat, FinishReason finish);
   void take_token(Seat* seat, const TokenEvent& event);
@@ -104,7 +119,7 @@ class Generation : public std::enable_shared_from_this<Generation> {
   Service* const service_;
   GenerateRequest request_;
   Reply reply_;
-  Charge held_;              // kRequest: request_, the seats, and kFixedBytes
+  Charge held_;              // kRequest: request_, the seats, and fixed_bytes()
   Charge prompts_charge_;    // ids and echoes, first in prompts_, then in specs_
   Charge sampler_charge_, sse_charge_;
   Charge body_charge_;       // of a whole answer, until its last byte is out
@@ -114,12 +129,15 @@ class Generation : public std::enable_shared_from_this<Generation> {
   Micros next_keepalive_us_;
   std::unique_ptr<LiveRequest> live_;       // until start(), which gives it to the exchange
   PromptsOrError prompts_;   // pool thread, then io thread
+  Thrown thrown_on_pool_ = Thrown::kNothing;  // the same
+  std::vector<Place> places_;  // admitted, and not yet a seat's
   std::unique_ptr<ResponseFormat> format_;
   std::optional<AnswerRules> rules_;
   std::vector<std::unique_ptr<RequestSpec>> specs_;  // [prompt]; the engine reads them until it has finished
   std::vector<Seat> seats_;
   Usage usage_;
   std::string out_;          // scratch for SSE events
+  bool submitted_ = false;   // the engine knows of all the seats; before, of none
   bool stream_open_ = false;
   bool answered_ = false;    // respond() or end_stream() was called
   bool done_ = false;        // the last byte left, or the connection is dead

@@ -56,19 +56,55 @@ std::string Generation::how_far(const Seat& seat) const {
   return fmt::format("after {} of {} prompt tokens", channel.prompt_tokens_done, prompt);
 }
 
+// http says only that it could not keep the event: the account tells whether this request was the reason.
+Grant Generation::why_unsent() const {
+  const Account& account = *held_.account();
+  const auto full = [&](uint64_t used, uint64_t max) { return used > max - std::min(max, 2 * out_.size()); };
+  if (full(account.used_bytes(), account.ledger().options().request_bytes_max)) return Grant::kRequestFull;
+  const int group = account.group();
+  if (group < 0 || !full(account.ledger().group_used(group), account.ledger().group_max(group))) return Grant::kTotalFull;
+  return full(account.used_bytes(), account.ledger().group_max(group)) ? Grant::kOverGroup : Grant::kGroupFull;
+}
+
+void Generation::fail_host(Grant why, HostMoment when) { fail(host_refusal(why, when, *held_.account())); }
+
 // RETURNS: false where nobody is left to be told.
 bool Generation::abort() {
   if (gone_) return false;
   if (answered_) {
     reply_.exchange().cut();  // it is complete, and its last bytes are on their way
   } else {
-    fail(aborted_by_operator());
+    contained([&] { fail(aborted_by_operator()); });
   }
   return true;
 }
 
+// The engine may go on for a moment; a sequence that it has finished is released here where the exchange is done already.
+void Generation::end_after_throw(Thrown thrown) noexcept {
+  answered_ = true;
+  unwanted_.store(true, std::memory_order_relaxed);
+  knock_ = {};
+  return_unsubmitted();
+  cancel_all();
+  drop_answers();
+  reply_.end_after_throw(thrown);
+  release_finished();
+}
+
+// The places that were given and that the engine was never told of.
+void Generation::return_unsubmitted() noexcept {
+  if (submitted_) return;
+  for (Seat& seat : seats_) {
+    seat.released = true;
+    service_->context.door->take_back(std::move(seat.place));
+  }
+  seats_.clear();
+  for (Place& place : places_) service_->context.door->take_back(std::move(place));
+  places_.clear();
+}
+
 // The engine looks after the deadlines of what it knows.
-void Generation::tick(Micros now) {
+void Generation::look_at_clock(Micros now) {
   if (over()) return;
   if (seats_.empty() && deadline_us_ != 0 && now >= deadline_us_) return fail(deadline_passed(kWhileText));
   const bool waits = request_.stream && !seats_.empty() && !token_seen_;

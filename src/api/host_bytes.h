@@ -25,6 +25,10 @@ std::shared_ptr<Account> account_of(const http::Request& request, Ledger* ledger
 // asks nothing.
 [[nodiscard]] Grant join_tenant(Account* account, int32_t tenant);
 
+// What an ordinary request holds while it waits, beside its token ids: one sequence, no stop strings, streamed or not, an id
+// of any length. The plan's line "requests" has so many for each that may wait (Faults.waiting_streams_refused).
+inline constexpr uint64_t kWaitingRequestBytes = 4096;
+
 // What the request keeps on the heap, by capacity.
 uint64_t held_bytes(const SamplingParams& params);
 uint64_t held_bytes(const GenerateRequest& request);

@@ -21,12 +21,19 @@ Result<Micros> deadline_of(const Service& service, const http::Request& request,
   return deadline_us == 0 ? asked : std::min(deadline_us, asked);
 }
 
+// The key is in the head, so whose request it is is known before its body is here.
+int32_t tenant_of(const Service& service, const http::Request& request) {
+  const Result<Caller> caller = identify(*service.context.tenants->directory(), request.header("authorization"));
+  return caller.ok() ? caller->tenant : LiveRequest::kStranger;
+}
+
 LiveOrError make_live(Service* service, const http::Request& request, const std::string& id, int io_index) {
   const Micros arrival_us = service->now_us() - request.age_us;
   const Result<Micros> deadline = deadline_of(*service, request, arrival_us);
   if (!deadline.ok()) return bad_deadline(deadline.status());
   LiveRequests& all = service->live_requests[static_cast<size_t>(io_index)];
-  return std::make_unique<LiveRequest>(&all, id, arrival_us, *deadline);
+  return std::make_unique<LiveRequest>(
+      &all, LiveRequest::Facts{id, tenant_of(*service, request), arrival_us, *deadline});
 }
 
 // A request whose body is on its way.
@@ -61,8 +68,7 @@ bool generates(const http::Request& head) {
 
 }  // namespace
 
-LiveRequest::LiveRequest(LiveRequests* all, std::string id, Micros arrival_us, Micros deadline_us)
-    : all_(all), next_(all->first_), id_(std::move(id)), arrival_us_(arrival_us), deadline_us_(deadline_us) {
+LiveRequest::LiveRequest(LiveRequests* all, Facts facts) : all_(all), next_(all->first_), facts_(std::move(facts)) {
   if (next_ != nullptr) next_->previous_ = this;
   all_->first_ = this;
 }
@@ -84,11 +90,17 @@ LiveRequests::~LiveRequests() {
   for (LiveRequest* one = first_; one != nullptr; one = one->next_) one->all_ = nullptr;
 }
 
+void LiveRequests::find_tenants(std::string_view id, std::set<int32_t>* tenants) const {
+  for (const LiveRequest* one = first_; one != nullptr; one = one->next_) {
+    if (one->facts_.id == id && one->facts_.tenant != LiveRequest::kStranger) tenants->insert(one->facts_.tenant);
+  }
+}
+
 // An abort and a tick end exchanges, and those tell it from the event loop, so no entry goes while the list is walked.
-int LiveRequests::abort(std::string_view id) {
+int LiveRequests::abort(std::string_view id, int32_t tenant) {
   int ended = 0;
   for (LiveRequest* one = first_; one != nullptr; one = one->next_) {
-    if (one->id_ == id) ended += one->abort();
+    if (one->facts_.id == id && one->facts_.tenant == tenant) ended += one->abort();
   }
   return ended;
 }
@@ -103,7 +115,7 @@ void LiveRequests::name_slots(std::map<SlotIndex, std::string>* ids) const {
   for (const LiveRequest* one = first_; one != nullptr; one = one->next_) {
     const auto generation = one->generation_.lock();
     if (generation == nullptr) continue;
-    for (const SlotIndex slot : generation->live_slots()) ids->emplace(slot, one->id_);
+    for (const SlotIndex slot : generation->live_slots()) ids->emplace(slot, one->facts_.id);
   }
 }
 

@@ -10,6 +10,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -26,15 +27,21 @@ class Service;
 
 class LiveRequest {
  public:
-  // deadline_us: 0 where there is none.
-  LiveRequest(LiveRequests* all, std::string id, Micros arrival_us, Micros deadline_us);
+  // deadline_us: 0 where there is none. tenant: kStranger where no key tells it.
+  struct Facts {
+    std::string id;
+    int32_t tenant = kStranger;
+    Micros arrival_us = 0, deadline_us = 0;
+  };
+  static constexpr int32_t kStranger = -1;
+  LiveRequest(LiveRequests* all, Facts facts);
   ~LiveRequest();
   LiveRequest(const LiveRequest&) = delete;
   LiveRequest& operator=(const LiveRequest&) = delete;
 
-  Micros arrival_us() const { return arrival_us_; }
-  Micros deadline_us() const { return deadline_us_; }
-  bool past_deadline(Micros now) const { return deadline_us_ != 0 && now >= deadline_us_; }
+  Micros arrival_us() const { return facts_.arrival_us; }
+  Micros deadline_us() const { return facts_.deadline_us; }
+  bool past_deadline(Micros now) const { return facts_.deadline_us != 0 && now >= facts_.deadline_us; }
   bool aborted() const { return aborted_; }  // before there was a Generation
   void follow(std::weak_ptr<Generation> generation) { generation_ = std::move(generation), reading_ = false; }
 
@@ -45,8 +52,7 @@ class LiveRequest {
   LiveRequests* all_;
   LiveRequest* next_ = nullptr;
   LiveRequest* previous_ = nullptr;
-  const std::string id_;
-  const Micros arrival_us_, deadline_us_;
+  const Facts facts_;
   std::weak_ptr<Generation> generation_;
   bool reading_ = true;
   bool aborted_ = false;
@@ -59,7 +65,10 @@ class LiveRequests {
   LiveRequests(const LiveRequests&) = delete;
   LiveRequests& operator=(const LiveRequests&) = delete;
 
-  int abort(std::string_view id);  // RETURNS: requests of that id that were ended
+  // The tenants of the requests that carry this id, each once; requests without a key count for none.
+  void find_tenants(std::string_view id, std::set<int32_t>* tenants) const;
+  // Ends the requests of that id that are the tenant's; kStranger: those of strangers. RETURNS: how many were ended.
+  int abort(std::string_view id, int32_t tenant);
   void tick(Micros now);           // keep-alive of streams that wait; deadlines before the engine knows of them
   void name_slots(std::map<SlotIndex, std::string>* ids) const;
 

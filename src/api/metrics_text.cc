@@ -3,73 +3,12 @@
 #include <algorithm>
 
 #include "api/json_out.h"
+#include "api/metrics_tenants.h"
+#include "api/prom_text.h"
 #include "base/alloc_guard.h"
 
 namespace weir::api {
 namespace {
-
-// Appends families and samples. Names, help texts and label values here need no escaping but the model's name.
-class PromText {
- public:
-  PromText() { out_.reserve(size_t{24} << 10); }
-
-  void family(std::string_view name, std::string_view type, std::string_view help) {
-    name_ = name;
-    out_.append("# HELP ").append(name).append(" ").append(help).append("\n# TYPE ");
-    out_.append(name).append(" ").append(type).append("\n");
-  }
-  // labels: {a="b"} or empty. suffix: _bucket, _sum, _count or empty.
-  void sample(double value, std::string_view labels = {}, std::string_view suffix = {}) {
-    out_.append(name_).append(suffix).append(labels).push_back(' ');
-    append_number(value, &out_);
-    out_.push_back('\n');
-  }
-  void sample(uint64_t value, std::string_view labels = {}, std::string_view suffix = {}) {
-    out_.append(name_).append(suffix).append(labels).push_back(' ');
-    out_.append(std::to_string(value)).push_back('\n');
-  }
-  void labelled(std::string_view label, std::string_view label_value, uint64_t value) {
-    sample(value, std::string("{").append(label).append("=\"").append(label_value).append("\"}"));
-  }
-  void gauge(std::string_view name, std::string_view help, double value) {
-    family(name, "gauge", help);
-    sample(value);
-  }
-  void bytes_gauge(std::string_view name, std::string_view help, uint64_t value) {
-    family(name, "gauge", help);
-    sample(value);
-  }
-  void counter(std::string_view name, std::string_view help, uint64_t value) {
-    family(name, "counter", help);
-    sample(value);
-  }
-  void histogram(std::string_view name, std::string_view help, const Histogram& h) {
-    family(name, "histogram", help);
-    uint64_t total = 0;
-    for (size_t i = 0; i < h.bounds().size(); ++i) {
-      total += h.bucket(i);
-      std::string labels = "{le=\"";
-      append_number(h.bounds()[i], &labels);
-      sample(total, labels.append("\"}"), "_bucket");
-    }
-    total += h.bucket(h.bounds().size());
-    sample(total, "{le=\"+Inf\"}", "_bucket");
-    sample(h.sum_seconds(), {}, "_sum");
-    sample(total, {}, "_count");
-  }
-  std::string take() { return std::move(out_); }
-
- private:
-  std::string out_;
-  std::string_view name_;
-};
-
-template <class T>
-T read(const std::atomic<T>& value) {
-  return value.load(std::memory_order_relaxed);
-}
-
-uint64_t not_negative(int64_t value) { return static_cast<uint64_t>(std::max<int64_t>(value, 0)); }
 
 void write_engine(const LoadGauges& load, PromText* out) {
   out->gauge("weir_requests_running", "Sequences that hold a running place.", read(load.running));
@@ -160,6 +99,8 @@ void write_memory(const MemoryNow& memory, PromText* out) {
              static_cast<double>(memory.limit_bytes));
   out->gauge("weir_memory_huge_page_bytes", "Memory that the kernel gave as huge pages, looked at after start.",
              static_cast<double>(memory.huge_page_bytes));
+  out->gauge("weir_memory_age_seconds", "Since the process was looked at: how old the figures of its memory are.",
+             static_cast<double>(memory.age_us) * 1e-6);
 }
 
 // Left out where nothing counts: a zero would say more than is known.
@@ -217,58 +158,6 @@ void write_host(const Ledger& ledger, PromText* out) {
   out->labelled("limit", "tenant", ledger.refusals(Grant::kGroupFull) + ledger.refusals(Grant::kOverGroup));
 }
 
-struct NamedTenant {
-  std::string label;  // {tenant="name"
-  int32_t index;
-};
-
-void write_tenant_refusals(const FrontDoor& door, const std::vector<NamedTenant>& tenants, PromText* out) {
-  out->family("weir_tenant_refusals_total", "counter", "Requests refused, by tenant and reason; reasons that occurred.");
-  for (const NamedTenant& tenant : tenants) {
-    for (size_t i = 0; i < static_cast<size_t>(Refusal::kCount); ++i) {
-      const uint64_t count = read(door.tenant_counters(tenant.index).refusals[i]);
-      if (count > 0) out->sample(count, tenant.label + ",reason=\"" + refusal_name(static_cast<Refusal>(i)) + "\"}");
-    }
-  }
-}
-
-// One line a tenant and family. Names come from the key file alone, so there are at most kTenantsMax of them.
-void write_tenants(const ApiContext& context, PromText* out) {
-  const FrontDoor& door = *context.door;
-  const TenantBoard& board = context.gateway->tenants();
-  const Ledger& ledger = *context.ledger;
-  std::vector<NamedTenant> tenants;
-  for (const std::string& name : context.tenants->names()) {
-    tenants.push_back({"{tenant=\"" + name + "\"", static_cast<int32_t>(tenants.size())});
-  }
-  const auto each = [&](std::string_view name, std::string_view type, std::string_view help, auto write) {
-    out->family(name, type, help);
-    for (const NamedTenant& tenant : tenants) write(tenant, board.gauges[static_cast<size_t>(tenant.index)]);
-  };
-  each("weir_tenant_admitted_total", "counter", "Sequences admitted, by tenant.",
-       [&](const NamedTenant& t, const TenantGauges&) { out->sample(read(door.tenant_counters(t.index).admitted), t.label + "}"); });
-  write_tenant_refusals(door, tenants, out);
-  each("weir_tenant_tokens_total", "counter", "Tokens served, by tenant.", [&](const NamedTenant& t, const TenantGauges& gauges) {
-    out->sample(read(gauges.prompt_tokens), t.label + ",kind=\"prompt\"}");
-    out->sample(read(gauges.output_tokens), t.label + ",kind=\"output\"}");
-  });
-  each("weir_tenant_running", "gauge", "Sequences that run, by tenant.",
-       [&](const NamedTenant& t, const TenantGauges& g) { out->sample(not_negative(read(g.running)), t.label + "}"); });
-  each("weir_tenant_waiting", "gauge", "Sequences that wait, by tenant.",
-       [&](const NamedTenant& t, const TenantGauges& g) { out->sample(not_negative(read(g.waiting)), t.label + "}"); });
-  each("weir_tenant_bucket_tokens", "gauge", "Tokens left of tokens_per_minute, below 0: debt; tenants with that limit.",
-       [&](const NamedTenant& t, const TenantGauges&) {
-         const Visitor visitor{t.index, context.clock->now_us()};
-         if (door.tenant_view(visitor).tokens) out->sample(static_cast<double>(door.bucket_tokens(visitor)), t.label + "}");
-       });
-  each("weir_tenant_host_bytes", "gauge", "Host bytes that the tenant's requests hold.", [&](const NamedTenant& t, const TenantGauges&) {
-    if (t.index < ledger.options().groups) out->sample(ledger.group_used(t.index), t.label + "}");
-  });
-  out->family("weir_tenant_reloads_total", "counter", "Times that the key file was read again, by what came of it.");
-  out->labelled("result", "ok", context.tenants->reloads(true));
-  out->labelled("result", "refused", context.tenants->reloads(false));
-}
-
 double milli(const std::atomic<int64_t>& thousandths) { return static_cast<double>(read(thousandths)) / 1000; }
 
 void write_quantiles(std::string_view name, std::string_view help, double p50, double p90, PromText* out) {
@@ -323,6 +212,10 @@ void write_overload(const OverloadNow& now, PromText* out) {
 }
 
 void write_own(const ApiMetrics& metrics, PromText* out) {
+  out->counter("weir_metrics_texts_total", "Texts of /metrics that were made; other scrapes got a copy of the last one.",
+               read(metrics.texts_made));
+  out->counter("weir_requests_dropped_total", "Requests that an exception ended and that were answered with a bare 500.",
+               read(metrics.dropped));
   out->family("weir_requests_abandoned_total", "counter", "Admitted requests whose client went before the last byte.");
   for (size_t i = 1; i < std::size(metrics.gone); ++i) {
     out->labelled("why", http::gone_name(static_cast<http::Gone>(i)), read(metrics.gone[i]));
@@ -360,8 +253,8 @@ void write_aliases(const ApiContext& context, PromText* out) {
 
 }  // namespace
 
-std::string metrics_text(const ApiContext& context, const ApiMetrics& metrics) {
-  PromText out;
+std::string metrics_text(const ApiContext& context, const ApiMetrics& metrics, size_t expected_bytes) {
+  PromText out(expected_bytes);
   write_engine(context.gateway->load(), &out);
   write_door(*context.door, &out);
   if (context.http_stats) write_http(context.http_stats(), &out);

@@ -38,7 +38,9 @@ int Reply::retry_after_seconds(const ApiError& error) {
 }
 
 void Reply::whole(int status, std::string_view content_type, std::string body, http::ChargedBy charged_by) {
-  exchange_->respond(status, content_type, std::move(body), own_headers(), charged_by);
+  http::Headers headers = own_headers();
+  said_ = Said::kAll;
+  exchange_->respond(status, content_type, std::move(body), std::move(headers), charged_by);
 }
 
 // Refusals are what a client is told to change or to retry, and what has a named reason; bugs of ours are not.
@@ -51,12 +53,14 @@ void Reply::send_error(const ApiError& error, http::Headers headers) {
   for (auto& header : own_headers()) headers.push_back(std::move(header));
   if (wants_retry_after(error)) headers.emplace_back("Retry-After", std::to_string(retry_after_seconds(error)));
   if (http_status(error) == 401) headers.emplace_back("WWW-Authenticate", "Bearer");
-  exchange_->respond(http_status(error), "application/json", error_body(error), std::move(headers));
+  std::string body = error_body(error);
+  said_ = Said::kAll;
+  exchange_->respond(http_status(error), "application/json", std::move(body), std::move(headers));
 }
 
 void Reply::error(const ApiError& error) {
-  count(error);
   send_error(error, {});
+  count(error);  // afterwards, so that an error that cannot be sent is not counted for a reason that no client saw
 }
 
 void Reply::wrong_path(std::string_view method, std::string_view path) {
@@ -73,13 +77,28 @@ void Reply::wrong_method(std::string_view method, std::string_view path, std::st
 void Reply::begin_sse() {
   http::Headers headers = http::sse_headers();
   for (auto& header : own_headers()) headers.push_back(std::move(header));
+  said_ = Said::kHead;
   exchange_->begin_stream(200, http::kSseContentType, std::move(headers));
 }
 
 void Reply::sse_error(const ApiError& error) {
-  count(error);
   exchange_->write("data: " + error_body(error) + "\n\n");
+  count(error);
+  end_sse();
+}
+
+void Reply::end_sse() {
+  said_ = Said::kAll;
   exchange_->end_stream();
+}
+
+void Reply::end_after_throw(Thrown thrown) noexcept {
+  if (said_ == Said::kAll) return;  // the exception came after the end
+  const auto say = [&] { said_ == Said::kHead ? sse_error(error_of(thrown)) : error(error_of(thrown)); };
+  if (contain(say) == Thrown::kNothing || said_ == Said::kAll) return;
+  said_ = Said::kAll;
+  door_->count_refusal(thrown == Thrown::kOutOfMemory ? Refusal::kOutOfMemory : Refusal::kUnexpected, tenant_);
+  exchange_->cut();
 }
 
 }  // namespace weir::api

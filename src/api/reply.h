@@ -2,7 +2,7 @@
 // x-request-id and every refusal is counted once and says when to come back. A generation request's answers, whatever
 // they are, say what is left of its tenant's limits.
 //
-// A value that shares the exchange. The exchange's io thread only.
+// A value that shares the exchange; moved, never copied once it has answered. The exchange's io thread only.
 #pragma once
 
 #include <memory>
@@ -10,6 +10,7 @@
 #include <string_view>
 
 #include "admission/front_door.h"
+#include "api/contain.h"
 #include "api/error.h"
 #include "base/clock.h"
 #include "http/server.h"
@@ -40,6 +41,10 @@ class Reply {
   void begin_sse();
   // In a stream that has begun. The client sees the error instead of "[DONE]".
   void sse_error(const ApiError& error);
+  void end_sse();
+  // After an exception, whatever was answered until then: ends the answer with the error, as far as it has not ended; where
+  // there is no memory for that, the client is cut off.
+  void end_after_throw(Thrown thrown) noexcept;
 
   // Whose predicted start Retry-After tells; without it, the default class's.
   void about_class(int class_index) { class_index_ = class_index; }
@@ -53,7 +58,10 @@ class Reply {
   http::Headers own_headers() const;
   int retry_after_seconds(const ApiError& error);
 
+  enum class Said : uint8_t { kNothing, kHead, kAll };
+
   std::shared_ptr<http::Exchange> exchange_;
+  Said said_ = Said::kNothing;  // set right before http is told: an exception before that has said nothing
   std::string request_id_;
   FrontDoor* door_;
   int class_index_ = -1;

@@ -83,12 +83,33 @@ std::string percent_decoded(std::string_view text) {
   return out;
 }
 
+namespace {
+
+// Cuts the first "name=value" off the query.
+std::string_view next_pair(std::string_view* query) {
+  const std::string_view pair = query->substr(0, query->find('&'));
+  query->remove_prefix(std::min(query->size(), pair.size() + 1));
+  return pair;
+}
+
+}  // namespace
+
 std::string query_value(std::string_view query, std::string_view name) {
   while (!query.empty()) {
-    const std::string_view pair = query.substr(0, query.find('&'));
-    query.remove_prefix(std::min(query.size(), pair.size() + 1));
+    const std::string_view pair = next_pair(&query);
     const size_t equals = pair.find('=');
     if (pair.substr(0, equals) == name && equals != std::string_view::npos) return percent_decoded(pair.substr(equals + 1));
+  }
+  return {};
+}
+
+std::string unknown_query_word(std::string_view query, std::initializer_list<std::string_view> known) {
+  constexpr size_t kShown = 60;
+  while (!query.empty()) {
+    const std::string_view pair = next_pair(&query);
+    const std::string name = percent_decoded(pair.substr(0, pair.find('=')));
+    if (pair.empty() || std::find(known.begin(), known.end(), name) != known.end()) continue;
+    return name.empty() ? "=" : name.substr(0, kShown);
   }
   return {};
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <initializer_list>
 #include <string>
 #include <string_view>
 
@@ -45,5 +46,7 @@ inline constexpr std::string_view kModelPrefix = "/v1/models/";
 std::string percent_decoded(std::string_view text);  // a broken escape stays as it is
 // RETURNS: the value of `name` in "a=1&b=2", decoded; empty when absent.
 std::string query_value(std::string_view query, std::string_view name);
+// RETURNS: the first name in the query, decoded and cut short, that is not among `known`; empty when there is none.
+std::string unknown_query_word(std::string_view query, std::initializer_list<std::string_view> known);
 
 }  // namespace weir::api

@@ -92,7 +92,8 @@ TEST(TextPoolTest, FullIsAnAnswerAndStopRunsWhatIsQueued) {
   std::mutex gate;
   gate.lock();
   std::atomic<int> ran{0};
-  TextPool pool(1);
+  std::atomic<uint64_t> dropped{0};
+  TextPool pool(1, 0, &dropped);
   std::atomic<bool> started{false};
   ASSERT_TRUE(pool.try_run([&] {
     started = true;
@@ -106,6 +107,22 @@ TEST(TextPoolTest, FullIsAnAnswerAndStopRunsWhatIsQueued) {
   pool.stop();
   EXPECT_EQ(ran.load(), 1 + static_cast<int>(TextPool::kQueuedPerThread));
   EXPECT_FALSE(pool.try_run([&] { ++ran; }));
+  EXPECT_EQ(dropped, 0u);
+}
+
+TEST(Faults, a_job_that_throws_is_dropped_alone) {
+  std::atomic<uint64_t> dropped{0};
+  std::atomic<int> ran{0};
+  const auto held = std::make_shared<int>(0);
+  TextPool pool(1, 0, &dropped);
+  ASSERT_TRUE(pool.try_run([held] { throw std::bad_alloc(); }));
+  ASSERT_TRUE(pool.try_run([held] { throw std::runtime_error("for the log"); }));
+  ASSERT_TRUE(pool.try_run([held] { throw 7; }));
+  ASSERT_TRUE(pool.try_run([&] { ++ran; }));
+  pool.stop();
+  EXPECT_EQ(ran, 1);
+  EXPECT_EQ(dropped, 3u);
+  EXPECT_EQ(held.use_count(), 1) << "what they held went with them";
 }
 
 }  // namespace

@@ -12,6 +12,8 @@
 #include "api/auth.h"
 #include "api/live_requests.h"
 #include "api/metrics.h"
+#include "api/metrics_page.h"
+#include "api/metrics_text.h"
 #include "api/params.h"
 #include "api/request_id.h"
 #include "api/roster.h"
@@ -31,13 +33,17 @@ class Service {
         live_requests(static_cast<size_t>(context.gateway->io_threads())),
         by_slot(static_cast<size_t>(context.gateway->slots())),
         text_quota(static_cast<int>(TextPool::kQueuedPerThread) * std::max(1, context.text_threads)),
-        text_pool(context.text_threads, static_cast<size_t>(context.gateway->slots())),
-        admin_pool(1, 0) {}
+        metrics_page([this](size_t expected_bytes) {
+          metrics.texts_made.fetch_add(1, std::memory_order_relaxed);
+          return metrics_text(context, metrics, expected_bytes);
+        }),
+        text_pool(context.text_threads, static_cast<size_t>(context.gateway->slots()), &metrics.dropped),
+        admin_pool(1, 0, &metrics.dropped) {}
 
   Micros now_us() const { return context.clock->now_us(); }
   int64_t unix_ms() const;  // the wall clock
   ParamLimits limits() const {
-    return {.vocab_size = context.vocab_size, .running_max = context.door->options().running_max};
+    return {.vocab_size = context.vocab_size, .running_max = context.door->running_max_ever()};
   }
 
   Ledger& ledger() { return *context.ledger; }
@@ -53,6 +59,7 @@ class Service {
   // slot's Place; the FrontDoor's mutex orders one holder after the other.
   std::vector<std::shared_ptr<Generation>> by_slot;
   TextQuota text_quota;          // any thread
+  mutable MetricsPage metrics_page;  // any thread
   TextPool text_pool;            // last, so that their threads end before anything they use
   TextPool admin_pool;           // one thread: a change of the limits waits for the engine
 

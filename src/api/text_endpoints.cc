@@ -1,5 +1,6 @@
 #include "api/text_endpoints.h"
 
+#include "api/contain.h"
 #include "api/host_bytes.h"
 #include "api/json_in.h"
 #include "api/json_out.h"
@@ -144,18 +145,24 @@ void answer(TextJob* job, std::string body) {
   job->reply.json(200, std::move(body), http::ChargedBy::kCaller);
 }
 
+void finish(TextJob* job, std::string body, Thrown thrown) {
+  if (thrown == Thrown::kNothing) thrown = contain([&] { answer(job, std::move(body)); });
+  if (thrown != Thrown::kNothing) job->reply.end_after_throw(thrown);
+}
+
 // Runs `work` on the pool; it makes the body, unless it sets job->error. The answer goes out on the io thread.
 template <class Work>
 void run_on_pool(Service* service, int32_t tenant, std::shared_ptr<TextJob> job, Work work) {
   job->ticket = service->text_quota.try_enter(tenant, !service->context.tenants->directory()->asks_for_keys());
   http::Callback task = [service, job, work] {
-    auto body = std::make_shared<std::string>(work(service->context, job.get()));
+    auto body = std::make_shared<std::string>();
+    const Thrown thrown = contain([&] { *body = work(service->context, job.get()); });
     std::string().swap(job->text);
     std::vector<int32_t>().swap(job->tokens);
     job->text_charge.release();
     job->ids_charge.release();
     job->ticket = {};
-    job->reply.exchange().post([job, body] { answer(job.get(), std::move(*body)); });
+    job->reply.exchange().post([job, body, thrown] { finish(job.get(), std::move(*body), thrown); });
   };
   if (job->ticket && service->text_pool.try_run(std::move(task))) return;
   job->reply.error({.status = {Code::kResourceExhausted, "too many texts wait to be tokenised; try again later",

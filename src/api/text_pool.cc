@@ -2,10 +2,12 @@
 
 #include <algorithm>
 
+#include "api/contain.h"
+
 namespace weir::api {
 
-TextPool::TextPool(int threads, size_t extra)
-    : queued_max_(kQueuedPerThread * static_cast<size_t>(std::max(1, threads)) + extra) {
+TextPool::TextPool(int threads, size_t extra, std::atomic<uint64_t>* dropped)
+    : queued_max_(kQueuedPerThread * static_cast<size_t>(std::max(1, threads)) + extra), dropped_(dropped) {
   for (int i = 0; i < std::max(1, threads); ++i) threads_.emplace_back([this] { work(); });
 }
 
@@ -13,7 +15,8 @@ bool TextPool::try_run(http::Callback&& job) {
   {
     std::lock_guard lock(mutex_);
     if (stopping_ || jobs_.size() == queued_max_) return false;
-    jobs_.push_back(std::move(job));
+    if (contain([&] { jobs_.emplace_back(); }) != Thrown::kNothing) return false;
+    jobs_.back() = std::move(job);
   }
   wake_.notify_one();
   return true;
@@ -29,7 +32,7 @@ void TextPool::work() {
       job = std::move(jobs_.front());
       jobs_.pop_front();
     }
-    job();
+    if (contain(job) != Thrown::kNothing) dropped_->fetch_add(1, std::memory_order_relaxed);
   }
 }
 

@@ -147,6 +147,7 @@ World::~World() {
 
 std::shared_ptr<FakeExchange> World::send(http::Request request, bool hold_last_byte, int io) {
   auto exchange = std::make_shared<FakeExchange>(loops[static_cast<size_t>(io)].get(), io, hold_last_byte);
+  const AllocatingFor code = for_code();
   api->handle(std::move(request), exchange);
   return exchange;
 }
@@ -188,6 +189,7 @@ void World::run_until(const std::function<bool()>& condition) {
 }
 
 void World::tick() {
+  const AllocatingFor code = for_code();
   for (size_t io = 0; io < loops.size(); ++io) api->hooks().on_tick(static_cast<int>(io));
 }
 

@@ -24,7 +24,10 @@ void say(const std::string& text) {
 
 std::string curl_line(const App& app, const Settings& settings) {
   const std::string key = settings.api_keys.empty() && settings.tenants_file.empty() ? "" : " -H \"Authorization: Bearer $WEIR_API_KEY\"";
-  return "  curl -N " + app.url() + "/v1/chat/completions -H 'Content-Type: application/json'" + key +
+  const std::string url = app.url();
+  const bool is_unix = url.rfind("unix:", 0) == 0;
+  const std::string where = is_unix ? "--unix-socket " + url.substr(5) + " http://localhost" : url;
+  return "  curl -N " + where + "/v1/chat/completions -H 'Content-Type: application/json'" + key +
          " \\\n    -d '{\"model\": \"" + app.model_name() +
          "\", \"stream\": true, \"messages\": [{\"role\": \"user\", \"content\": \"Hello\"}]}'\n";
 }

@@ -44,8 +44,21 @@ Status set_block(const Values& values, Settings* settings, Warnings*) {
   return ok_status();
 }
 
+// "unix:" and an absolute path, so that it does not depend on where the server was started.
+Status check_unix_path(std::string_view path) {
+  constexpr size_t kPathBytesMax = 107;  // sun_path of unix(7), less its end
+  const bool printable = std::all_of(path.begin(), path.end(), [](char c) { return c >= ' ' && c <= '~'; });
+  if (path.substr(0, 1) == "/" && path.size() <= kPathBytesMax && printable) return ok_status();
+  return invalid_argument("write an absolute path of at most 107 characters behind unix:, such as unix:/run/weir.sock");
+}
+
 Status set_server_name(const Values& values, Settings* settings, Warnings*) {
   const std::string& name = values.back();
+  if (name.rfind("unix:", 0) == 0) {
+    WEIR_RETURN_IF_ERROR(check_unix_path(std::string_view(name).substr(5)));
+    settings->server_name = name;
+    return ok_status();
+  }
   const auto allowed = [](char c) {
     return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '.' || c == ':' ||
            c == '-';
@@ -207,7 +220,7 @@ std::vector<SettingOption> make_options() {
       {{"cpu-set", "LIST", kCpu, "CPUs for them, such as 0-3,8; empty: all it may use", ""}, set_cpu_set},
       {{"pin-threads", "on|off", kCpu, "keep each worker on one CPU", "on"}, boolean(&S::pin_threads)},
 
-      {{"server-name", "ADDRESS", kDoor, "where to listen; 0.0.0.0: every interface", "127.0.0.1"},
+      {{"server-name", "ADDRESS", kDoor, "where to listen; 0.0.0.0: everywhere; or unix:/PATH", "127.0.0.1"},
        set_server_name},
       {{"server-port", "PORT", kDoor, "0: choose a free one and print it", "23333"},
        integer(&S::server_port, 0, 65535)},

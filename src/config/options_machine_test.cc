@@ -38,5 +38,17 @@ TEST(MachineOptions, PrefillStretchAndSpeculation) {
   EXPECT_THAT(parse({"--speculative", "draft"}).status().message(), HasSubstr("off, ngram"));
 }
 
+TEST(MachineOptions, AUnixSocketToListenOn) {
+  std::vector<std::string> warnings;
+  const auto settings = parse_settings({"/", "--server-name", "unix:/run/weir.sock"}, {}, &warnings);
+  ASSERT_TRUE(settings.ok()) << settings.status().message();
+  EXPECT_EQ(settings->server_name, "unix:/run/weir.sock");
+  EXPECT_TRUE(warnings.empty()) << "who may connect is who may write to the file";
+  for (const std::string& bad : {std::string("unix:"), std::string("unix:weir.sock"), "unix:/" + std::string(107, 'a'),
+                                 std::string("unix:/a\nb")}) {
+    EXPECT_THAT(parse({"--server-name", bad}).status().message(), HasSubstr("absolute path of at most 107 characters")) << bad;
+  }
+}
+
 }  // namespace
 }  // namespace weir

@@ -92,8 +92,9 @@ Status apply_flags(const ParsedCommand& command, const Target& target) {
   return ok_status();
 }
 
+// A Unix socket too: the rights of its file say which users may connect.
 bool is_loopback(const std::string& name) {
-  return name == "localhost" || name == "::1" || name.rfind("127.", 0) == 0;
+  return name.rfind("unix:", 0) == 0 || name == "localhost" || name == "::1" || name.rfind("127.", 0) == 0;
 }
 
 Status resolve_classes(Settings* settings) {

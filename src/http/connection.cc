@@ -2,6 +2,7 @@
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -312,6 +313,9 @@ void Connection::watch_client() {
 }
 
 bool Connection::client_left_by_state() {
+  pollfd state{.fd = descriptor_.native_handle(), .events = POLLRDHUP, .revents = 0};
+  if (::poll(&state, 1, 0) > 0 && (state.revents & (POLLRDHUP | POLLHUP | POLLERR)) != 0) return true;
+  if (peer_.empty()) return false;  // a Unix socket, of which that is all there is to know
   tcp_info info{};
   socklen_t length = sizeof info;
   if (::getsockopt(descriptor_.native_handle(), IPPROTO_TCP, TCP_INFO, &info, &length) != 0) return true;

@@ -6,6 +6,8 @@
 #include <netinet/tcp.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -46,14 +48,17 @@ bool set_option(int fd, int level, int name, int value) {
   return ::setsockopt(fd, level, name, &value, sizeof value) == 0;
 }
 
+bool bound_kernel_buffers(int fd) {
+  return set_option(fd, SOL_SOCKET, SO_SNDBUF, kKernelBufferBytes) && set_option(fd, SOL_SOCKET, SO_RCVBUF, kKernelBufferBytes);
+}
+
 bool set_inherited_options(int fd, int64_t user_timeout_ms) {
   return set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1) && set_option(fd, SOL_SOCKET, SO_KEEPALIVE, 1) &&
          set_option(fd, IPPROTO_TCP, TCP_KEEPIDLE, kKeepAliveIdleS) &&
          set_option(fd, IPPROTO_TCP, TCP_KEEPINTVL, kKeepAliveIntervalS) &&
          set_option(fd, IPPROTO_TCP, TCP_KEEPCNT, kKeepAliveCount) &&
          set_option(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, static_cast<int>(user_timeout_ms)) &&
-         set_option(fd, SOL_SOCKET, SO_SNDBUF, kKernelBufferBytes) &&
-         set_option(fd, SOL_SOCKET, SO_RCVBUF, kKernelBufferBytes);
+         bound_kernel_buffers(fd);
 }
 
 uint16_t bound_port(int fd) {
@@ -106,7 +111,46 @@ int bind_socket(const addrinfo& to, bool share_port) {
   return fd.release();
 }
 
+Status unix_error(const std::string& path, int error) {
+  std::string hint = "check --server-name";
+  if (error == EADDRINUSE) hint = "another program listens there, or the file is no socket: choose another path";
+  if (error == EACCES || error == EROFS || error == ENOENT) hint = "the folder must exist and be writable for this user";
+  return failed_precondition("cannot listen on unix:" + path + ": " + std::strerror(error) + "; " + hint);
+}
+
+// The file of a server that has ended: a socket without a listener.
+bool is_left_behind(const sockaddr_un& address) {
+  struct stat info {};
+  if (::lstat(address.sun_path, &info) != 0 || !S_ISSOCK(info.st_mode)) return false;
+  const Fd probe(::socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  return ::connect(probe.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0 && errno == ECONNREFUSED;
+}
+
 }  // namespace
+
+// One socket, because a path cannot be shared as a port can: each io thread accepts from a descriptor of its own to it.
+Result<Listeners> Listeners::open_unix(const std::string& path, int count) {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  if (path.empty() || path.size() >= sizeof address.sun_path) {
+    return invalid_argument("the path of a Unix socket has 1 to " + std::to_string(sizeof address.sun_path - 1) +
+                            " characters; '" + path + "' has " + std::to_string(path.size()));
+  }
+  std::memcpy(address.sun_path, path.data(), path.size());
+  if (is_left_behind(address)) ::unlink(address.sun_path);
+  const Fd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  if (fd.get() < 0 || !bound_kernel_buffers(fd.get()) ||
+      ::bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0 || ::listen(fd.get(), kBacklog) != 0) {
+    return unix_error(path, errno);
+  }
+  Listeners listeners;
+  for (int i = 0; i < count; ++i) {
+    const int own = ::fcntl(fd.get(), F_DUPFD_CLOEXEC, 0);
+    if (own < 0) return unix_error(path, errno);
+    listeners.fds_.push_back(own);
+  }
+  return listeners;
+}
 
 Listeners::~Listeners() {
   for (int fd : fds_) {
@@ -117,6 +161,7 @@ Listeners::~Listeners() {
 int Listeners::release(size_t index) { return std::exchange(fds_.at(index), -1); }
 
 Result<Listeners> Listeners::open(const std::string& address, uint16_t port, int count, int64_t user_timeout_ms) {
+  if (is_unix_address(address)) return open_unix(address.substr(kUnixPrefix.size()), count);
   WEIR_ASSIGN_OR_RETURN(Addresses addresses, resolve(address, port));
   Listeners listeners;
   const bool share_port = count > 1;

@@ -24,7 +24,7 @@
 namespace weir::http {
 
 struct Options {
-  std::string address = "127.0.0.1";  // name or number, IPv4 or IPv6
+  std::string address = "127.0.0.1";  // name or number, IPv4 or IPv6; or "unix:/PATH"
   uint16_t port = 0;                  // 0: the kernel chooses, see Server::port()
   int io_threads = 1;                 // 1..64
   size_t connections_max = 4096;      // slots; one more gets a ready-made 503 with Retry-After
@@ -60,7 +60,7 @@ struct Request {
   std::string query;   // without the '?', not decoded
   std::vector<std::pair<std::string, std::string>> headers;  // names in lower case, at most 100
   std::string body;
-  std::string peer;  // numeric address without the port
+  std::string peer;  // numeric address without the port; "" on a Unix socket
   std::string id;    // what Hooks::choose_id said; "" without that hook
   int64_t age_us = 0;  // at the hand-over: since its head had been read
   ByteCharge charge;

@@ -104,7 +104,6 @@ struct App::Impl {
   std::unique_ptr<MonitorThread> monitor;
   std::unique_ptr<Watchdog> watchdog;  // null: --watchdog-timeout 0
   std::unique_ptr<std::atomic<bool>[]> drain_posted;  // per io thread: a drain waits in its mailbox
-  uint64_t huge_page_bytes = 0;
   bool stopped = false;
 
   Status load_text(ApiContext* context);
@@ -216,7 +215,8 @@ void App::Impl::wake_io(int io) {
 // pages.
 void App::Impl::seal() {
   arena->seal();
-  huge_page_bytes = read_huge_page_bytes().value_or(0);
+  const uint64_t huge_page_bytes = read_huge_page_bytes().value_or(0);
+  host_watch->set_huge_page_bytes(huge_page_bytes);
   const uint64_t resident = read_host_facts().rss_bytes.value_or(0);
   log_info("memory", fmt::format("sealed: {} resident, {} of them in huge pages{}", format_bytes(resident),
                                  format_bytes(huge_page_bytes),
@@ -258,7 +258,7 @@ Status App::Impl::build_door(ApiContext context) {
   };
   context.post_io = [this](int io, http::Callback callback) { return server->post(io, std::move(callback)); };
   context.ledger = ledger;
-  context.memory_now = [this] { return host_watch->now(huge_page_bytes); };
+  context.memory_now = [this] { return host_watch->now(clock.now_us()); };
   context.pressure_now = [this] { return pressure_now(); };
   context.cpu_now = [this] { return cpu_watch->now(); };
   context.overload_now = [this] { return overload->now(); };
@@ -284,7 +284,7 @@ Status App::Impl::build_monitor() {
   options.plan_bytes = blueprint.plan.total_bytes;
   options.mode = mode;
   monitor = std::make_unique<MonitorThread>(std::move(options), &clock, relief.get());
-  monitor->add_observer([this](Micros now, const HostFacts&) { host_watch->observe(now); });
+  monitor->add_observer([this](Micros now, const HostFacts& facts) { host_watch->observe(now, facts); });
   cpu_watch = std::make_unique<CpuWatch>(settings.system_root, blueprint.backend.get());
   monitor->add_observer([this](Micros now, const HostFacts&) { cpu_watch->observe(now); });
   overload = std::make_unique<OverloadControl>(overload_options(blueprint), gateway.get(), door.get());
@@ -360,6 +360,7 @@ const MemoryPlan& App::plan() const { return impl_->blueprint.plan; }
 
 std::string App::url() const {
   const std::string& host = impl_->blueprint.settings.server_name;
+  if (host.rfind("unix:", 0) == 0) return host;
   const bool any = host == "0.0.0.0" || host == "::";
   const bool v6 = host.find(':') != std::string::npos && !any;
   return fmt::format("http://{}:{}", any ? "127.0.0.1" : v6 ? "[" + host + "]" : host, port());

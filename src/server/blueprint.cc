@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <random>
 
+#include "api/host_bytes.h"
 #include "base/log.h"
 #include "base/units.h"
 #include "checkpoint/safetensors.h"
@@ -82,6 +83,15 @@ int drafts_max(const Settings& settings, int running_max) {
   return settings.speculative == "ngram" ? settings.speculative_tokens * std::min(running_max, kDraftingSequences) : 0;
 }
 
+// The line "requests" follows the queue by itself; a number of the operator's own may be too small for it.
+void warn_of_a_short_ledger(const Settings& s) {
+  const uint64_t can_wait = s.host_request_bytes / api::kWaitingRequestBytes;
+  if (s.host_request_bytes == 0 || can_wait >= static_cast<uint64_t>(std::max(s.max_queued_requests, 0))) return;
+  log_warning("plan", fmt::format("--host-request-bytes {} holds about {} requests that wait, fewer than --max-queued-requests {}; "
+                                  "the rest gets 429 host_bytes_full",
+                                  format_bytes(s.host_request_bytes), format_count(can_wait), s.max_queued_requests));
+}
+
 Status choose_sizes(Blueprint* b) {
   const Settings& s = b->settings;
   if (s.session_len > b->spec.context_max) {
@@ -98,6 +108,7 @@ Status choose_sizes(Blueprint* b) {
   b->model.drafts_max = drafts_max(s, b->running_max);
   b->queued_tokens_max =
       s.max_queued_tokens > 0 ? s.max_queued_tokens : std::max<int64_t>(65536, 4 * b->model.session_tokens);
+  warn_of_a_short_ledger(s);
   return ok_status();
 }
 

@@ -2,7 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <chrono>
+#include <optional>
 #include <thread>
 
 #include "base/log.h"
@@ -74,30 +76,50 @@ Status LiveLimitsControl::check(const LimitsPatch& patch, FrontDoorOptions* opti
   return ok_status();
 }
 
+// What would be in force. plan: null where the pool stays.
+LiveLimits LiveLimitsControl::with(const LimitsPatch& patch, const FrontDoorOptions& options, const MemoryPlan* plan) const {
+  LiveLimits limits = now();
+  limits.max_concurrent_requests = options.running_max;
+  limits.max_queued_requests = options.queued_max;
+  limits.max_queued_tokens = options.queued_tokens_max;
+  if (plan == nullptr) return limits;
+  limits.cache_max_entry_count = *patch.cache_max_entry_count;
+  limits.kv_blocks = static_cast<int64_t>(plan->kv_blocks);
+  return limits;
+}
+
+Status LiveLimitsControl::change_pool(MemoryPlan plan, const std::string& cache) {
+  // While it changes, nothing is let in that the smaller of both pools could not hold.
+  const FrontDoorOptions before = door_->options();
+  FrontDoorOptions smaller = before;
+  smaller.pool_tokens = std::min(smaller.pool_tokens, plan.kv_tokens);
+  door_->set_options(smaller);
+  if (Status status = resize(plan); !status.ok()) {
+    door_->set_options(before);
+    return status;
+  }
+  if (on_plan_) on_plan_(plan);
+  std::lock_guard lock(mutex_);
+  plan_ = std::move(plan);
+  cache_ = cache;
+  return ok_status();
+}
+
 // Everything is checked before anything is done; the pool, which alone can still be refused, comes first.
 Result<LiveLimits> LiveLimitsControl::apply(const LimitsPatch& patch) {
   std::lock_guard changing(changing_);
   if (patch.empty()) return now();
   FrontDoorOptions options = door_->options();
   WEIR_RETURN_IF_ERROR(check(patch, &options));
+  std::optional<MemoryPlan> plan;
   if (patch.cache_max_entry_count) {
-    auto plan = blueprint_->with_cache(*patch.cache_max_entry_count);
-    if (!plan.ok()) return invalid_argument("cache_max_entry_count: " + plan.status().message());
-    // While it changes, nobody is let in whom the smaller of both pools could not hold.
-    FrontDoorOptions smaller = door_->options();
-    smaller.pool_tokens = std::min(smaller.pool_tokens, plan->kv_tokens);
-    const FrontDoorOptions before = door_->options();
-    door_->set_options(smaller);
-    if (Status status = resize(*plan); !status.ok()) {
-      door_->set_options(before);
-      return status;
-    }
-    options.pool_tokens = plan->kv_tokens;
-    if (on_plan_) on_plan_(*plan);
-    std::lock_guard lock(mutex_);
-    plan_ = std::move(*plan);
-    cache_ = *patch.cache_max_entry_count;
+    auto drawn = blueprint_->with_cache(*patch.cache_max_entry_count);
+    if (!drawn.ok()) return invalid_argument("cache_max_entry_count: " + drawn.status().message());
+    options.pool_tokens = drawn->kv_tokens;
+    plan = std::move(*drawn);
   }
+  if (patch.dry_run) return with(patch, options, plan ? &*plan : nullptr);
+  if (plan) WEIR_RETURN_IF_ERROR(change_pool(std::move(*plan), *patch.cache_max_entry_count));
   door_->set_options(options);
   gateway_->controls().running_limit.store(options.running_max, std::memory_order_relaxed);
   gateway_->poke();

@@ -26,6 +26,7 @@ class LiveLimitsControl {
 
   // Told of every plan that comes into force. Set before the first apply().
   void set_on_plan(std::function<void(const MemoryPlan&)> on_plan) { on_plan_ = std::move(on_plan); }
+  // A dry run is checked like a change and asks neither the engine nor the machine, which may still refuse the change.
   Result<LiveLimits> apply(const LimitsPatch& patch);
   LiveLimits now() const;
   // As GET /plan shows it: the plan of start with the pool of now.
@@ -35,6 +36,8 @@ class LiveLimitsControl {
 
  private:
   Status check(const LimitsPatch& patch, FrontDoorOptions* options) const;
+  LiveLimits with(const LimitsPatch& patch, const FrontDoorOptions& options, const MemoryPlan* plan) const;
+  Status change_pool(MemoryPlan plan, const std::string& cache);
   Status resize(const MemoryPlan& plan);
 
   const Blueprint* const blueprint_;

@@ -4,13 +4,16 @@
 
 #include <algorithm>
 
+#include "api/host_bytes.h"
 #include "api/json_in.h"
+#include "api/metrics_text.h"
 #include "api/prompts.h"
 #include "api/roster.h"
 #include "engine/engine.h"
 #include "engine/model_executor.h"
 #include "memory/prefix/prefix_cache.h"
 #include "message/gateway.h"
+#include "message/tenants.h"
 #include "model/transformer.h"
 
 namespace weir {
@@ -33,8 +36,9 @@ std::string requests_formula(const Blueprint& b, const ModelOptions& options, co
   const auto running = static_cast<uint64_t>(options.sequences_max);
   const auto session = static_cast<uint64_t>(options.session_tokens);
   const http::Options http = http_options(s);
-  return fmt::format("ids of {} waiting and {} x {} running tokens, answers x {} bytes a token, bodies {}, unsent {} x {}",
-                     format_count(static_cast<uint64_t>(b.queued_tokens_max)), running, format_count(session),
+  return fmt::format("{} waiting x {}, ids of {} waiting and {} x {} running tokens, answers x {} bytes a token, bodies {}, "
+                     "unsent {} x {}",
+                     format_count(static_cast<uint64_t>(b.queued_max)), format_bytes(api::kWaitingRequestBytes), format_count(static_cast<uint64_t>(b.queued_tokens_max)), running, format_count(session),
                      kAnswerTokenBytes, format_bytes(http.body_bytes_total_max), running,
                      format_bytes(2 * http.out_bytes_max));
 }
@@ -50,7 +54,7 @@ uint64_t request_bytes(const Blueprint& b, const ModelOptions& options, const Se
   const auto running = static_cast<uint64_t>(options.sequences_max);
   const auto session = static_cast<uint64_t>(options.session_tokens);
   const auto queued_tokens = static_cast<uint64_t>(b.queued_tokens_max);
-  return (queued_tokens + running * session) * sizeof(int32_t) + running * session * kAnswerTokenBytes +
+  return static_cast<uint64_t>(b.queued_max) * api::kWaitingRequestBytes + (queued_tokens + running * session) * sizeof(int32_t) + running * session * kAnswerTokenBytes +
          http::planned_request_bytes(http_options(s), running);
 }
 
@@ -101,6 +105,8 @@ std::vector<PlanLine> plan_lines(const Blueprint& b, const ModelOptions& options
   add("parsing", io * json + text * api::kTokenisingFactor,
       fmt::format("{} x {} of JSON, one text of {} being tokenised x {}", io, format_bytes(json), format_bytes(text),
                   api::kTokenisingFactor));
+  const uint64_t named = s.tenants_file.empty() ? 1 : kTenantsMax;
+  add("metrics", 2 * api::metrics_bytes_max(named), fmt::format("2 texts for {} tenants", format_count(named)));
   add_resident("tokeniser", b.tokenizer->memory_bytes(), fmt::format("{} tokens", format_count(static_cast<uint64_t>(b.tokenizer->vocab_size()))));
   add("loading", needs.loading, "pieces of the checkpoint while they are packed");
   add("runtime", kRuntimeBytes, "program, libraries, stacks, allocator");

@@ -141,8 +141,11 @@ TEST_F(LiveLimitsTest, PlacesAreTakenAwayAndGivenBack) {
   EXPECT_TRUE(server.wait_for_metric("weir_requests_waiting", 4, 20'000));
   EXPECT_EQ(server.metric(kRunning), 2);
   const Answer both = post(server.port(), "/v1/completions", completion_body("Once", 2, false, ", \"n\": 3"));
-  EXPECT_EQ(both.status, 400) << "three could never run together";
-  EXPECT_THAT(both.body, HasSubstr("too_many_sequences"));
+  EXPECT_EQ(both.status, 429) << "three can run together when the limit is what it was";
+  EXPECT_THAT(both.body, HasSubstr("limit_lowered"));
+  const Answer never = post(server.port(), "/v1/completions", completion_body("Once", 2, false, ", \"n\": 9"));
+  EXPECT_EQ(never.status, 400) << "nine never could";
+  EXPECT_THAT(never.body, HasSubstr("too_many_sequences"));
   ASSERT_EQ(patch(server, R"({"max_concurrent_requests": 5})").status, 200);
   EXPECT_TRUE(server.wait_for_metric(kRunning, 5, 20'000));
   // What runs is not cut off by a lower limit; the next one starts only below it.
@@ -153,6 +156,24 @@ TEST_F(LiveLimitsTest, PlacesAreTakenAwayAndGivenBack) {
   ASSERT_TRUE(crowd.read_to_the_end(100'000));
   EXPECT_TRUE(server.wait_for_metric(kRunning, 0, 20'000));
   EXPECT_EQ(post(server.port(), "/v1/completions", completion_body("Once", 2, false)).status, 200);
+}
+
+TEST_F(LiveLimitsTest, ADryRunSaysWhatWouldBeAndChangesNothing) {
+  ServerProcess server(flags({"--cache-max-entry-count", "64MiB"}));
+  ASSERT_GT(server.port(), 0);
+  const std::string before = limits(server), table = plan(server);
+  const std::string fields = R"("cache_max_entry_count": 16, "max_concurrent_requests": 3, "max_queued_requests": 5)";
+  const Answer dry = patch(server, "{" + fields + R"(, "dry_run": true})");
+  ASSERT_EQ(dry.status, 200) << dry.body;
+  EXPECT_EQ(limits(server), before);
+  EXPECT_EQ(plan(server), table);
+  EXPECT_EQ(server.metric("weir_pool_resizes_total"), 0);
+  EXPECT_EQ(patch(server, R"({"cache_max_entry_count": 2, "dry_run": true})").status, 400) << "checked like a change";
+  EXPECT_EQ(patch(server, R"({"max_concurrent_requests": 1000, "dry_run": true})").status, 400);
+  EXPECT_EQ(limits(server), before);
+  const Answer real = patch(server, "{" + fields + "}");
+  EXPECT_EQ("{\"dry_run\":true," + real.body.substr(1), dry.body) << "what it said is what comes";
+  EXPECT_NE(limits(server), before);
 }
 
 TEST_F(LiveLimitsTest, AQueueOfNothingRefusesAtOnce) {
@@ -168,8 +189,8 @@ TEST_F(LiveLimitsTest, AQueueOfNothingRefusesAtOnce) {
   ASSERT_EQ(patch(server, R"({"max_queued_requests": 1, "max_queued_tokens": 4})").status, 200);
   const Answer heavy =
       post(server.port(), "/v1/completions", completion_body("one two three four five six", 2, false));
-  EXPECT_EQ(heavy.status, 400);
-  EXPECT_THAT(heavy.body, HasSubstr("\"reason\":\"over_queue_tokens\""));
+  EXPECT_EQ(heavy.status, 429);
+  EXPECT_THAT(heavy.body, HasSubstr("\"reason\":\"limit_lowered\""));
   start_streams(&crowd, 1);
   ASSERT_TRUE(server.wait_for_metric("weir_requests_waiting", 1, 20'000));
   crowd.hang_up(0);
