@@ -8,7 +8,9 @@ namespace {
 
 constexpr double kTokensMax = 1e9;  // far beyond any step
 
-bool is_new(const StepTimeModel& model) { return model.observed() < StepTimeModel::kConfidentAfter; }
+bool is_new(const StepTimeModel& model) {
+  return model.observed() < StepTimeModel::kConfidentAfter && !model.confident();
+}
 
 }  // namespace
 

@@ -68,6 +68,46 @@ Seen serve(const Serving& serving, const NoisyMachineOptions& noise) {
 
 Seen undisturbed(const Serving& serving) { return serve(serving, {.burners = 0}); }
 
+constexpr StepCosts kCosts{.fixed = 18'000, .prefill_token = 250, .decode_sequence = 250};
+constexpr StepShape kDecodes{.decode_sequences = 2};  // 18.5 ms
+constexpr Micros kAllowed = 37'000;                   // 74 tokens fit
+
+StepShape with_prefill(int64_t tokens) { return {.prefill_tokens = tokens, .decode_sequences = 2}; }
+
+TEST(PrefillGuard, NothingIsPromisedWithoutATarget) {
+  PrefillGuard guard;
+  EXPECT_EQ(guard.grant(StepTimeModel(), kDecodes, 0, 0), StepTimeModel::kNoLimit);
+  EXPECT_FALSE(guard.note(StepTimeModel(), with_prefill(512), 1'000'000));
+}
+
+TEST(PrefillGuard, BeginsCarefullyAndReachesTheModelsChunk) {
+  const StepTimeModel model(kCosts);
+  PrefillGuard guard;
+  EXPECT_EQ(guard.grant(StepTimeModel(), kDecodes, kAllowed, 0), 16) << "nothing is known";
+  int64_t before = 0;
+  for (int step = 0; step < 4; ++step) {
+    const int64_t chunk = guard.grant(model, kDecodes, kAllowed, 0);
+    EXPECT_GT(chunk, before);
+    EXPECT_FALSE(guard.note(model, with_prefill(chunk), 20'000));
+    before = chunk;
+  }
+  EXPECT_LE(before, 74);
+}
+
+TEST(PrefillGuard, ALateStepHalvesTheChunkDownToTheFloor) {
+  const StepTimeModel model(kCosts);
+  PrefillGuard guard;
+  for (int step = 0; step < 10; ++step) guard.note(model, with_prefill(guard.grant(model, kDecodes, kAllowed, 0)), 20'000);
+  const int64_t whole = guard.grant(model, kDecodes, kAllowed, 0);
+  EXPECT_FALSE(guard.note(model, with_prefill(whole), 2 * kAllowed)) << "twice as long is borne";
+  guard.grant(model, kDecodes, kAllowed, 0);
+  EXPECT_TRUE(guard.note(model, with_prefill(whole), 2 * kAllowed + 1));
+  EXPECT_EQ(guard.grant(model, kDecodes, kAllowed, 0), whole / 2);
+  EXPECT_FALSE(guard.note(model, with_prefill(3), 1'000'000)) << "three tokens are not to blame";
+  for (int step = 0; step < 20; ++step) guard.note(model, with_prefill(guard.grant(model, kDecodes, kAllowed, 0)), 1'000'000);
+  EXPECT_EQ(guard.grant(model, kDecodes, kAllowed, 0), kAllowed / 16 / 250) << "a sixteenth of the step";
+}
+
 TEST(Faults, guard_fails_open) {
   for (const Micros tpot_slo_us : {0, 20'000}) {
     for (const bool knows_its_work : {true, false}) {
