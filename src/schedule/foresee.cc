@@ -43,7 +43,10 @@ StepShape Scheduler::shape_of_decodes(bool planned) const {
 
 // How much work a step of these decodes may become by what is computed beside them; 0: as much as it likes.
 Micros Scheduler::decode_step_allowed(const StepShape& decodes, int starting) const {
-  if (options_.tpot_slo_us > 0 || options_.prefill_stretch == 0) return options_.tpot_slo_us;
+  if (options_.tpot_slo_us > 0) {  // wall time, of which others have a part
+    return std::max<Micros>(1, static_cast<Micros>(static_cast<double>(options_.tpot_slo_us) / step_time_.drag()));
+  }
+  if (options_.prefill_stretch == 0) return 0;
   const int places = std::max(0, running_limit_ - running_count() - starting);
   const int64_t waiting = head_blocked_ ? 0 : std::min(waiting_.count(), places);  // those who could start
   int64_t no_token_yet = starting + waiting;
