@@ -26,9 +26,9 @@ endif()
 if(WEIR_SANITIZE)
   add_compile_options(-fsanitize=${WEIR_SANITIZE} -fno-sanitize-recover=all)
   if(WEIR_SANITIZE MATCHES undefined)
-    # They double the time to compile. A null pointer and an object that is too small are the address sanitizer's too, and
-    # no class here is reached through a pointer of the wrong type without a cast that a review sees.
-    add_compile_options(-fno-sanitize=null,object-size,vptr)
+    # They cost the compiler a good part of its time, and a null pointer or an object that is too small is reported by the
+    # address sanitizer when it is used.
+    add_compile_options(-fno-sanitize=null,object-size)
   endif()
   add_link_options(-fsanitize=${WEIR_SANITIZE})
   if(CMAKE_CXX_COMPILER_ID STREQUAL GNU)
@@ -86,7 +86,7 @@ endfunction()
 function(weir_test_program name)
   cmake_parse_arguments(ARG "" "TIMEOUT" "SOURCES;DEPS;LABELS" ${ARGN})
   if(NOT ARG_TIMEOUT)
-    set(ARG_TIMEOUT 120)
+    set(ARG_TIMEOUT 300) # finds a hang; what takes seconds alone takes minutes on a machine that others keep busy
   endif()
   add_executable(${name}_test ${ARG_SOURCES})
   target_include_directories(${name}_test PRIVATE ${CMAKE_SOURCE_DIR}/src ${CMAKE_SOURCE_DIR}/tests)
