@@ -20,6 +20,7 @@
 #include <string>
 #include <vector>
 
+#include "base/sanitized.h"
 #include "base/units.h"
 #include "memory/monitor/fake_root.h"
 #include "server/child_group.h"
@@ -32,12 +33,6 @@ namespace {
 using ::testing::AnyOf;
 using ::testing::HasSubstr;
 using ::testing::Not;
-
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr bool kSanitized = true;  // its shadow memory is in no plan and would fill a real cgroup
-#else
-constexpr bool kSanitized = false;
-#endif
 
 constexpr int kAccepted = 12;                    // 4 run, 8 wait
 constexpr int kTokens = kSanitized ? 120 : 900;  // long enough that none has ended when the last is accepted

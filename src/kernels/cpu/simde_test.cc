@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "base/sanitized.h"
 #include "kernels/cpu/isa.h"
 #include "kernels/cpu/simde_tables.h"
 #include "kernels/cpu/table_compare.h"
@@ -11,8 +12,8 @@
 namespace weir::cpu {
 namespace {
 
-constexpr int kStride = 3;
-constexpr int64_t kSectionCasesMin = 60, kCasesMin = 15'000;  // of all sections together
+constexpr int kStride = 3 * kSanitizedStride;
+constexpr int64_t kSectionCasesMin = 60 / kSanitizedStride, kCasesMin = 15'000 / kSanitizedStride;  // of all sections together
 constexpr int kSparser = 8;  // times, where only the shares of the sections are counted
 
 class KernelSimde : public ::testing::TestWithParam<int> {};
