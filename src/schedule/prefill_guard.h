@@ -8,8 +8,9 @@
 //
 // Until the first late step, and again after kForgiveAfter that were not, the chunk doubles with each step that took no
 // longer than promised: a prompt that comes to a quiet server has the model's chunk after a few steps. It doubles only
-// where the model may be believed or is as new as the guard. (Slow start and additive increase, RFC 5681, but for the increase, which is a share: halving once in
-// log(2) / log(kCreep), about 46 steps, balances it. So about one step in fifty is late where the machine is to blame.)
+// where the model may be believed or is as new as the guard, and there up to kNewTokens. (Slow start and additive increase,
+// RFC 5681, but for the increase, which is a share: log(2) / log(kCreep), about 46 steps, make good for one late one. So
+// about one step in fifty is late where the machine is to blame.)
 //
 // Prefill never starves: what a kFloorShare of the allowed time computes is always granted, kFirstTokens of it at most (a
 // cost that is fitted wrong must not open the guard) and kPrefillFloorTokens at least.
