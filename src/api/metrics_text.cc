@@ -37,6 +37,8 @@ void write_engine(const LoadGauges& load, PromText* out) {
                read(load.passes));
   out->counter("weir_lifts_total", "Sequences that waited so long that they count as of the next higher class.",
                read(load.lifts));
+  out->counter("weir_prefill_cuts_total", "Steps beside streams that were late, after which prefill got half as much.",
+               read(load.prefill_cuts));
   out->gauge("weir_queue_stands", "1 while urgent work expires because the queue does not drain.", read(load.queue_stands) ? 1 : 0);
   out->counter("weir_recomputed_tokens_total", "Tokens computed again after a preemption.", read(load.recomputed_tokens));
   const uint64_t produced = read(load.prompt_tokens) + read(load.output_tokens);
@@ -171,6 +173,8 @@ void write_predictions(const LoadGauges& load, PromText* out) {
                   milli(load.step_error_milli_p50), milli(load.step_error_milli_p90), out);
   out->gauge("weir_step_pace_ratio", "Time that steps take over what is predicted, smoothed; 1 is as expected.",
              milli(load.step_pace_milli));
+  out->gauge("weir_step_drag_ratio", "Time that steps take over the processor time that they cost, smoothed; 1 is a machine of our own.",
+             milli(load.step_drag_milli));
   write_quantiles("weir_start_prediction_error_ratio",
                   "Of waited / predicted before correction by experience, over the last starts; 1 is exact.",
                   milli(load.start_ratio_milli_p50), milli(load.start_ratio_milli_p90), out);

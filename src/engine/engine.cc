@@ -6,6 +6,7 @@
 #include "base/alloc_guard.h"
 #include "base/counting_resource.h"
 #include "base/log.h"
+#include "base/thread_time.h"
 
 namespace weir {
 namespace {
@@ -121,12 +122,17 @@ void Engine::run_step() {
   const Micros begin = clock_->now_us();
   const auto results = std::span<StepResult>(results_).first(step_.sequences.size());
   lend_room(step_, results, draft_events_);
+  const bool here = executor_->computes_here();
+  const Micros cpu_begin = here ? thread_cpu_us() : 0;
   const StepRunner::Outcome outcome = runner_.run(&step_, results);
+  const Micros cpu_us = here ? thread_cpu_us() - cpu_begin : 0;
   if (outcome == StepRunner::Outcome::kDropped) return;  // the loop ends, and everybody in it
   const Micros end = clock_->now_us();
   if (outcome == StepRunner::Outcome::kIsolated) end_stuck(end);
   scheduler_.commit(step_, std::span<StepResult>(results_).first(step_.sequences.size()), end);
-  if (outcome == StepRunner::Outcome::kDone) scheduler_.note_step(step_, end - begin);
+  if (outcome == StepRunner::Outcome::kDone) {
+    scheduler_.note_step(step_, {.wall_us = end - begin, .work_us = here ? cpu_us : end - begin});
+  }
   scheduler_.publish_load();
   LoadGauges& load = gateway_->load();
   load.steps.fetch_add(1, std::memory_order_relaxed);

@@ -10,7 +10,7 @@ namespace {
 
 class Departure : public testing::TestWithParam<const char*> {};
 
-// A client that leaves while it waits or in mid-stream is noticed well within a second, however it leaves.
+// A client that leaves while it waits or in mid-stream is noticed by itself, not by a time limit, however it leaves.
 TEST_P(Departure, IsNoticedAtOnce) {
   const std::string how = GetParam();
   for (const char* path : {"/park", "/stream"}) {
@@ -28,7 +28,7 @@ TEST_P(Departure, IsNoticedAtOnce) {
       if (how == "close" || how == "pipelined_close") client.close();
       EXPECT_TRUE(eventually([&] { return rig.tally.done.load() == 1; }));
     });
-    EXPECT_LT(took, 900) << path;
+    EXPECT_LT(took, kSlowMs) << path;
     EXPECT_EQ(rig.tally.gone.load(), 1);
     EXPECT_EQ(rig.last_gone(), Gone::kClientClosed);
     EXPECT_EQ(rig.server->stats().client_gone, 1u);
@@ -107,7 +107,7 @@ TEST(Exchange, AnAnswerThatNobodyReadsTimesOut) {
   const int64_t took = elapsed_ms([&] { EXPECT_TRUE(eventually([&] { return rig.tally.done.load() == 1; })); });
   EXPECT_EQ(rig.last_gone(), Gone::kWriteTimeout);
   EXPECT_GE(took, 250);
-  EXPECT_LT(took, 2000);
+  EXPECT_LT(took, kSlowMs);
 }
 
 TEST(Exchange, StopCutsEverybodyWithShutdown) {

@@ -99,6 +99,8 @@ struct LoadGauges {
   std::atomic<int64_t> start_ratio_milli_p50{0}, start_ratio_milli_p90{0}, start_within_p90_milli{0};
   std::atomic<int64_t> step_error_milli_p50{0}, step_error_milli_p90{0};  // |predicted / took - 1| of steps
   std::atomic<int64_t> step_pace_milli{1000};  // took over predicted, smoothed: 2000 is twice as slow as learnt
+  std::atomic<int64_t> step_drag_milli{1000};  // wall time over processor time of steps, smoothed: others have the rest
+  std::atomic<uint64_t> prefill_cuts{0};       // steps that were late, after which prefill beside decodes got less
   std::atomic<bool> queue_stands{false};       // CoDel expires urgent work
   std::atomic<int64_t> prefill_us_per_1k_tokens{0};  // of a prompt alone, as the step-time model sees it; 0: not known
   std::atomic<uint64_t> passes{0};             // starts before one that was next and did not fit

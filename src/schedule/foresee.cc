@@ -11,7 +11,7 @@ int64_t milli(double value) { return static_cast<int64_t>(std::clamp(value, 0.0,
 
 }  // namespace
 
-void Scheduler::note_step(const Step& step, Micros took) {
+void Scheduler::note_step(const Step& step, const StepTook& took) {
   StepShape shape;
   for (const StepSequence& part : step.sequences) {
     if (part.known_count() == 1 && static_cast<size_t>(part.position_begin) >= part.prompt.size()) {
@@ -22,7 +22,10 @@ void Scheduler::note_step(const Step& step, Micros took) {
       shape.prefill_context_tokens += int64_t{part.token_count} * part.position_begin;
     }
   }
+  LoadGauges& load = gateway_->load();
+  if (prefill_guard_.note(step_time_, shape, took.wall_us)) load.prefill_cuts.fetch_add(1, std::memory_order_relaxed);
   step_time_.observe(shape, took);
+  load.step_drag_milli.store(milli(step_time_.drag()), std::memory_order_relaxed);
 }
 
 // Of all that run now, as if each made its next token; or of those whose next token is in the plan, for who waits for
@@ -38,25 +41,28 @@ StepShape Scheduler::shape_of_decodes(bool planned) const {
   return shape;
 }
 
-// How long a step of these decodes may become by what is computed beside them; 0: as long as it likes.
+// How much work a step of these decodes may become by what is computed beside them; 0: as much as it likes.
 Micros Scheduler::decode_step_allowed(const StepShape& decodes, int starting) const {
-  if (options_.tpot_slo_us > 0 || options_.prefill_stretch == 0) return options_.tpot_slo_us;
+  if (options_.tpot_slo_us > 0) {  // wall time, of which others have a part
+    return std::max<Micros>(1, static_cast<Micros>(static_cast<double>(options_.tpot_slo_us) / step_time_.drag()));
+  }
+  if (options_.prefill_stretch == 0) return 0;
   const int places = std::max(0, running_limit_ - running_count() - starting);
   const int64_t waiting = head_blocked_ ? 0 : std::min(waiting_.count(), places);  // those who could start
   int64_t no_token_yet = starting + waiting;
   for (const SlotIndex slot : running_) no_token_yet += at(slot).pending() > 1;
   const double stretch = std::max<double>(options_.prefill_stretch,
                                           1 + static_cast<double>(no_token_yet) / static_cast<double>(decodes.decode_sequences));
-  return static_cast<Micros>(stretch * static_cast<double>(step_time_.predict(decodes)));
+  return std::max<Micros>(1, static_cast<Micros>(stretch * static_cast<double>(step_time_.predict_work(decodes))));
 }
 
 // Tokens of prefill that this step may have: the brown-out's limit, and what keeps decodes within their time.
-int64_t Scheduler::prefill_budget(int64_t budget) const {
+int64_t Scheduler::prefill_budget(int64_t budget) {
   if (prefill_tokens_limit_ > 0) budget = std::min<int64_t>(budget, prefill_tokens_limit_);
+  prefill_guard_.grant_all();
   const StepShape decodes = shape_of_decodes(true);
   if (decodes.decode_sequences == 0) return budget;
   const Micros allowed = decode_step_allowed(decodes, static_cast<int>(starts_.size()));
-  if (allowed == 0) return budget;
   int64_t context = 0;
   for (const SlotIndex slot : running_) {
     if (!at(slot).gives_way && at(slot).pending() > 1) {
@@ -64,7 +70,7 @@ int64_t Scheduler::prefill_budget(int64_t budget) const {
       break;
     }
   }
-  return std::min(budget, step_time_.prefill_tokens_within(decodes, allowed, context));
+  return std::min(budget, prefill_guard_.grant(step_time_, decodes, allowed, context));
 }
 
 // Whether a sequence that could start now is not worth starting: its prompt alone takes longer than its deadline
@@ -92,7 +98,7 @@ void Scheduler::foresee(Micros now) {
   const int64_t prompt_mean = waiting_tokens_ / waiting_.count();
   int64_t prefill_max = prefill_tokens_limit_;
   if (decodes.decode_sequences > 0) {
-    const int64_t within = step_time_.prefill_tokens_within(decodes, decode_step_allowed(decodes, 0), prompt_mean / 2);
+    const int64_t within = prefill_guard_.limit(step_time_, decodes, decode_step_allowed(decodes, 0), prompt_mean / 2);
     if (within != StepTimeModel::kNoLimit) prefill_max = prefill_max > 0 ? std::min(prefill_max, within) : within;
   }
   const int places = head_blocked_ ? std::max(1, active_count()) : running_limit_;

@@ -43,6 +43,7 @@
 #include "schedule/fair_queue.h"
 #include "schedule/forecast.h"
 #include "schedule/length_history.h"
+#include "schedule/prefill_guard.h"
 #include "schedule/sequence.h"
 #include "schedule/speculation.h"
 #include "schedule/start_forecast.h"
@@ -94,7 +95,7 @@ class Scheduler {
   // Takes the results of exactly that step.
   void commit(const Step& step, std::span<const StepResult> results, Micros now);
   // How long exactly that step took: what forecasts are learnt from. Not for a step that was abandoned.
-  void note_step(const Step& step, Micros took);
+  void note_step(const Step& step, const StepTook& took);
   // Ends everything that has not ended yet (shutdown, executor failure).
   void finish_all(FinishReason reason, Micros now);
 
@@ -207,7 +208,7 @@ class Scheduler {
   void tell(SlotIndex slot, int32_t ahead, const StartTimes& times, Micros now);
   void publish_forecast();
   StepShape shape_of_decodes(bool planned) const;
-  int64_t prefill_budget(int64_t budget) const;
+  int64_t prefill_budget(int64_t budget);
   Micros decode_step_allowed(const StepShape& decodes, int starting) const;
   FinishReason too_late(SlotIndex slot, Micros now);
 
@@ -244,6 +245,7 @@ class Scheduler {
   LengthHistory lengths_;                   // for the forecast of memory: a high quantile
   LengthHistory usual_lengths_;             // for the forecast of starts: the median
   StepTimeModel step_time_;
+  PrefillGuard prefill_guard_;
   StartForecast start_forecast_;
   Codel codel_;
   Speculation speculation_;

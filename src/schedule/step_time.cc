@@ -13,8 +13,10 @@ constexpr std::array<double, 5> kScale = {1, 256, 256.0 * 1024, 16, 16.0 * 1024}
 // rarer.
 constexpr std::array<double, 5> kForget = {0.995, 0.98, 0.98, 0.995, 0.995};
 constexpr double kPaceWeight = 1.0 / 16;
+constexpr double kDragWeight = 1.0 / 64, kDragOutlier = 4;  // one step counts as so many times what is usual at most
 constexpr int kFirstSteps = 8;       // taken as they are, and not judged: nothing is known to judge them by
 constexpr uint64_t kLookEvery = 16;  // steps between two looks at the usual error
+constexpr double kFastest = 0.1, kEvenPace = 0.85, kFastPaceMin = 0.1;  // even: the fastest tenth takes so much of what is fitted
 constexpr double kUsualErrorMin = 0.02;
 constexpr double kConfidentError = 1.0 / 3;
 constexpr double kPrefillShareOfBudget = 0.25;
@@ -60,10 +62,16 @@ StepCosts StepTimeModel::costs() const {
           cost_[4] / kScale[4]};
 }
 
+Micros StepTimeModel::predict_work(const StepShape& shape) const {
+  Vector x;
+  if (!features(shape, &x)) return 0;
+  return static_cast<Micros>(std::min(fast_pace_ * dot(x), static_cast<double>(kTookMax)));
+}
+
 Micros StepTimeModel::predict(const StepShape& shape) const {
   Vector x;
   if (!features(shape, &x)) return 0;
-  return static_cast<Micros>(std::min(dot(x), static_cast<double>(kTookMax)));
+  return static_cast<Micros>(std::min(drag_ * dot(x), static_cast<double>(kTookMax)));
 }
 
 double StepTimeModel::row_price(const StepShape& decodes) const {
@@ -76,25 +84,33 @@ double StepTimeModel::row_price(const StepShape& decodes) const {
 }
 
 int64_t StepTimeModel::rows_within(const StepShape& decodes, Micros budget) const {
-  if (budget <= 0 || !confident()) return kNoLimit;
+  if (budget <= 0) return kNoLimit;
+  if (!confident()) return 0;
   const double rows = static_cast<double>(std::max<int64_t>(1, decodes.decode_sequences));
   const StepCosts cost = costs();
-  const double row = cost.decode_sequence + cost.decode_context_token * static_cast<double>(decodes.decode_context_tokens) / rows;
+  const double row = drag_ * (cost.decode_sequence + cost.decode_context_token * static_cast<double>(decodes.decode_context_tokens) / rows);
   const double room = std::max(0.0, static_cast<double>(budget - predict(decodes)));
   return room < row * 1e15 ? static_cast<int64_t>(room / row) : kNoLimit;
 }
 
-int64_t StepTimeModel::prefill_tokens_within(const StepShape& decodes, Micros budget, int64_t context) const {
+double StepTimeModel::prefill_token_us(int64_t context) const {
   const StepCosts cost = costs();
-  const double per_token =
-      cost.prefill_token + cost.prefill_context_token * static_cast<double>(std::max<int64_t>(context, 0));
-  if (budget <= 0 || !seen_prefill_ || !confident() || !(per_token > 0)) return kNoLimit;
-  const double others = cost.fixed + cost.decode_sequence * static_cast<double>(decodes.decode_sequences) +
-                        cost.decode_context_token * static_cast<double>(decodes.decode_context_tokens);
+  return fast_pace_ * (cost.prefill_token + cost.prefill_context_token * static_cast<double>(std::max<int64_t>(context, 0)));
+}
+
+int64_t StepTimeModel::prefill_tokens_in(double work_us, int64_t context) const {
+  const double per_token = prefill_token_us(context);
+  if (!seen_prefill_ || !(per_token > 0)) return kPrefillFloorTokens;
+  return std::max(kPrefillFloorTokens, static_cast<int64_t>(std::min(work_us / per_token, 1e15)));
+}
+
+int64_t StepTimeModel::prefill_tokens_within(const StepShape& decodes, Micros budget, int64_t context) const {
+  if (budget <= 0 || !seen_prefill_ || !(prefill_token_us(context) > 0)) return kNoLimit;
+  const auto others = static_cast<double>(predict_work({.decode_sequences = decodes.decode_sequences,
+                                                         .decode_context_tokens = decodes.decode_context_tokens}));
   const double room =
       std::max(static_cast<double>(budget) - others, kPrefillShareOfBudget * static_cast<double>(budget));
-  const double tokens = std::min(room / per_token, 1e15);
-  return std::max(kPrefillFloorTokens, static_cast<int64_t>(tokens));
+  return prefill_tokens_in(room, context);
 }
 
 bool StepTimeModel::confident() const {
@@ -102,11 +118,15 @@ bool StepTimeModel::confident() const {
   return (has_prior_ || observed_ >= kConfidentAfter) && usual_error_ <= kConfidentError;
 }
 
-void StepTimeModel::note_error(double predicted, double took) {
+void StepTimeModel::note_error(double predicted, double took, double wall) {
   if (observed_ < kFirstSteps && !has_prior_) return;
   errors_.add(std::abs(predicted / took - 1));
-  if (predicted > 0) pace_ += kPaceWeight * (std::clamp(took / predicted, 0.1, 10.0) - pace_);
-  if (observed_ % kLookEvery == 0) usual_error_ = std::max(errors_.quantile(0.5, 1), kUsualErrorMin);
+  if (predicted > 0) pace_ += kPaceWeight * (std::clamp(wall / (drag_ * predicted), 0.1, 10.0) - pace_);
+  drag_ += kDragWeight * (std::min(wall / took, kDragOutlier * drag_) - drag_);
+  if (predicted > 0) paces_.add(took / predicted);
+  if (observed_ % kLookEvery != 0) return;
+  usual_error_ = std::max(errors_.quantile(0.5, 1), kUsualErrorMin);
+  fast_pace_ = std::clamp(paces_.quantile(kFastest, 1) / kEvenPace, kFastPaceMin, 1.0);
 }
 
 // Huber's weight of an observation: 1 up to kOutlierScale usual errors, then falling with its distance.
@@ -116,18 +136,19 @@ double StepTimeModel::trust(double predicted, double took) const {
   return std::min(1.0, kOutlierScale * usual_error_ / std::max(error, 1e-9));
 }
 
-void StepTimeModel::observe(const StepShape& shape, Micros took_us) {
+void StepTimeModel::observe(const StepShape& shape, const StepTook& step) {
   Vector x;
-  if (took_us <= 0 || took_us > kTookMax || !features(shape, &x)) {
+  if (step.wall_us <= 0 || step.wall_us > kTookMax || step.work_us <= 0 || !features(shape, &x)) {
     ++ignored_;
     return;
   }
-  const auto took = static_cast<double>(took_us);
+  const auto wall = static_cast<double>(step.wall_us);
+  const auto took = std::min(static_cast<double>(step.work_us), wall);
   const double predicted = dot(x);
   const double reference =
       std::max(took, predicted);  // of relative errors: neither a stall nor a glitch weighs more
   const double weight = trust(predicted, took) / (reference * reference);
-  note_error(predicted, took);
+  note_error(predicted, took, wall);
   if (information_[0][0] == 0) {
     const double step_us =
         std::max(took, prior_step_us_);  // a prior that is far too low must not be believed the more

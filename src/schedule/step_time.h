@@ -14,6 +14,11 @@
 // little; when the machine really has become slower, what is usual becomes larger within half a window and it is
 // learnt.
 //
+// What is fitted is the work of a step: the time in which the processors were its own, where the executor can tell; where it
+// cannot, all of its time. How much longer steps take than that, smoothed, is the drag: predict() includes it. Neighbours
+// only ever make a step slower, so what is promised to decodes is measured at the pace of the fastest tenth of the steps
+// (predict_work(), the limits of prefill): noise must not widen its own bound.
+//
 // Owner: one thread (the engine's, or the simulator's). Pure: no clock. It never allocates; observe() costs well
 // under a microsecond. Times that are not positive or above kTookMax (a clock that jumped), and shapes that are
 // empty or negative, are not learnt and counted.
@@ -45,6 +50,12 @@ struct StepCosts {
   double decode_context_token = 0;
 };
 
+// How long a step took.
+struct StepTook {
+  Micros wall_us = 0;
+  Micros work_us = 0;  // of it, the processors were the step's; wall_us where that is not known
+};
+
 class StepTimeModel {
  public:
   static constexpr Micros kTookMax = 3'600'000'000;  // an hour: no step, a suspended machine
@@ -58,15 +69,20 @@ class StepTimeModel {
   explicit StepTimeModel(const StepCosts& prior, double steps = 64) { load(prior, steps); }
   void load(const StepCosts& prior, double steps);
 
-  void observe(const StepShape& shape, Micros took);
-  // RETURNS: at least 0; 0 while nothing is known.
+  void observe(const StepShape& shape, const StepTook& took);
+  void observe(const StepShape& shape, Micros took) { observe(shape, {took, took}); }
+  // Wall time. RETURNS: at least 0; 0 while nothing is known.
   Micros predict(const StepShape& shape) const;
-  // The largest chunk of prefill that keeps the step within the budget: `decodes` with a chunk whose tokens see
+  // Without the time that others have the processors, as far as that is known.
+  Micros predict_work(const StepShape& shape) const;
+  // The largest chunk of prefill that keeps the step's work within the budget: `decodes` with a chunk whose tokens see
   // `context` tokens each. It grows with the budget and shrinks with the decodes. So that prefill never starves
   // behind decodes that fill the budget alone, a chunk may always take what a quarter of the budget computes, and
-  // never less than kPrefillFloorTokens. RETURNS: kNoLimit while the cost of prefill is not known or the budget is
-  // 0 (off).
+  // never less than kPrefillFloorTokens. An estimate like any other, whether confident() or not: the one that limits prefill
+  // is the PrefillGuard. RETURNS: kNoLimit while no cost of prefill is known or the budget is 0 (off).
   int64_t prefill_tokens_within(const StepShape& decodes, Micros budget, int64_t context = 0) const;
+  // What so much work computes. RETURNS: at least kPrefillFloorTokens, and that while no cost of prefill is known.
+  int64_t prefill_tokens_in(double work_us, int64_t context) const;
 
   // What one more row costs a step of these decodes, in tokens: the share of the step that such a row takes, times the
   // tokens that the step makes anyway. Where it is bound by memory a row is nearly free, where it is bound by arithmetic
@@ -75,7 +91,7 @@ class StepTimeModel {
   // (int8) in a ns (the machine of docs/numbers.md: 32 GB/s), so 6 rows in either format. RETURNS: [kRowPriceMin, 1].
   double row_price(const StepShape& decodes) const;
   static constexpr double kRowsHidden = 6, kRowPriceMin = 0.05;
-  // How many such rows the step may still have within the budget. RETURNS: kNoLimit while steps are not known or the
+  // How many such rows the step may still have within the budget. RETURNS: 0 while steps are not known, kNoLimit where the
   // budget is 0 (off).
   int64_t rows_within(const StepShape& decodes, Micros budget) const;
 
@@ -83,10 +99,12 @@ class StepTimeModel {
   // to within a third.
   bool confident() const;
   StepCosts costs() const;
-  // Of |predicted / took - 1| in the last steps; 0 while there are none.
+  // Of |predicted / took - 1| of work in the last steps; 0 while there are none.
   double error_quantile(double q) const { return errors_.quantile(q, 0); }
   // Took over predicted, smoothed over about 16 steps: 1 as expected, 2 twice as slow as what was learnt.
   double pace() const { return pace_; }
+  // Wall time over work, smoothed over about 64 steps: 1 on a machine of our own.
+  double drag() const { return drag_; }
   uint64_t observed() const { return observed_; }
   uint64_t ignored() const { return ignored_; }  // not learnt: absurd times or shapes
 
@@ -99,7 +117,8 @@ class StepTimeModel {
   static bool features(const StepShape& shape, Vector* x);
   static bool solve(const Matrix& a, const Vector& b, const std::array<bool, kTerms>& held, Vector* delta);
   double dot(const Vector& x) const;
-  void note_error(double predicted, double took);
+  double prefill_token_us(int64_t context) const;
+  void note_error(double predicted, double took, double wall);
   double trust(double predicted, double took) const;
   void learn(const Vector& x, double took, double weight);
 
@@ -107,8 +126,10 @@ class StepTimeModel {
   Matrix information_{};  // how sure each is, around cost_; 0 before the first step
   double prior_steps_ = kInitialInformation, prior_step_us_ = 0;
   SampleWindow errors_;
+  SampleWindow paces_;       // took over fitted
+  double fast_pace_ = 1;     // of the fastest tenth, (0, 1]; 1 while steps are about as even as a quiet machine's
   double usual_error_ = 1;  // median of errors_, looked up every kLookEvery steps
-  double pace_ = 1;
+  double pace_ = 1, drag_ = 1;
   uint64_t observed_ = 0, ignored_ = 0;
   bool seen_prefill_ = false, has_prior_ = false;
 };

@@ -157,6 +157,34 @@ TEST(StepTime, APriorIsUsedAtOnceAndGivesWay) {
   EXPECT_EQ(broken.predict({.prefill_tokens = 4}), 0);
 }
 
+TEST(StepTime, TheTimeOfOthersIsNoCostOfAStep) {
+  StepTimeModel model;
+  Steps steps;
+  for (int i = 0; i < 600; ++i) {
+    const StepShape shape = steps.mixed();
+    const Micros work = steps.took(shape);
+    model.observe(shape, {.wall_us = work * static_cast<Micros>(steps.between(1, 5)), .work_us = work});
+  }
+  const StepShape shape = steps.decodes();
+  EXPECT_TRUE(model.confident());
+  EXPECT_NEAR(static_cast<double>(model.predict_work(shape)) / truth(shape), 1, 0.1);
+  EXPECT_NEAR(static_cast<double>(model.predict(shape)) / truth(shape), 3, 0.6) << "but how long it takes includes it";
+  EXPECT_NEAR(model.pace(), 1, 0.5);
+}
+
+// Where nobody says what is work, the fastest steps do.
+TEST(StepTime, UnevenStepsAreJudgedByTheFastest) {
+  StepTimeModel model;
+  Steps steps;
+  for (int i = 0; i < 600; ++i) {
+    const StepShape shape = steps.mixed();
+    model.observe(shape, steps.took(shape, static_cast<double>(steps.between(1, 5))));
+  }
+  const StepShape shape = steps.decodes();
+  EXPECT_LT(static_cast<double>(model.predict_work(shape)) / truth(shape), 1.6);
+  EXPECT_GT(model.predict(shape), model.predict_work(shape));
+}
+
 TEST(StepTime, TheChunkKeepsTheStepWithinItsBudget) {
   const StepTimeModel model(kTruth);
   const StepShape decodes{.decode_sequences = 16, .decode_context_tokens = 16'000};
@@ -213,7 +241,7 @@ TEST(StepTime, RowsThatTheBudgetStillHolds) {
   EXPECT_EQ(model.rows_within(decodes, 14'999), 0);
   EXPECT_EQ(model.rows_within(decodes, 1'000), 0);
   EXPECT_EQ(model.rows_within(decodes, 0), StepTimeModel::kNoLimit) << "off";
-  EXPECT_EQ(StepTimeModel().rows_within(decodes, 1'000), StepTimeModel::kNoLimit);
+  EXPECT_EQ(StepTimeModel().rows_within(decodes, 1'000), 0) << "nothing known: no guesses on somebody's time";
   EXPECT_EQ(StepTimeModel({.fixed = 10'000}).rows_within(decodes, 20'000), StepTimeModel::kNoLimit) << "rows are free";
 }
 

@@ -60,6 +60,7 @@ struct World {
   std::function<int32_t(const StepSequence&)> next_token = [](const StepSequence&) { return 7; };
   std::function<bool(const StepSequence&)> fails = [](const StepSequence&) { return false; };
   std::function<Micros(const Step&)> step_us = [](const Step&) { return Micros{1000}; };
+  std::function<Micros(const Step&)> work_us;  // of it, without the time that others had the processor; empty: all of it
   // With drafts: the token after so many of them, too. Given, it is asked instead of next_token.
   std::function<int32_t(const StepSequence&, int32_t accepted)> token_after;
   bool read_rings = true;
@@ -128,7 +129,7 @@ struct World {
     }
     took = step.empty() ? 1000 : step_us(step);
     scheduler.commit(step, results, now + took);
-    if (!step.empty()) scheduler.note_step(step, took);
+    if (!step.empty()) scheduler.note_step(step, {.wall_us = took, .work_us = work_us ? work_us(step) : took});
     scheduler.check_invariants();
     scheduler.publish_load();
     collect();

@@ -17,6 +17,7 @@ class StallingExecutor final : public Executor {
 
   void bind_thread() override { inner_->bind_thread(); }
   Status run(const Step& step, std::span<StepResult> results) override;
+  bool computes_here() const override { return inner_->computes_here(); }
   void copy_blocks(std::span<const BlockCopy> copies) override { inner_->copy_blocks(copies); }
   Status resize_kv(int64_t blocks) override { return inner_->resize_kv(blocks); }
   uint64_t block_bytes() const override { return inner_->block_bytes(); }

@@ -69,7 +69,8 @@ void World::end_step() {
   compute();
   account_step();
   scheduler_.commit(step_, std::span<StepResult>(results_).first(step_.sequences.size()), server_now());
-  scheduler_.note_step(step_, now_ - step_begun_us_);
+  const Micros took = now_ - step_begun_us_;
+  scheduler_.note_step(step_, {.wall_us = took, .work_us = took});
   scheduler_.publish_load();
   gateway_.load().steps.fetch_add(1, std::memory_order_relaxed);
   gateway_.load().step_us_total.fetch_add(now_ - step_begun_us_, std::memory_order_relaxed);

@@ -1,10 +1,13 @@
 #include "kernels/cpu/table_compare.h"
 
 #include <algorithm>
+#include <array>
+#include <cctype>
 #include <cmath>
 #include <cstring>
 #include <limits>
 #include <random>
+#include <string_view>
 #include <vector>
 
 #include "device/host/host_device.h"
@@ -49,33 +52,44 @@ class Comparison {
  public:
   Comparison(const KernelTable& got, const KernelTable& want, int stride)
       : got_(got), want_(want), stride_(stride) {}
-  CompareResult run() {
-    for (int index = 0; index < kWeightFormats; ++index) {
-      const auto format = static_cast<WeightFormat>(index);
-      for (int64_t n : {1, 15, 16, 17, 33, 70, 130, 300}) {
-        for (int64_t k : {1, 2, 3, 31, 32, 33, 63, 64, 65, 100, 129, 160}) linear(format, n, k);
-      }
-    }
-    for (auto format : {KvFormat::kF32, KvFormat::kBF16, KvFormat::kF16, KvFormat::kInt8, KvFormat::kInt4}) {
-      for (int64_t head_dim : {1, 8, 16, 20, 33, 64, 80, 96, 128}) {
-        qkv_finish(format, head_dim);
-        for (int64_t group : {1, 2, 3, 4, 5, 6, 7, 8, 9}) attention({format, head_dim, group, 150, 12});
-        attention({format, head_dim, 1 + below(8), 100, 70});  // a prompt: many rows at once
-      }
-      for (int64_t head_dim : {256, 512}) {
-        qkv_finish(format, head_dim);
-        for (int64_t group : {1, 3, 8}) attention({format, head_dim, group, 150, 12});
-      }
-      attention({format, 24, 71, 100, 3});      // one K for more heads than are taken at once
-      for (int64_t head_dim : {33, 64, 128}) {  // two and three partitions
-        attention({format, head_dim, 1, 1200, 3});
-        attention({format, head_dim, 5, 530, 40});
-      }
+  // Each section draws numbers of its own and counts its cases from 0.
+  const CompareResult& run(int section) {
+    random_.seed(static_cast<uint64_t>(20261123 + section));
+    normal_.reset();
+    turn_ = 0;
+    if (section < kWeightFormats) {
+      linears(static_cast<WeightFormat>(section));
+    } else {
+      caches(kKvFormats[static_cast<size_t>(section - kWeightFormats)]);
     }
     return result_;
   }
 
+  static constexpr std::array kKvFormats = {KvFormat::kF32, KvFormat::kBF16, KvFormat::kF16, KvFormat::kInt8, KvFormat::kInt4};
+
  private:
+  void linears(WeightFormat format) {
+    for (int64_t n : {1, 15, 16, 17, 33, 70, 130, 300}) {
+      for (int64_t k : {1, 2, 3, 31, 32, 33, 63, 64, 65, 100, 129, 160}) linear(format, n, k);
+    }
+  }
+  void caches(KvFormat format) {
+    for (int64_t head_dim : {1, 8, 16, 20, 33, 64, 80, 96, 128}) {
+      qkv_finish(format, head_dim);
+      for (int64_t group : {1, 2, 3, 4, 5, 6, 7, 8, 9}) attention({format, head_dim, group, 150, 12});
+      attention({format, head_dim, 1 + below(8), 100, 70});  // a prompt: many rows at once
+    }
+    for (int64_t head_dim : {256, 512}) {
+      qkv_finish(format, head_dim);
+      for (int64_t group : {1, 3, 8}) attention({format, head_dim, group, 150, 12});
+    }
+    attention({format, 24, 71, 100, 3});      // one K for more heads than are taken at once
+    for (int64_t head_dim : {33, 64, 128}) {  // two and three partitions
+      attention({format, head_dim, 1, 1200, 3});
+      attention({format, head_dim, 5, 530, 40});
+    }
+  }
+
   bool skip() { return !result_.mismatch.empty() || turn_++ % stride_ != 0; }
   float normal() { return normal_(random_); }
   int64_t below(int64_t n) { return static_cast<int64_t>(random_() % static_cast<uint64_t>(n)); }
@@ -325,8 +339,27 @@ class Comparison {
 
 }  // namespace
 
+int compare_sections() { return kWeightFormats + static_cast<int>(Comparison::kKvFormats.size()); }
+
+std::string compare_section_name(int section) {
+  const bool linear = section < kWeightFormats;
+  const std::string_view format =
+      linear ? weight_format_name(static_cast<WeightFormat>(section))
+             : kv_format_name(Comparison::kKvFormats[static_cast<size_t>(section - kWeightFormats)]);
+  std::string name = linear ? "linear_" : "kv_";
+  for (const char c : format) name += std::isalnum(static_cast<unsigned char>(c)) != 0 ? c : '_';
+  return name;
+}
+
+CompareResult compare_section(const KernelTable& got, const KernelTable& want, int stride, int section) {
+  return Comparison(got, want, stride).run(section);
+}
+
 CompareResult compare_tables(const KernelTable& got, const KernelTable& want, int stride) {
-  return Comparison(got, want, stride).run();
+  Comparison comparison(got, want, stride);
+  CompareResult result;
+  for (int section = 0; section < compare_sections(); ++section) result = comparison.run(section);
+  return result;
 }
 
 }  // namespace weir::cpu
