@@ -14,6 +14,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "http/connection.h"
+#include "http/log_caught.h"
 #include "http/response.h"
 
 namespace weir::http {
@@ -88,7 +89,7 @@ void Loop::run() {
       context_.run();
       break;
     } catch (const std::exception& error) {  // bad_alloc from the context itself: what was queued stays queued
-      log_error("http", error.what());
+      log_caught(error);
     }
   }
   for (;;) {  // what was posted while stopping still runs
@@ -126,7 +127,7 @@ void Loop::drain_mailbox() {
     try {
       std::exchange(callback, Callback())();
     } catch (const std::exception& error) {
-      log_error("http", error.what());
+      log_caught(error);
     }
   }
   batch_.clear();
@@ -214,7 +215,7 @@ void Loop::adopt(int fd, std::string peer) {
     }
     arm_tick();
   } catch (const std::exception& error) {
-    log_error("http", error.what());
+    log_caught(error);
     if (fd >= 0 && !connection) ::close(fd);
   }
 }
