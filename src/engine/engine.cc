@@ -84,7 +84,7 @@ bool Engine::turn() {
   gateway_->load().heartbeat_us.store(now, std::memory_order_relaxed);
   take_commands(now);
   apply_controls(now);
-  const bool pool_moves = live_pool_.apply();
+  const bool pool_moves = live_pool_.apply(now);
   scheduler_.expire(now);
   scheduler_.plan_step(now, &step_);
   scheduler_.publish_load();
