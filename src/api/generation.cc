@@ -180,11 +180,19 @@ void Generation::take_seats(std::vector<PromptTokens> prompts) {
     return_unsubmitted();
     return fail_host(grant, HostMoment::kBeforeWork);
   }
-  submitted_ = true;
-  for (Seat& seat : seats_) submit(&seat, seat.index / request_.n, seat.index % request_.n);
+  submit_all();
 }
 
-void Generation::submit(Seat* seat, int prompt_index, int choice_of_prompt) {
+// The engine may have stopped since the request was admitted: from then on it takes nothing, and what it did not take ends here.
+void Generation::submit_all() {
+  submitted_ = true;
+  size_t taken = 0;
+  for (Seat& seat : seats_) taken += submit(&seat, seat.index / request_.n, seat.index % request_.n) ? 1 : 0;
+  for (; taken < seats_.size(); ++taken) on_notice(&seats_[taken], FinishReason::kShutdown);
+}
+
+// RETURNS: false where the engine has stopped.
+bool Generation::submit(Seat* seat, int prompt_index, int choice_of_prompt) {
   const SlotIndex slot = seat->place.slot();
   Channel& channel = service_->context.gateway->channel(slot);
   channel.spec = specs_[static_cast<size_t>(prompt_index)].get();
@@ -204,7 +212,7 @@ void Generation::submit(Seat* seat, int prompt_index, int choice_of_prompt) {
                                 .max_tokens = channel.spec->params.max_tokens,
                                 .arrival_us = arrival_us_});
   service_->by_slot[static_cast<size_t>(slot)] = shared_from_this();
-  service_->context.gateway->submit(slot);
+  return service_->context.gateway->submit(slot);
 }
 
 void Generation::on_notice(void* tag, FinishReason finish) {

@@ -73,7 +73,9 @@ void Engine::loop() {
     if (!turn()) gateway_->wait_for_command(sleep_us());
   }
   const Micros now = clock_->now_us();
-  take_commands(now);
+  commands_.clear();
+  gateway_->close_inbox(&commands_);  // a request that was admitted and comes later is refused by submit()
+  obey_commands(now);
   scheduler_.finish_all(FinishReason::kShutdown, now);
   scheduler_.publish_load();
   gateway_->wake_io();
@@ -114,6 +116,10 @@ void Engine::apply_controls(Micros now) {
 void Engine::take_commands(Micros now) {
   commands_.clear();
   gateway_->drain_commands(&commands_);
+  obey_commands(now);
+}
+
+void Engine::obey_commands(Micros now) {
   for (const Command& command : commands_) scheduler_.on_command(command, now);
 }
 

@@ -40,9 +40,13 @@ uint64_t Gateway::bytes(int slots, int running_max, int io_threads, int ring_eve
   return counting.bytes();
 }
 
-void Gateway::push(Command command) {
-  WEIR_CHECK_MSG(inbox_.try_push(command), "more than four commands for a slot");
+bool Gateway::push(Command command) {
+  if (!inbox_.try_push(command)) {
+    WEIR_CHECK_MSG(inbox_.closed(), "more than four commands for a slot");
+    return false;
+  }
   poke();
+  return true;
 }
 
 void Gateway::poke() {

@@ -9,6 +9,9 @@
 //   io:     may cancel(slot) at any time before it has seen the finish; after it has seen it and written the last
 //           byte: release(slot), and only then give the slot back to admission/
 //
+// After close_inbox(), the engine's last look, submit() is refused and cancel() and release() have no effect: no one is left to
+// read them.
+//
 // The inbox is first in, first out, so a late cancel of a finished slot is read before the slot's next submit.
 // Capacities are sized so that no push can fail: four commands (the late cancel and the release of one occupant, the
 // submit and the cancel of the next) and two notices per slot at most.
@@ -132,7 +135,8 @@ class Gateway {
   const TenantBoard& tenants() const { return tenants_; }
 
   // io threads.
-  void submit(SlotIndex slot) { push({Command::Kind::kSubmit, slot}); }
+  // RETURNS: false once the engine has looked for the last time: the sequence has not begun and its slot gets no finish.
+  bool submit(SlotIndex slot) { return push({Command::Kind::kSubmit, slot}); }
   void cancel(SlotIndex slot) { push({Command::Kind::kCancel, slot}); }
   void release(SlotIndex slot) { push({Command::Kind::kRelease, slot}); }
   // Pops the next notice for this io thread; clears the coalescing flag. False when there is none.
@@ -143,6 +147,11 @@ class Gateway {
   template <class Vector>
   void drain_commands(Vector* out) {
     inbox_.drain_into(out);
+  }
+  // The engine's last look: as drain_commands(), and no command comes in any more.
+  template <class Vector>
+  void close_inbox(Vector* out) {
+    inbox_.drain_and_close(out);
   }
   size_t command_capacity() const { return inbox_.capacity(); }
   // Four commands per slot can be under way: the late cancel and the release of one occupant, the submit and the cancel
@@ -159,7 +168,7 @@ class Gateway {
   void set_io_waker(std::function<void(int)> waker) { io_waker_ = std::move(waker); }
 
  private:
-  void push(Command command);
+  bool push(Command command);
   void push_notice(int io_index, Notice notice);
 
   std::pmr::vector<Channel> channels_;

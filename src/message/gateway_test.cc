@@ -66,6 +66,23 @@ TEST(Gateway, FourCommandsOfASlotFit) {
   EXPECT_EQ(commands.size(), 4u);
 }
 
+TEST(Gateway, NothingComesInAfterTheLastLook) {
+  Gateway gateway(2, 1, 1, 4);
+  std::vector<Command> commands;
+  commands.reserve(gateway.command_capacity());
+  EXPECT_TRUE(gateway.submit(0));
+  gateway.close_inbox(&commands);
+  ASSERT_EQ(commands.size(), 1u) << "what came before is seen";
+  for (int i = 0; i < 20; ++i) {
+    EXPECT_FALSE(gateway.submit(1));
+    gateway.cancel(1);
+    gateway.release(0);  // more than fit an inbox that is open
+  }
+  commands.clear();
+  gateway.close_inbox(&commands);
+  EXPECT_TRUE(commands.empty());
+}
+
 // A ring of two and a slow consumer: every token arrives once, in order, although most notices are coalesced.
 TEST(Gateway, NoTokenIsLostAcrossThreads) {
   Gateway gateway(1, 1, 1, 2);
