@@ -226,7 +226,10 @@ void Generation::take_news(Seat* seat, FinishReason finish) {
   if (EventRing* ring = service_->context.gateway->channel(seat->place.slot()).ring) {
     uint64_t produced = 0;  // counted also where the client will not see them: they were computed for it
     for (TokenEvent event; ring->try_pop(&event); ++produced) take_token(seat, event);
-    if (produced > 0) service_->context.door->note_output(request_.tenant, produced);
+    if (produced > 0) {
+      service_->context.gateway->note_read(seat->place.slot());
+      service_->context.door->note_output(request_.tenant, produced);
+    }
   }
   service_->roster.note_progress(seat->place.slot(), static_cast<int32_t>(seat->answer.tokens()));
   note_start(seat, finish);

@@ -12,8 +12,9 @@ namespace {
 
 // The heartbeat moves at least this often even when nothing happens.
 constexpr Micros kIdleTurnUs = 500'000;
-// Sequences run, but every one waits for its reader: look again soon, nobody wakes the engine for ring space.
-constexpr Micros kStalledTurnUs = 1'000;
+// Sequences run and the plan had nothing of theirs, but not because of slow readers: the plan itself has changed which of
+// them run, and the next one may have work.
+constexpr Micros kAgainUs = 1'000;
 
 }  // namespace
 
@@ -159,7 +160,7 @@ void Engine::end_stuck(Micros now) {
 }
 
 Micros Engine::sleep_us() const {
-  if (scheduler_.running_count() > 0) return kStalledTurnUs;
+  if (scheduler_.running_count() > 0 && !scheduler_.only_waits_for_readers()) return kAgainUs;
   const Micros deadline = scheduler_.next_deadline();
   if (deadline == 0) return kIdleTurnUs;
   return std::clamp<Micros>(deadline - clock_->now_us(), 1, kIdleTurnUs);
