@@ -7,6 +7,7 @@
 
 #include "api/deadline.h"
 #include "api/service.h"
+#include "base/log.h"
 
 namespace weir::api {
 namespace {
@@ -179,6 +180,10 @@ void Generation::take_seats(std::vector<PromptTokens> prompts) {
   if (const Grant grant = begin_answers(prompts); grant != Grant::kYes) {
     return_unsubmitted();
     return fail_host(grant, HostMoment::kBeforeWork);
+  }
+  if (log_enabled(LogLevel::kDebug)) {
+    log_debug("api", fmt::format("request {}: admitted with {} sequences and {} prompt tokens", reply_.request_id(), seats_.size(),
+                                 usage_.prompt_tokens));
   }
   submit_all();
 }
@@ -373,12 +378,6 @@ void Generation::on_gone(http::Gone why) {
   drop_answers();
   if (!seats_.empty()) service_->metrics.gone[static_cast<size_t>(why)].fetch_add(1, std::memory_order_relaxed);
   cancel_all();
-}
-
-void Generation::on_done() {
-  done_ = true;
-  if (!seats_.empty()) service_->metrics.request.observe_us(service_->now_us() - arrival_us_);
-  release_finished();
 }
 
 // May drop every shared_ptr to this but the caller's.
