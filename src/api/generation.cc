@@ -7,6 +7,7 @@
 
 #include "api/deadline.h"
 #include "api/service.h"
+#include "base/log.h"
 
 namespace weir::api {
 namespace {
@@ -180,11 +181,23 @@ void Generation::take_seats(std::vector<PromptTokens> prompts) {
     return_unsubmitted();
     return fail_host(grant, HostMoment::kBeforeWork);
   }
-  submitted_ = true;
-  for (Seat& seat : seats_) submit(&seat, seat.index / request_.n, seat.index % request_.n);
+  if (log_enabled(LogLevel::kDebug)) {
+    log_debug("api", fmt::format("request {}: admitted with {} sequences and {} prompt tokens", reply_.request_id(), seats_.size(),
+                                 usage_.prompt_tokens));
+  }
+  submit_all();
 }
 
-void Generation::submit(Seat* seat, int prompt_index, int choice_of_prompt) {
+// The engine may have stopped since the request was admitted: from then on it takes nothing, and what it did not take ends here.
+void Generation::submit_all() {
+  submitted_ = true;
+  size_t taken = 0;
+  for (Seat& seat : seats_) taken += submit(&seat, seat.index / request_.n, seat.index % request_.n) ? 1 : 0;
+  for (; taken < seats_.size(); ++taken) on_notice(&seats_[taken], FinishReason::kShutdown);
+}
+
+// RETURNS: false where the engine has stopped.
+bool Generation::submit(Seat* seat, int prompt_index, int choice_of_prompt) {
   const SlotIndex slot = seat->place.slot();
   Channel& channel = service_->context.gateway->channel(slot);
   channel.spec = specs_[static_cast<size_t>(prompt_index)].get();
@@ -204,7 +217,7 @@ void Generation::submit(Seat* seat, int prompt_index, int choice_of_prompt) {
                                 .max_tokens = channel.spec->params.max_tokens,
                                 .arrival_us = arrival_us_});
   service_->by_slot[static_cast<size_t>(slot)] = shared_from_this();
-  service_->context.gateway->submit(slot);
+  return service_->context.gateway->submit(slot);
 }
 
 void Generation::on_notice(void* tag, FinishReason finish) {
@@ -218,7 +231,10 @@ void Generation::take_news(Seat* seat, FinishReason finish) {
   if (EventRing* ring = service_->context.gateway->channel(seat->place.slot()).ring) {
     uint64_t produced = 0;  // counted also where the client will not see them: they were computed for it
     for (TokenEvent event; ring->try_pop(&event); ++produced) take_token(seat, event);
-    if (produced > 0) service_->context.door->note_output(request_.tenant, produced);
+    if (produced > 0) {
+      service_->context.gateway->note_read(seat->place.slot());
+      service_->context.door->note_output(request_.tenant, produced);
+    }
   }
   service_->roster.note_progress(seat->place.slot(), static_cast<int32_t>(seat->answer.tokens()));
   note_start(seat, finish);
@@ -362,12 +378,6 @@ void Generation::on_gone(http::Gone why) {
   drop_answers();
   if (!seats_.empty()) service_->metrics.gone[static_cast<size_t>(why)].fetch_add(1, std::memory_order_relaxed);
   cancel_all();
-}
-
-void Generation::on_done() {
-  done_ = true;
-  if (!seats_.empty()) service_->metrics.request.observe_us(service_->now_us() - arrival_us_);
-  release_finished();
 }
 
 // May drop every shared_ptr to this but the caller's.

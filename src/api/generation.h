@@ -85,7 +85,8 @@ class Generation : public std::enable_shared_from_this<Generation> {
   Grant charge_seats(size_t prompts, size_t seats);
   Grant begin_answers(const std::vector<PromptTokens>& prompts);
   void take_seats(std::vector<PromptTokens> prompts);
-  void submit(Seat* seat, int prompt_index, int choice_of_prompt);
+  void submit_all();
+  bool submit(Seat* seat, int prompt_index, int choice_of_prompt);
 
   void look_at_clock(Micros now);
   bool is_guaranteed() const;
@@ -137,7 +138,7 @@ class Generation : public std::enable_shared_from_this<Generation> {
   std::vector<Seat> seats_;
   Usage usage_;
   std::string out_;          // scratch for SSE events
-  bool submitted_ = false;   // the engine knows of all the seats; before, of none
+  bool submitted_ = false;   // the engine was told of all the seats; before, of none
   bool stream_open_ = false;
   bool answered_ = false;    // respond() or end_stream() was called
   bool done_ = false;        // the last byte left, or the connection is dead

@@ -7,6 +7,7 @@
 #include "api/deadline.h"
 #include "api/generation.h"
 #include "api/service.h"
+#include "base/log.h"
 
 namespace weir::api {
 namespace {
@@ -134,6 +135,17 @@ std::vector<SlotIndex> Generation::live_slots() const {
     if (!seat.engine_finished) slots.push_back(seat.place.slot());
   }
   return slots;
+}
+
+void Generation::on_done() {
+  done_ = true;
+  const Micros took_us = service_->now_us() - arrival_us_;
+  const bool was_admitted = !seats_.empty();
+  if (was_admitted) service_->metrics.request.observe_us(took_us);
+  release_finished();
+  if (!was_admitted || !log_enabled(LogLevel::kDebug)) return;
+  log_debug("api", fmt::format("request {}: {} after {:.1f} ms and {} tokens", reply_.request_id(),
+                               gone_ ? "its client left" : "done", static_cast<double>(took_us) * 1e-3, usage_.completion_tokens));
 }
 
 }  // namespace weir::api

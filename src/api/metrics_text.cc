@@ -6,6 +6,7 @@
 #include "api/metrics_tenants.h"
 #include "api/prom_text.h"
 #include "base/alloc_guard.h"
+#include "base/output_lane.h"
 
 namespace weir::api {
 namespace {
@@ -103,6 +104,13 @@ void write_memory(const MemoryNow& memory, PromText* out) {
              static_cast<double>(memory.huge_page_bytes));
   out->gauge("weir_memory_age_seconds", "Since the process was looked at: how old the figures of its memory are.",
              static_cast<double>(memory.age_us) * 1e-6);
+}
+
+void write_log(PromText* out) {
+  out->family("weir_log_dropped_total", "counter", "Lines of the log and of other output (text) that could not be written in time, or at all.");
+  for (const LogLevel level : {LogLevel::kDebug, LogLevel::kInfo, LogLevel::kWarning, LogLevel::kError, LogLevel::kOff}) {
+    out->labelled("level", log_level_word(level), dropped_lines(level));
+  }
 }
 
 // Left out where nothing counts: a zero would say more than is known.
@@ -270,6 +278,7 @@ std::string metrics_text(const ApiContext& context, const ApiMetrics& metrics, s
   if (context.overload_now) write_overload(context.overload_now(), &out);
   write_watchdog(context.watchdog_now ? context.watchdog_now() : WatchdogNow{}, &out);
   write_sealed(&out);
+  write_log(&out);
   write_host(*context.ledger, &out);
   write_tenants(context, &out);
   write_own(metrics, &out);

@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "api/rate_limit.h"
+#include "base/log.h"
 #include "http/sse.h"
 
 namespace weir::api {
@@ -47,6 +48,8 @@ void Reply::whole(int status, std::string_view content_type, std::string body, h
 void Reply::count(const ApiError& error) {
   const int status = http_status(error);
   if (status < 500 || status == 503 || !error.status.reason().empty()) door_->count_refusal(error.status.reason(), tenant_);
+  if (!log_enabled(LogLevel::kDebug)) return;
+  log_debug("api", fmt::format("request {}: refused with {} {}", request_id_, status, error.status.reason()));
 }
 
 void Reply::send_error(const ApiError& error, http::Headers headers) {

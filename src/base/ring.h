@@ -68,9 +68,10 @@ class BoundedInbox {
     items_.reserve(capacity);
   }
 
+  // RETURNS: false when it is full or closed.
   bool try_push(T item) {
     std::lock_guard lock(mutex_);
-    if (items_.size() == capacity_) return false;
+    if (closed_ || items_.size() == capacity_) return false;
     items_.push_back(std::move(item));
     return true;
   }
@@ -85,9 +86,23 @@ class BoundedInbox {
     items_.clear();
   }
 
+  // The last drain: whatever is not in `out` now was refused, or will be.
+  template <class Vector>
+  void drain_and_close(Vector* out) {
+    {
+      std::lock_guard lock(mutex_);
+      closed_ = true;
+    }
+    drain_into(out);
+  }
+
   bool empty() const {
     std::lock_guard lock(mutex_);
     return items_.empty();
+  }
+  bool closed() const {
+    std::lock_guard lock(mutex_);
+    return closed_;
   }
   size_t capacity() const { return capacity_; }
 
@@ -95,6 +110,7 @@ class BoundedInbox {
   const size_t capacity_;
   mutable std::mutex mutex_;
   std::pmr::vector<T> items_;
+  bool closed_ = false;
 };
 
 }  // namespace weir

@@ -58,7 +58,7 @@ Result<LocalServer> start_local_server(Settings settings) {
 
   const InterruptBlock block;
   const SteadyClock clock;
-  ProgressLine line(stderr, isatty(STDERR_FILENO) != 0);
+  ProgressLine line(STDERR_FILENO, isatty(STDERR_FILENO) != 0);
   const App::Progress show = [&](double fraction, const std::string& text) {
     line.show(fraction, text, clock.now_us());
   };

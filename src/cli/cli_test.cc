@@ -95,7 +95,7 @@ TEST(SignalsDeathTest, TheFirstIsTakenTheSecondEndsTheProcess) {
 std::string shown_progress(bool in_place) {
   std::FILE* file = std::tmpfile();
   {
-    ProgressLine line(file, in_place);
+    ProgressLine line(fileno(file), in_place);
     for (int i = 0; i <= 100; ++i) line.show(i / 100.0, "weights", i * 1000);
     line.show(0.0 / 0.0, "nonsense", 0);
   }
@@ -120,7 +120,7 @@ TEST(ProgressLine, IsSparseInALogAndInPlaceOnATerminal) {
 TEST(ProgressLine, ANewStageIsShownAtOnce) {
   std::FILE* file = std::tmpfile();
   {
-    ProgressLine line(file, false);
+    ProgressLine line(fileno(file), false);
     for (const char* stage : {"packing", "packing", "writing", "touching"}) line.show(1.0, stage, 0);
   }
   std::rewind(file);

@@ -1,7 +1,11 @@
 #include "cli/command.h"
 
-#include <cstdio>
+#include <unistd.h>
 
+#include <cstdio>
+#include <optional>
+
+#include "base/output.h"
 #include "config/nearest.h"
 
 namespace weir {
@@ -11,7 +15,7 @@ namespace {
 void print_line(const char* kind, const std::string& text) {
   std::string line = std::string("weir: ") + kind + ": ";
   for (char c : text) line += (c == '\n' || c == '\r') ? ' ' : c;
-  std::fprintf(stderr, "%s\n", line.c_str());
+  print_text(STDERR_FILENO, line + "\n");
 }
 
 std::string overview(const std::vector<Command>& commands) {
@@ -37,10 +41,12 @@ Status unknown_command(const std::string& word, const std::vector<Command>& comm
 }
 
 int run_command(const Command& command, const std::vector<std::string>& words) {
+  std::optional<OutputScope> never_waits;
+  if (command.serves) never_waits.emplace();
   const Result<ParsedCommand> parsed = parse_command(command.spec, words);
   if (!parsed.ok()) return report_error(parsed.status(), kExitUsage);
   if (!parsed->help) return command.run(*parsed);
-  std::fputs(command_help(command.spec).c_str(), stdout);
+  print_text(STDOUT_FILENO, command_help(command.spec));
   return kExitOk;
 }
 

@@ -24,6 +24,7 @@ enum ExitCode : int {
 struct Subcommand {
   CommandSpec spec;
   std::function<int(const ParsedCommand&)> run;  // RETURNS: an exit code
+  bool serves = false;  // nothing that it prints is ever waited for, its errors and --help included (base/output.h)
 };
 using Command = Subcommand;
 

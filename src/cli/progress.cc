@@ -1,7 +1,11 @@
 #include "cli/progress.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
+
+#include "base/output.h"
 
 namespace weir {
 namespace {
@@ -22,13 +26,12 @@ void ProgressLine::show(double fraction, const std::string& text, Micros now_us)
   const int percent = static_cast<int>(std::lround(std::clamp(fraction, 0.0, 1.0) * 100));
   if (in_place_) {
     if (line_open_ && percent < 100 && text == last_text_ && now_us - last_us_ < kRedrawUs) return;
-    std::fprintf(out_, "\r\033[K%s %3d %%  %s", bar(percent).c_str(), percent, text.substr(0, 60).c_str());
+    print_text(fd_, fmt::format("\r\033[K{} {:3} %  {}", bar(percent), percent, text.substr(0, 60)));
     line_open_ = true;
   } else {
     if (last_percent_ >= 0 && percent / 10 == last_percent_ / 10 && text == last_text_) return;
-    std::fprintf(out_, "loading: %3d %%  %s\n", percent, text.c_str());
+    print_text(fd_, fmt::format("loading: {:3} %  {}\n", percent, text));
   }
-  std::fflush(out_);
   last_percent_ = percent;
   last_text_ = text;
   last_us_ = now_us;
@@ -36,8 +39,7 @@ void ProgressLine::show(double fraction, const std::string& text, Micros now_us)
 
 void ProgressLine::done() {
   if (!line_open_) return;
-  std::fputs("\r\033[K", out_);
-  std::fflush(out_);
+  print_text(fd_, "\r\033[K");
   line_open_ = false;
 }
 

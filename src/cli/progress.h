@@ -1,11 +1,10 @@
 // ProgressLine: how far loading has come, on stderr.
 //
-// Thread: one, the caller's. On a terminal one line is rewritten in place, at most ten times a second; elsewhere (a
+// Thread: one, the caller's; it waits for the reader no more than print_text() does (base/output.h). On a terminal one line is rewritten in place, at most ten times a second; elsewhere (a
 // log file, a service manager) a line appears at each tenth of the way, so that logs stay short. A new text is a new stage:
 // it is shown at once.
 #pragma once
 
-#include <cstdio>
 #include <string>
 
 #include "base/clock.h"
@@ -14,7 +13,7 @@ namespace weir {
 
 class ProgressLine {
  public:
-  ProgressLine(std::FILE* out, bool in_place) : out_(out), in_place_(in_place) {}
+  ProgressLine(int fd, bool in_place) : fd_(fd), in_place_(in_place) {}
   ~ProgressLine() { done(); }
   ProgressLine(const ProgressLine&) = delete;
   ProgressLine& operator=(const ProgressLine&) = delete;
@@ -24,7 +23,7 @@ class ProgressLine {
   void done();  // clears the line; nothing may be shown afterwards
 
  private:
-  std::FILE* out_;
+  const int fd_;
   const bool in_place_;
   bool line_open_ = false;
   int last_percent_ = -1;

@@ -2,10 +2,10 @@
 #include <unistd.h>
 
 #include <csignal>
-#include <cstdio>
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/output.h"
 #include "cli/commands.h"
 #include "cli/progress.h"
 #include "cli/signals.h"
@@ -17,10 +17,7 @@
 namespace weir {
 namespace {
 
-void say(const std::string& text) {
-  std::fputs(text.c_str(), stdout);
-  std::fflush(stdout);  // a service manager must see "ready" when it is true
-}
+void say(const std::string& text) { print_text(STDOUT_FILENO, text); }
 
 std::string curl_line(const App& app, const Settings& settings) {
   const std::string key = settings.api_keys.empty() && settings.tenants_file.empty() ? "" : " -H \"Authorization: Bearer $WEIR_API_KEY\"";
@@ -34,20 +31,21 @@ std::string curl_line(const App& app, const Settings& settings) {
 
 Result<std::unique_ptr<App>> load(const Settings& settings) {
   const SteadyClock clock;
-  ProgressLine line(stderr, isatty(STDERR_FILENO) != 0);
+  ProgressLine line(STDERR_FILENO, isatty(STDERR_FILENO) != 0);
   return App::create(settings, [&](double fraction, const std::string& text) {
     line.show(fraction, text, clock.now_us());
     const int signal = take_stop_signal();
     if (signal == 0) return;
     line.done();
+    (void)flush_output(OutputScope::kExitPatienceMs);
     _exit(128 + signal);  // nothing is served yet, so there is nothing to drain
   });
 }
 
 int drain(App* app, const Settings& settings, int signal) {
+  exit_on_next_stop_signal();
   say("stopping: no new requests; waiting up to " + std::to_string((settings.drain_timeout_ms + 999) / 1000) +
       " s for running answers (" + (signal == SIGINT ? "Ctrl-C" : "signal") + " again stops at once)\n");
-  exit_on_next_stop_signal();
   const Status drained = app->drain_and_stop();
   say(drained.ok() ? "stopped: every answer was done\n" : "stopped: " + drained.message() + "; they were told\n");
   return kExitOk;  // either way it did what it was asked to
@@ -95,7 +93,8 @@ Command serve_command() {
                            "WEIR_API_KEYS=secret weir serve models/weir-demo --server-name 0.0.0.0",
                            "weir serve models/weir-demo --api-keys tenants.toml"},
           },
-          run_serve};
+          run_serve,
+          /*serves=*/true};
 }
 
 }  // namespace weir

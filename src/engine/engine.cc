@@ -13,8 +13,9 @@ namespace {
 
 // The heartbeat moves at least this often even when nothing happens.
 constexpr Micros kIdleTurnUs = 500'000;
-// Sequences run, but every one waits for its reader: look again soon, nobody wakes the engine for ring space.
-constexpr Micros kStalledTurnUs = 1'000;
+// Sequences run and the plan had nothing of theirs, but not because of slow readers: the plan itself has changed which of
+// them run, and the next one may have work.
+constexpr Micros kAgainUs = 1'000;
 
 }  // namespace
 
@@ -74,7 +75,9 @@ void Engine::loop() {
     if (!turn()) gateway_->wait_for_command(sleep_us());
   }
   const Micros now = clock_->now_us();
-  take_commands(now);
+  commands_.clear();
+  gateway_->close_inbox(&commands_);  // a request that was admitted and comes later is refused by submit()
+  obey_commands(now);
   scheduler_.finish_all(FinishReason::kShutdown, now);
   scheduler_.publish_load();
   gateway_->wake_io();
@@ -85,7 +88,7 @@ bool Engine::turn() {
   gateway_->load().heartbeat_us.store(now, std::memory_order_relaxed);
   take_commands(now);
   apply_controls(now);
-  const bool pool_moves = live_pool_.apply();
+  const bool pool_moves = live_pool_.apply(now);
   scheduler_.expire(now);
   scheduler_.plan_step(now, &step_);
   scheduler_.publish_load();
@@ -115,6 +118,10 @@ void Engine::apply_controls(Micros now) {
 void Engine::take_commands(Micros now) {
   commands_.clear();
   gateway_->drain_commands(&commands_);
+  obey_commands(now);
+}
+
+void Engine::obey_commands(Micros now) {
   for (const Command& command : commands_) scheduler_.on_command(command, now);
 }
 
@@ -159,7 +166,7 @@ void Engine::end_stuck(Micros now) {
 }
 
 Micros Engine::sleep_us() const {
-  if (scheduler_.running_count() > 0) return kStalledTurnUs;
+  if (scheduler_.running_count() > 0 && !scheduler_.only_waits_for_readers()) return kAgainUs;
   const Micros deadline = scheduler_.next_deadline();
   if (deadline == 0) return kIdleTurnUs;
   return std::clamp<Micros>(deadline - clock_->now_us(), 1, kIdleTurnUs);

@@ -49,6 +49,7 @@ class Engine {
  private:
   void loop();
   void take_commands(Micros now);
+  void obey_commands(Micros now);
   void apply_controls(Micros now);
   void run_step();
   void end_stuck(Micros now);

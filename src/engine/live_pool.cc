@@ -23,7 +23,7 @@ uint64_t LivePool::bytes(const BlockPoolOptions& options) {
   return arena_bytes(static_cast<uint64_t>(std::max(options.blocks, options.blocks_max)) * sizeof(BlockCopy));
 }
 
-void LivePool::take_orders() {
+void LivePool::take_orders(Micros now) {
   Controls& controls = gateway_->controls();
   const Controls::PoolOrder order = controls.pool_order();
   if (order.number != order_) {
@@ -31,6 +31,7 @@ void LivePool::take_orders() {
     if (answered_) ordered_before_ = ordered_;
     ordered_ = static_cast<int32_t>(order.blocks);
     answered_ = false;
+    grow_at_ = now;  // an operator is waiting
   }
   squeezed_ = controls.squeeze.load(std::memory_order_relaxed);
   scheduler_->set_squeezed(squeezed_ || pool_->total_blocks() < ordered_);
@@ -51,16 +52,16 @@ int32_t LivePool::wanted() const {
   return std::min(ordered_, squeezed);
 }
 
-bool LivePool::apply() {
-  take_orders();
+bool LivePool::apply(Micros now) {
+  take_orders(now);
   const int32_t target = wanted();
   PoolAnswer answer = PoolAnswer::kDone;
   if (target < pool_->total_blocks()) {
-    answer = shrink_to(target);
+    answer = shrink_to(target, now);
   } else if (target > pool_->total_blocks()) {
     const bool held = gateway_->controls().hold_growth.load(std::memory_order_relaxed);
-    if (held && answered_) return false;  // grows back when the machine has memory again
-    answer = held ? PoolAnswer::kNoMemory : grow_towards(target);
+    if (answered_ && (held || now < grow_at_)) return false;  // grows back when the machine has memory again
+    answer = held ? PoolAnswer::kNoMemory : grow_towards(target, now);
   }
   // An order that the squeeze holds back is carried out when that ends; it is accepted all the same.
   if (answer != PoolAnswer::kPending && !answered_) {
@@ -71,23 +72,26 @@ bool LivePool::apply() {
   return answer == PoolAnswer::kPending;
 }
 
-PoolAnswer LivePool::shrink_to(int32_t blocks) {
+PoolAnswer LivePool::shrink_to(int32_t blocks, Micros now) {
   copies_.clear();
   if (!scheduler_->resize_pool(blocks, &copies_)) return PoolAnswer::kGuaranteed;
   executor_->copy_blocks(copies_);
   const AllowAllocations for_the_message_of_a_failure;
   const Status status = executor_->resize_kv(blocks);
-  if (!status.ok()) log_error("engine", "the KV pool shrank and its pages could not be returned: " + status.message());
+  if (const auto pass = status.ok() ? std::nullopt : shrink_log_.pass(now)) {
+    log_error("engine", pass->after("the KV pool shrank and its pages could not be returned: " + status.message()));
+  }
   return PoolAnswer::kDone;
 }
 
-PoolAnswer LivePool::grow_towards(int32_t blocks) {
+PoolAnswer LivePool::grow_towards(int32_t blocks, Micros now) {
   const uint64_t bytes = std::max<uint64_t>(1, executor_->block_bytes());
   const auto most = static_cast<int32_t>(std::clamp<uint64_t>(kGrowBytesPerTurn / bytes, 1, INT32_MAX / 2));
   const int32_t next = std::min(blocks, pool_->total_blocks() + std::min(most, blocks));
   const AllowAllocations for_the_message_of_a_failure;
   if (const Status status = executor_->resize_kv(next); !status.ok()) {
-    log_error("engine", "the KV pool could not grow: " + status.message());
+    grow_at_ = now + kGrowAgainUs;
+    if (const auto pass = grow_log_.pass(now)) log_error("engine", pass->after("the KV pool could not grow: " + status.message()));
     return PoolAnswer::kNoMemory;
   }
   copies_.clear();

@@ -84,7 +84,9 @@ void StepRunner::take_alone(const Step& step, const StepSequence& part) {
 
 void StepRunner::fail(const Status& status, std::span<StepResult> results) {
   const AllowAllocations the_message_of_a_failed_step;
-  log_error("engine", "a step failed and its sequences end with an error: " + status.message());
+  if (const auto pass = fail_log_.pass(clock_->now_us())) {
+    log_error("engine", pass->after("a step failed and its sequences end with an error: " + status.message()));
+  }
   for (StepResult& result : results) result.ok = false;
 }
 

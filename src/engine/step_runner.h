@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "base/log_throttle.h"
 #include "base/stop_word.h"
 #include "engine/executor.h"
 #include "engine/step_board.h"
@@ -60,6 +61,7 @@ class StepRunner {
   std::pmr::vector<char> stuck_; // [sequences_max]
   uint64_t number_ = 0;          // of the last run
   std::atomic<uint64_t> abandoned_{0}, culprits_{0};
+  LogThrottle fail_log_{1'000'000};  // a model that fails at every step says so once a second
 };
 
 }  // namespace weir

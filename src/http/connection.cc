@@ -8,7 +8,6 @@
 #include <algorithm>
 #include <cerrno>
 
-#include "base/log.h"
 #include "http/exchange.h"
 #include "http/response.h"
 
@@ -95,7 +94,7 @@ void Connection::tick(int64_t now_ms) {
     if (state_ == State::kAnswering) {
       if (watch_by_state_ && client_left_by_state()) return cut(Gone::kClientClosed);
       if (doom_ == Gone::kNo && !exchange_->answered() && exchange_.use_count() == 1) {
-        log_error("http", "a handler dropped a request without an answer");
+        log_caught("a handler dropped a request without an answer");
         Headers headers;
         if (std::string id = loop_.shared().choose_id({}); !id.empty()) headers.emplace_back(kIdHeader, std::move(id));
         exchange_->respond(500, "application/json",

@@ -13,8 +13,8 @@
 #include <string>
 #include <string_view>
 
-#include "base/log.h"
 #include "http/asio.h"
+#include "http/log_caught.h"
 #include "http/loop.h"
 #include "http/parser.h"
 #include "http/server.h"
@@ -56,7 +56,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
     try {
       body();
     } catch (const std::exception& error) {
-      log_error("http", error.what());
+      log_caught(error);
       cut(Gone::kShutdown);
     }
   }

@@ -3,7 +3,7 @@
 #include <exception>
 
 #include "base/check.h"
-#include "base/log.h"
+#include "http/log_caught.h"
 
 namespace weir::http {
 
@@ -40,7 +40,7 @@ void ExchangeImpl::act(F&& body) {
   try {
     body();
   } catch (const std::exception& error) {
-    log_error("http", error.what());
+    log_caught(error);
     connection_->doom(Gone::kShutdown);
   }
 }
@@ -109,7 +109,7 @@ void ExchangeImpl::post(Callback callback) {
     try {
       callback();
     } catch (const std::exception& error) {
-      log_error("http", error.what());
+      log_caught(error);
       if (self->connection_ != nullptr) self->connection_->doom(Gone::kShutdown);
     }
   });
@@ -125,12 +125,12 @@ void ExchangeImpl::finish(Gone why) noexcept {
   try {
     if (why != Gone::kNo && tell_gone) tell_gone(why);
   } catch (const std::exception& error) {
-    log_error("http", error.what());
+    log_caught(error);
   }
   try {
     if (tell_done) tell_done();
   } catch (const std::exception& error) {
-    log_error("http", error.what());
+    log_caught(error);
   }
 }
 

@@ -14,6 +14,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "http/connection.h"
+#include "http/log_caught.h"
 #include "http/response.h"
 
 namespace weir::http {
@@ -22,9 +23,6 @@ namespace {
 constexpr int kAcceptsPerTurn = 64;      // then others get a turn
 constexpr int64_t kAcceptPauseMs = 100;  // without descriptors, accepting again at once would only spin
 constexpr int64_t kAcceptLogEveryMs = 10'000;
-// Callbacks that wait for one turn of the loop without the mailbox growing: the engine thread, which posts one at a
-// time, must not be the one that grows it.
-constexpr size_t kMailboxReserved = 1024;
 
 thread_local const Loop* current_loop = nullptr;
 
@@ -62,8 +60,7 @@ Loop::Loop(std::shared_ptr<Shared> shared, int index, int listener_fd)
       scratch_(std::make_unique<char[]>(kScratchBytes)) {
   dirty_.reserve(shared_->options.connections_max + kAcceptsPerTurn + kLingerMax);
   flushing_.reserve(dirty_.capacity());
-  mailbox_.reserve(kMailboxReserved);
-  batch_.reserve(kMailboxReserved);
+  batch_.reserve(Mailbox::kReserved);
 }
 
 Loop::~Loop() = default;
@@ -88,45 +85,24 @@ void Loop::run() {
       context_.run();
       break;
     } catch (const std::exception& error) {  // bad_alloc from the context itself: what was queued stays queued
-      log_error("http", error.what());
+      log_caught(error);
     }
   }
-  for (;;) {  // what was posted while stopping still runs
-    drain_mailbox();
-    std::lock_guard lock(mutex_);
-    closed_ = mailbox_.empty();
-    if (closed_) break;
-  }
+  mailbox_.end_wakes();
+  do {
+    drain_mailbox();  // what was posted while stopping still runs
+  } while (!mailbox_.close_if_empty());
   current_loop = nullptr;
 }
 
-bool Loop::post(Callback callback) {
-  std::lock_guard lock(mutex_);
-  if (closed_) return false;
-  try {
-    if (!wake_pending_) {
-      asio::post(context_, asio::bind_allocator(OneBlock<void>(&wake_block_), [this] { drain_mailbox(); }));
-    }
-    wake_pending_ = true;
-    mailbox_.push_back(std::move(callback));
-  } catch (const std::bad_alloc&) {
-    return false;
-  }
-  return true;
-}
-
 void Loop::drain_mailbox() {
-  {
-    std::lock_guard lock(mutex_);
-    batch_.swap(mailbox_);  // empty, with the capacity of the busiest turn so far: posting allocates no more
-    wake_pending_ = false;
-  }
+  mailbox_.take(&batch_);
   in_batch_ = true;
   for (Callback& callback : batch_) {
     try {
       std::exchange(callback, Callback())();
     } catch (const std::exception& error) {
-      log_error("http", error.what());
+      log_caught(error);
     }
   }
   batch_.clear();
@@ -214,7 +190,7 @@ void Loop::adopt(int fd, std::string peer) {
     }
     arm_tick();
   } catch (const std::exception& error) {
-    log_error("http", error.what());
+    log_caught(error);
     if (fd >= 0 && !connection) ::close(fd);
   }
 }

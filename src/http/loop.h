@@ -8,7 +8,6 @@
 #include <atomic>
 #include <list>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -16,6 +15,7 @@
 
 #include "base/clock.h"
 #include "http/asio.h"
+#include "http/mailbox.h"
 #include "http/parser.h"
 #include "http/server.h"
 
@@ -70,27 +70,6 @@ struct Counters {
   }
 };
 
-// Memory for the one wake-up that can be under way at a time, so that the engine thread, which posts after every step,
-// never calls the allocator. Asio frees it before the handler runs.
-struct WakeBlock {
-  alignas(std::max_align_t) char bytes[256];
-};
-template <class T>
-struct OneBlock {
-  using value_type = T;
-  explicit OneBlock(WakeBlock* memory) : block(memory) {}
-  template <class U>
-  OneBlock(const OneBlock<U>& other) : block(other.block) {}
-  T* allocate(size_t count) {
-    WEIR_CHECK(count * sizeof(T) <= sizeof block->bytes);
-    return reinterpret_cast<T*>(block->bytes);
-  }
-  void deallocate(T*, size_t) {}
-  template <class U>
-  bool operator==(const OneBlock<U>& other) const { return block == other.block; }
-  WakeBlock* block;
-};
-
 class Loop : public std::enable_shared_from_this<Loop> {
  public:
   using Connections = std::list<std::shared_ptr<Connection>>;
@@ -99,7 +78,7 @@ class Loop : public std::enable_shared_from_this<Loop> {
   ~Loop();
 
   void run();                                             // until stop(); the io thread's body
-  bool post(Callback callback);                           // any thread. RETURNS: false once the loop has ended
+  bool post(Callback callback) { return mailbox_.post(std::move(callback)); }  // any thread. RETURNS: false once the loop has ended
   const Counters& counters() const { return counters_; }  // any thread
   int index() const { return index_; }                    // any thread
   bool on_thread() const;                                 // any thread
@@ -136,6 +115,7 @@ class Loop : public std::enable_shared_from_this<Loop> {
 
   const std::shared_ptr<Shared> shared_;
   const int index_;
+  Mailbox mailbox_{&context_, [this] { drain_mailbox(); }};  // its wake-up may lie in the context until that ends
   IoContext context_{1};
   WorkGuard work_{context_.get_executor()};
   Descriptor listener_;
@@ -152,12 +132,7 @@ class Loop : public std::enable_shared_from_this<Loop> {
   int64_t date_second_ = -1;
   std::string date_;
 
-  WakeBlock wake_block_;
-  std::vector<Callback> batch_;  // the io thread's: what the mailbox held
-  std::mutex mutex_;  // guards the three below
-  std::vector<Callback> mailbox_;
-  bool wake_pending_ = false;
-  bool closed_ = false;
+  std::vector<Callback> batch_;  // what the mailbox held
 };
 
 }  // namespace weir::http

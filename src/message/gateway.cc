@@ -40,9 +40,13 @@ uint64_t Gateway::bytes(int slots, int running_max, int io_threads, int ring_eve
   return counting.bytes();
 }
 
-void Gateway::push(Command command) {
-  WEIR_CHECK_MSG(inbox_.try_push(command), "more than four commands for a slot");
+bool Gateway::push(Command command) {
+  if (!inbox_.try_push(command)) {
+    WEIR_CHECK_MSG(inbox_.closed(), "more than four commands for a slot");
+    return false;
+  }
   poke();
+  return true;
 }
 
 void Gateway::poke() {
@@ -51,9 +55,19 @@ void Gateway::poke() {
 }
 
 void Gateway::wait_for_command(Micros timeout_us) {
-  const uint32_t seen = signal_.load(std::memory_order_acquire);
-  if (!inbox_.empty()) return;
-  futex_wait(&signal_, seen, timeout_us);
+  futex_wait(&signal_, signal_seen_, timeout_us);  // every push has poked
+}
+
+// Both sides exchange the same flag after their own look at the ring, or before it: whichever comes second sees the other.
+bool Gateway::has_room(SlotIndex slot) {
+  Channel& c = channel(slot);
+  if (c.ring->room() > 0) return true;
+  c.wants_room.exchange(true, std::memory_order_acq_rel);
+  return c.ring->room() > 0;
+}
+
+void Gateway::note_read(SlotIndex slot) {
+  if (channel(slot).wants_room.exchange(false, std::memory_order_acq_rel)) poke();
 }
 
 bool Gateway::next_notice(int io_index, Notice* notice) {

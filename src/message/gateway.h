@@ -9,6 +9,9 @@
 //   io:     may cancel(slot) at any time before it has seen the finish; after it has seen it and written the last
 //           byte: release(slot), and only then give the slot back to admission/
 //
+// After close_inbox(), the engine's last look, submit() is refused and cancel() and release() have no effect: no one is left to
+// read them.
+//
 // The inbox is first in, first out, so a late cancel of a finished slot is read before the slot's next submit.
 // Capacities are sized so that no push can fail: four commands (the late cancel and the release of one occupant, the
 // submit and the cancel of the next) and two notices per slot at most.
@@ -57,6 +60,7 @@ struct Channel {
   void* io_tag = nullptr;             // io's own; the engine never looks
   EventRing* ring = nullptr;          // engine writes before the first notice; io pops
   std::atomic<bool> noticed{false};   // a kNews notice is under way
+  std::atomic<bool> wants_room{false};  // the engine found the ring full and is to be told of room
   Micros started_us = 0;              // engine: when it got its running place; 0 if it never did
   int32_t prompt_tokens_done = 0;     // engine: how far the prefill got when it ended
   int32_t cached_tokens = 0;          // engine: of the prompt, shared and not computed; set with started_us
@@ -134,9 +138,12 @@ class Gateway {
   const TenantBoard& tenants() const { return tenants_; }
 
   // io threads.
-  void submit(SlotIndex slot) { push({Command::Kind::kSubmit, slot}); }
+  // RETURNS: false once the engine has looked for the last time: the sequence has not begun and its slot gets no finish.
+  bool submit(SlotIndex slot) { return push({Command::Kind::kSubmit, slot}); }
   void cancel(SlotIndex slot) { push({Command::Kind::kCancel, slot}); }
   void release(SlotIndex slot) { push({Command::Kind::kRelease, slot}); }
+  // After events were popped from the slot's ring: wakes the engine where it waits for the room.
+  void note_read(SlotIndex slot);
   // Pops the next notice for this io thread; clears the coalescing flag. False when there is none.
   bool next_notice(int io_index, Notice* notice);
 
@@ -144,8 +151,17 @@ class Gateway {
   // out: a vector of Command, empty, reserved to command_capacity().
   template <class Vector>
   void drain_commands(Vector* out) {
+    signal_seen_ = signal_.load(std::memory_order_acquire);
     inbox_.drain_into(out);
   }
+  // The engine's last look: as drain_commands(), and no command comes in any more.
+  template <class Vector>
+  void close_inbox(Vector* out) {
+    inbox_.drain_and_close(out);
+  }
+  // Whether the slot's ring has room; where it has none, note_read() will wake the engine.
+  // REQUIRES: the sequence has started.
+  bool has_room(SlotIndex slot);
   size_t command_capacity() const { return inbox_.capacity(); }
   // Four commands per slot can be under way: the late cancel and the release of one occupant, the submit and the cancel
   // of the next. A second release needs a finish, and a finish needs the inbox to have been read.
@@ -153,7 +169,8 @@ class Gateway {
   void publish_tokens(SlotIndex slot);
   void finish(SlotIndex slot, FinishReason reason);
   void wake_io();  // after a step: wakes each io thread that has new notices
-  // Sleeps until a command arrives, poke() or timeout. RETURNS at once if one is there already.
+  // Sleeps until a command, poke() or timeout. RETURNS at once where one came since the last drain_commands(): what the
+  // engine has not looked at cannot be slept through.
   void wait_for_command(Micros timeout_us);
 
   void poke();  // any thread: wakes the engine (shutdown)
@@ -161,7 +178,7 @@ class Gateway {
   void set_io_waker(std::function<void(int)> waker) { io_waker_ = std::move(waker); }
 
  private:
-  void push(Command command);
+  bool push(Command command);
   void push_notice(int io_index, Notice notice);
 
   std::pmr::vector<Channel> channels_;
@@ -170,6 +187,7 @@ class Gateway {
   std::pmr::vector<char> io_pending_;          // engine's own: notices since the last wake_io
   BoundedInbox<Command> inbox_;
   std::atomic<uint32_t> signal_{0};
+  uint32_t signal_seen_ = 0;                   // engine's own: at the last drain_commands()
   LoadGauges load_;
   TenantBoard tenants_;
   Controls controls_;

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <thread>
 
 namespace weir {
@@ -64,6 +65,94 @@ TEST(Gateway, FourCommandsOfASlotFit) {
   commands.clear();
   gateway.drain_commands(&commands);
   EXPECT_EQ(commands.size(), 4u);
+}
+
+// A poke between the engine's look and its sleep must not be slept through, nor one before the first look.
+TEST(Gateway, WhatCameSinceTheLastLookEndsTheSleepAtOnce) {
+  Gateway gateway(1, 1, 1, 4);
+  std::vector<Command> commands;
+  commands.reserve(gateway.command_capacity());
+  const SteadyClock clock;
+  const auto sleeps = [&] {
+    const Micros begin = clock.now_us();
+    gateway.wait_for_command(100'000'000);
+    return clock.now_us() - begin > 50'000'000;
+  };
+  gateway.poke();
+  EXPECT_FALSE(sleeps());
+  gateway.drain_commands(&commands);
+  gateway.submit(0);
+  EXPECT_FALSE(sleeps());
+  gateway.drain_commands(&commands);
+  gateway.poke();
+  EXPECT_FALSE(sleeps());
+}
+
+TEST(Gateway, RoomIsToldOnlyToAnEngineThatFoundNone) {
+  Gateway gateway(1, 1, 1, 2);
+  Channel& channel = gateway.channel(0);
+  channel.ring = &gateway.ring(0);
+  TokenEvent event;
+  EXPECT_TRUE(gateway.has_room(0));
+  EXPECT_FALSE(channel.wants_room.load());
+  while (channel.ring->try_push({.token = 1})) {
+  }
+  EXPECT_FALSE(gateway.has_room(0));
+  EXPECT_TRUE(channel.wants_room.load());
+  ASSERT_TRUE(channel.ring->try_pop(&event));
+  gateway.note_read(0);
+  EXPECT_FALSE(channel.wants_room.load());
+  EXPECT_TRUE(gateway.has_room(0));
+}
+
+// The engine waits for room without a timeout that a test would notice; the reader must never leave it asleep.
+TEST(Gateway, NoRoomIsMissedAcrossThreads) {
+  Gateway gateway(1, 1, 1, 2);
+  Channel& channel = gateway.channel(0);
+  channel.ring = &gateway.ring(0);
+  constexpr int kTokens = 20000;
+  const SteadyClock clock;
+  Micros longest = 0;
+  std::thread engine([&] {
+    std::vector<Command> commands;
+    commands.reserve(gateway.command_capacity());
+    for (int i = 0; i < kTokens;) {
+      commands.clear();
+      gateway.drain_commands(&commands);
+      if (gateway.has_room(0)) {
+        ASSERT_TRUE(channel.ring->try_push({.token = i++}));
+        continue;
+      }
+      const Micros begin = clock.now_us();
+      gateway.wait_for_command(60'000'000);
+      longest = std::max(longest, clock.now_us() - begin);
+    }
+  });
+  for (int want = 0; want < kTokens;) {
+    TokenEvent event;
+    int read = 0;
+    for (; channel.ring->try_pop(&event); ++read) ASSERT_EQ(event.token, want++);
+    if (read > 0) gateway.note_read(0);
+  }
+  engine.join();
+  EXPECT_LT(longest, 50'000'000) << "a sleep ended by its timeout: the word was lost";
+}
+
+TEST(Gateway, NothingComesInAfterTheLastLook) {
+  Gateway gateway(2, 1, 1, 4);
+  std::vector<Command> commands;
+  commands.reserve(gateway.command_capacity());
+  EXPECT_TRUE(gateway.submit(0));
+  gateway.close_inbox(&commands);
+  ASSERT_EQ(commands.size(), 1u) << "what came before is seen";
+  for (int i = 0; i < 20; ++i) {
+    EXPECT_FALSE(gateway.submit(1));
+    gateway.cancel(1);
+    gateway.release(0);  // more than fit an inbox that is open
+  }
+  commands.clear();
+  gateway.close_inbox(&commands);
+  EXPECT_TRUE(commands.empty());
 }
 
 // A ring of two and a slow consumer: every token arrives once, in order, although most notices are coalesced.

@@ -5,8 +5,16 @@
 #include "schedule/scheduler.h"
 
 namespace weir {
+// Its reader is slow; http cuts the reader off if that lasts.
+bool Scheduler::waits_for_reader(SlotIndex slot) {
+  if (gateway_->has_room(slot)) return false;
+  ++waiting_for_readers_;
+  return true;
+}
+
 void Scheduler::plan_step(Micros now, Step* step) {
   now_ = now;
+  waiting_for_readers_ = 0;
   step->clear();
   const int lifted = waiting_.lift(now, options_.ageing_us);
   if (lifted > 0) gateway_->load().lifts.fetch_add(static_cast<uint64_t>(lifted), std::memory_order_relaxed);
@@ -28,7 +36,7 @@ void Scheduler::plan_decodes() {
   for (size_t i = 0; i < running_.size(); ++i) {
     Sequence& sequence = at(running_[i]);
     if (sequence.gives_way || sequence.pending() != 1) continue;
-    if (gateway_->channel(running_[i]).ring->room() == 0) {  // its reader is slow; http cuts it off if that lasts
+    if (waits_for_reader(running_[i])) {
       gateway_->load().ring_stalls.fetch_add(1, std::memory_order_relaxed);
       continue;
     }
@@ -107,14 +115,14 @@ void Scheduler::plan_chunks() {
     Sequence& sequence = at(slot);
     if (sequence.gives_way || sequence.pending() <= 1) continue;
     // A chunk that ends the prompt samples, so it too needs room for its token.
-    const bool blocked = gateway_->channel(slot).ring->room() == 0;
+    const bool blocked = waits_for_reader(slot);
     sequence.planned_tokens = blocked ? 0 : std::min(sequence.pending(), budget);
     budget -= sequence.planned_tokens;
   }
   for (const Start& start : starts_) {
     Sequence& sequence = at(start.slot);
     // One that was preempted while its reader was slow may come back to a ring that is still full.
-    const bool blocked = !sequence.fresh() && gateway_->channel(start.slot).ring->room() == 0;
+    const bool blocked = !sequence.fresh() && waits_for_reader(start.slot);
     sequence.planned_tokens = blocked ? 0 : std::min(sequence.total() - start.shared_tokens, budget);
     budget -= sequence.planned_tokens;
   }

@@ -121,6 +121,9 @@ class Scheduler {
   const StartForecast& start_forecast() const { return start_forecast_; }
   int running_count() const { return static_cast<int>(running_.size()); }
   int waiting_count() const { return waiting_.count(); }
+  // Whether some sequence runs and, in the last plan, every one of them waited for its reader: until a reader makes room
+  // (Gateway::note_read) or a command comes, there is nothing to compute.
+  bool only_waits_for_readers() const { return !running_.empty() && waiting_for_readers_ == running_count(); }
   // Writes the gauges that admission and /metrics read.
   void publish_load() const;
   // Earliest time at which expire() has something to do; 0 when never.
@@ -186,6 +189,7 @@ class Scheduler {
   int active_count() const { return options_.places() - static_cast<int>(free_places_.size()) - parked_; }
 
   // plan_step.cc: deciding, on scratch_ and planned_* alone; then doing.
+  bool waits_for_reader(SlotIndex slot);
   void plan_decodes();
   bool plan_room(size_t index);
   bool make_room_in_share(size_t index, int64_t more);
@@ -253,6 +257,7 @@ class Scheduler {
   int running_limit_;
   int step_tokens_limit_;
   int prefill_tokens_limit_ = 0;
+  int waiting_for_readers_ = 0;  // of the running, in the last plan
   int background_tokens_max_ = 0;
   bool hold_background_ = false;
   int others_ = 0;                          // of the waiting and running, those whose own class is not background

@@ -28,6 +28,7 @@
 #include "server/host_watch.h"
 #include "server/key_file.h"
 #include "server/live_limits.h"
+#include "server/load_summary.h"
 #include "server/memory_actions.h"
 #include "server/overload_control.h"
 #include "server/stalling_executor.h"
@@ -101,6 +102,7 @@ struct App::Impl {
   std::unique_ptr<http::Server> server;
   std::unique_ptr<OverloadControl> overload;
   std::unique_ptr<MemoryActions> relief;
+  std::unique_ptr<LoadSummary> load_summary;
   std::unique_ptr<MonitorThread> monitor;
   std::unique_ptr<Watchdog> watchdog;  // null: --watchdog-timeout 0
   std::unique_ptr<std::atomic<bool>[]> drain_posted;  // per io thread: a drain waits in its mailbox
@@ -287,6 +289,8 @@ Status App::Impl::build_monitor() {
   monitor->add_observer([this](Micros now, const HostFacts& facts) { host_watch->observe(now, facts); });
   cpu_watch = std::make_unique<CpuWatch>(settings.system_root, blueprint.backend.get());
   monitor->add_observer([this](Micros now, const HostFacts&) { cpu_watch->observe(now); });
+  load_summary = std::make_unique<LoadSummary>(&gateway->load());
+  monitor->add_observer([this](Micros now, const HostFacts&) { load_summary->observe(now); });
   overload = std::make_unique<OverloadControl>(overload_options(blueprint), gateway.get(), door.get());
   monitor->add_observer([this](Micros now, const HostFacts&) { overload->turn(now); });
   return ok_status();

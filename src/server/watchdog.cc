@@ -113,9 +113,9 @@ void Watchdog::report() {
   const bool in_step = view && view->number == step_;
   const std::string what = in_step ? stall_text(*view, *sights_.load, sights_.request_ids ? sights_.request_ids() : std::map<SlotIndex, std::string>{})
                                    : "it computes no step; " + load_text(*sights_.load);
+  if (in_step && sights_.abandon) sights_.abandon(step_);
   log_error("watchdog", fmt::format("the step loop has not moved for {:.1f} s: {}{}", seconds(still_us_), what,
                                     in_step ? "; the step is abandoned and its sequences run one at a time" : ""));
-  if (in_step && sights_.abandon) sights_.abandon(step_);
 }
 
 void Watchdog::turn_red() {

@@ -3,6 +3,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <chrono>
 #include <thread>
@@ -22,13 +23,18 @@ struct Watched {
   Gateway gateway{4, 4, 1, 8};
   StepBoard board{100};
   std::vector<uint64_t> abandoned;
+  std::vector<off_t> log_size_when_abandoned;  // while stderr is captured into a file
   RequestSpec spec{.id = 0xabc, .prompt = {1, 2, 3}};
   Step step;
   Watchdog watchdog{{.timeout_us = 10 * kSecond},
                     {.clock = &clock,
                      .load = &gateway.load(),
                      .board = &board,
-                     .abandon = [this](uint64_t number) { abandoned.push_back(number); },
+                     .abandon =
+                         [this](uint64_t number) {
+                           abandoned.push_back(number);
+                           log_size_when_abandoned.push_back(lseek(STDERR_FILENO, 0, SEEK_CUR));
+                         },
                      .request_ids = [] { return std::map<SlotIndex, std::string>{{0, "req-zero"}}; }}};
 
   Watched() {
@@ -90,6 +96,18 @@ TEST(Watchdog, AStepThatStandsIsAbandonedOnceAndOnlyThenIsLivenessRed) {
   w.board.end();
   w.look_for(1);
   EXPECT_TRUE(w.watchdog.loop_moves()) << "health tells the truth";
+}
+
+// The log's line must not be what the step waits for: by then the step is abandoned.
+TEST(Watchdog, ActsFirstAndLogsAfterwards) {
+  Watched w;
+  w.begin(7);
+  testing::internal::CaptureStderr();
+  w.look_for(11);
+  const std::string log = testing::internal::GetCapturedStderr();
+  EXPECT_THAT(log, HasSubstr("the step is abandoned"));
+  ASSERT_EQ(w.log_size_when_abandoned.size(), 1u);
+  EXPECT_EQ(w.log_size_when_abandoned[0], 0);
 }
 
 TEST(Watchdog, EveryStepOfASearchHasATimeOfItsOwn) {

@@ -103,6 +103,10 @@ int ServerProcess::wait_for_exit(int timeout_ms) {
 
 std::string ServerProcess::log() const { return read_file(log_path_); }
 
+bool ServerProcess::says(const std::string& text) const {
+  return wait_until([&] { return log().find(text) != std::string::npos; }, 20'000);
+}
+
 uint64_t ServerProcess::peak_bytes() const { return status_bytes(pid_, "VmHWM:"); }
 uint64_t ServerProcess::rss_bytes() const { return status_bytes(pid_, "VmRSS:"); }
 

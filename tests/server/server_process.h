@@ -32,7 +32,8 @@ class ServerProcess {
   uint64_t peak_bytes() const;  // VmHWM
   uint64_t rss_bytes() const;   // VmRSS
   uint64_t plan_bytes() const;  // total_bytes of GET /plan
-  std::string log() const;      // what it printed so far
+  std::string log() const;      // what it printed so far; a line may come a moment after what it tells of
+  bool says(const std::string& text) const;  // waits for it in the log. RETURNS: false after 20 s
   // A value of /metrics by its name with labels; -1 when absent.
   double metric(const std::string& name) const;
   double metric_sum(const std::string& family) const;  // of all its samples, in one scrape

@@ -75,13 +75,14 @@ void MonitorThread::turn() {
 
 void MonitorThread::feed(const PressureReading& reading, Micros now) {
   const GovernorStep step = governor_.feed(reading, now);
-  if (step.from != step.to) {
-    report(step, reading);
+  if (options_.mode == GovernorMode::kOn) carry_out(step, actions_);
+  if (step.from == step.to) return;
+  {
     std::lock_guard lock(mutex_);
     status_.stage = step.to;
     ++status_.entered[static_cast<size_t>(step.to)];
   }
-  if (options_.mode == GovernorMode::kOn) carry_out(step, actions_);
+  report(step, reading);
 }
 
 void MonitorThread::report(const GovernorStep& step, const PressureReading& reading) const {

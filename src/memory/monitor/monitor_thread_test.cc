@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <condition_variable>
@@ -69,6 +70,26 @@ TEST_F(MonitorTest, AMachineThatFillsAndEmpties) {
   EXPECT_THAT(end.entered, ElementsAre(1, 2, 2, 2, 1, 0));
   EXPECT_THAT(actions.calls,
               ::testing::IsSupersetOf({"stop_growing", "drop", "shrink", "refuse", "admit", "widen", "grow"}));
+}
+
+// A line that is waited for must not be what the door waits for.
+TEST_F(MonitorTest, ActsFirstAndLogsAfterwards) {
+  struct Witness final : GovernorActions {
+    std::vector<off_t> log_sizes;  // while stderr is captured into a file
+    void note() { log_sizes.push_back(lseek(STDERR_FILENO, 0, SEEK_CUR)); }
+    void stop_growing(bool) override { note(); }
+    void drop_caches() override { note(); }
+    void shrink_work(bool) override { note(); }
+    void refuse_new(bool) override { note(); }
+    void cancel_newest() override { note(); }
+  } witness;
+  MonitorThread monitor(options(), &clock, &witness);
+  root.available(0);
+  ::testing::internal::CaptureStderr();
+  turns(&monitor, 1);
+  EXPECT_THAT(::testing::internal::GetCapturedStderr(), HasSubstr("calm -> cancel_newest"));
+  ASSERT_GE(witness.log_sizes.size(), 4u);
+  for (const off_t size : witness.log_sizes) EXPECT_EQ(size, 0);
 }
 
 TEST_F(MonitorTest, ObserveEntersStagesAndDoesNothing) {
