@@ -116,6 +116,11 @@ int64_t api::Service::unix_ms() const {
 
 Api::Api(ApiContext context) : service_(std::make_unique<api::Service>(std::move(context))) {}
 
+Status Api::start() {
+  WEIR_RETURN_IF_ERROR(service_->text_pool.start());
+  return service_->admin_pool.start();
+}
+
 Api::~Api() {
   stop_text_pool();
   WEIR_CHECK_MSG(live_requests() == 0, "a request outlived the Api");

@@ -140,6 +140,8 @@ class Api {
   explicit Api(ApiContext context);
   ~Api();  // REQUIRES: no request is left (checked)
   Api(const Api&) = delete;
+  // Starts the text pool and the admin pool: before it both refuse. ERRORS: those of start_thread().
+  Status start();
   Api& operator=(const Api&) = delete;
 
   void handle(http::Request&& request, std::shared_ptr<http::Exchange> exchange);  // io thread

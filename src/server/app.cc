@@ -279,6 +279,7 @@ Status App::Impl::build_monitor() {
   relief = std::make_unique<MemoryActions>(door.get(), settings.model, engine_relief(gateway.get()));
   MonitorOptions options;
   options.root = settings.system_root;
+  WEIR_RETURN_IF_ERROR(api->start());
   options.poll_us = settings.memory_poll_ms * 1000;
   options.reserve_bytes = blueprint.reserve_bytes;
   options.plan_bytes = blueprint.plan.total_bytes;
@@ -341,12 +342,13 @@ App::App(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 
 App::~App() { (void)impl_->stop(0); }
 
-void App::start() {
-  impl_->engine->start();
-  impl_->server->start();
+// The port is last, so that nobody is let in by a server that then ends for want of a thread.
+Status App::start() {
+  WEIR_RETURN_IF_ERROR(impl_->engine->start());
   impl_->monitor->turn();  // so that the first answer of /health/ready and /metrics already knows
-  impl_->monitor->start();
-  if (impl_->watchdog) impl_->watchdog->start();
+  WEIR_RETURN_IF_ERROR(impl_->monitor->start());
+  if (impl_->watchdog) WEIR_RETURN_IF_ERROR(impl_->watchdog->start());
+  impl_->server->start();
   impl_->door->set_ready();
 }
 
@@ -366,6 +368,7 @@ std::string App::url() const {
   return fmt::format("http://{}:{}", any ? "127.0.0.1" : v6 ? "[" + host + "]" : host, port());
 }
 
+  return ok_status();
 // The order that api/api.h asks for: nothing new, let it end or end it, then text, sockets, and the last notices. The
 // listeners stay open until the drain is over: whoever probes must see that readiness is red, not that nobody is there.
 Status App::Impl::stop(int64_t drain_ms) {
