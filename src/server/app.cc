@@ -5,7 +5,7 @@
 
 #include <algorithm>
 #include <atomic>
-#include <filesystem>
+#include <limits>
 
 #include "admission/front_door.h"
 #include "api/api.h"
@@ -13,6 +13,7 @@
 #include "base/files.h"
 #include "base/log.h"
 #include "base/units.h"
+#include "checkpoint/model_name.h"
 #include "device/host/host_device.h"
 #include "engine/engine.h"
 #include "engine/model_executor.h"
@@ -47,10 +48,7 @@ constexpr int kFlushMs = 1000;
 constexpr uint64_t kTemplateBytesMax = 1 * kMiB;
 
 std::string served_name(const Settings& settings) {
-  if (!settings.model_name.empty()) return settings.model_name;
-  std::filesystem::path path(settings.model);
-  if (path.filename().empty()) path = path.parent_path();
-  return path.filename().string();
+  return settings.model_name.empty() ? model_name_of(settings.model) : settings.model_name;
 }
 
 SamplingParams default_params(const SamplingDefaults& defaults) {
