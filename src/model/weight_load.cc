@@ -91,7 +91,7 @@ class CachedLoad {
 Status pack(const WeightLoad& load, Weights* weights) {
   std::function<void(double)> progress;
   if (load.progress) progress = [&](double fraction) { load.progress(fraction, "packing the weights"); };
-  return fill_weights(load.spec, load.checkpoint, load.backend.device(), load.backend.ops(), load.stream, progress, weights);
+  return fill_weights(load.spec, load.checkpoint, load.backend, load.stream, progress, weights);
 }
 
 Status load_with_cache(const WeightLoad& load, Weights* weights) {

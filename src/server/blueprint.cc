@@ -35,9 +35,9 @@ DType stored_dtype(const std::string& dir, const ModelSpec& spec) {
   uint64_t bytes[3] = {};
   const auto checkpoint = Checkpoint::open(dir);
   if (checkpoint.ok()) {
-    for (const TensorView& tensor : (*checkpoint)->tensors()) {
+    for (const StoredTensor& tensor : (*checkpoint)->tensors()) {
       const auto dtype = weight_dtype(tensor);
-      if (dtype.ok() && *dtype <= DType::kBF16) bytes[static_cast<size_t>(*dtype)] += tensor.bytes.size();
+      if (dtype.ok() && *dtype <= DType::kBF16) bytes[static_cast<size_t>(*dtype)] += tensor.bytes;
     }
   }
   const auto most = std::max_element(bytes, bytes + 3);
