@@ -24,7 +24,7 @@
 namespace weir {
 
 struct WeightCachePlace {
-  std::string folder;  // exists; the operator's, so it may be reached through links
+  std::string folder;  // exists; the operator's, so it may be reached through links (see make_weight_cache_folder())
   std::string file;    // from weight_cache_file()
 };
 

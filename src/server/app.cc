@@ -23,6 +23,7 @@
 #include "memory/monitor/monitor_thread.h"
 #include "memory/monitor/huge_pages.h"
 #include "model/transformer.h"
+#include "model/weight_cache_folder.h"
 #include "server/blueprint.h"
 #include "server/cpu_watch.h"
 #include "server/drain.h"
@@ -332,6 +333,7 @@ Result<std::unique_ptr<App>> App::create(const Settings& settings, const Progres
   impl->seal();
   const Blueprint& b = impl->blueprint;
   log_info("server", fmt::format("{}: {} ({})", impl->name, b.backend->description(), b.placement.text));
+  WEIR_RETURN_IF_ERROR(make_weight_cache_folder(settings.weight_cache));
   for (const std::string& warning : b.placement.warnings) log_warning("cpu", warning);
   return std::unique_ptr<App>(new App(std::move(impl)));
 }
