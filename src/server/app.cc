@@ -35,6 +35,7 @@
 #include "server/stalling_executor.h"
 #include "server/watchdog.h"
 #include "text/chat_template.h"
+#include "text/turn_end.h"
 
 namespace weir {
 namespace {
@@ -52,13 +53,22 @@ std::string served_name(const Settings& settings) {
   return settings.model_name.empty() ? model_name_of(settings.model) : settings.model_name;
 }
 
+void set_float(std::optional<double> number, float* out) {
+  if (number) *out = static_cast<float>(*number);
+}
+
 SamplingParams default_params(const SamplingDefaults& defaults) {
   SamplingParams params;
-  if (defaults.temperature) params.temperature = static_cast<float>(*defaults.temperature);
+  set_float(defaults.temperature, &params.temperature);
   if (defaults.do_sample && !*defaults.do_sample) params.temperature = 0;
-  if (defaults.top_p && *defaults.top_p > 0) params.top_p = static_cast<float>(*defaults.top_p);
+  // 0 keeps the likeliest token alone, which the smallest positive share does too.
+  if (defaults.top_p) params.top_p = std::max(static_cast<float>(*defaults.top_p), std::numeric_limits<float>::min());
   if (defaults.top_k) params.top_k = static_cast<int32_t>(*defaults.top_k);
-  if (defaults.repetition_penalty) params.repetition_penalty = static_cast<float>(*defaults.repetition_penalty);
+  set_float(defaults.min_p, &params.min_p);
+  set_float(defaults.repetition_penalty, &params.repetition_penalty);
+  set_float(defaults.presence_penalty, &params.presence_penalty);
+  set_float(defaults.frequency_penalty, &params.frequency_penalty);
+  params.min_tokens = static_cast<int32_t>(defaults.min_new_tokens.value_or(0));
   return params;
 }
 
@@ -130,6 +140,13 @@ Status App::Impl::load_text(ApiContext* context) {
   }
   context->bos_token = files.bos_token;
   context->eos_token = files.eos_token;
+  std::optional<int32_t> turn_end;
+  if (chat_template) turn_end = turn_end_token(*chat_template, *blueprint.tokenizer, files.bos_token, files.eos_token);
+  const EndTokens ends = blueprint.end_tokens(turn_end);
+  context->eos_ids = ends.everything;
+  context->chat_end_ids = ends.chats;
+  if (!ends.line.empty()) log_line(ends.unknown ? LogLevel::kWarning : LogLevel::kInfo, "model", ends.line);
+  for (const std::string& note : blueprint.spec.notes) log_info("model", note);
   return ok_status();
 }
 
@@ -234,8 +251,8 @@ Status App::Impl::build_door(ApiContext context) {
   context.session_tokens = blueprint.model.session_tokens;
   context.token_bytes_max = blueprint.token_bytes_max;
   context.vocab_size = static_cast<int32_t>(std::min<int64_t>(blueprint.spec.vocab, blueprint.tokenizer->vocab_size()));
-  context.eos_ids = blueprint.scheduler_options().eos_ids;
   context.default_params = default_params(blueprint.spec.sampling);
+  context.chat_tokens_default = blueprint.spec.sampling.max_new_tokens.value_or(0);
   context.tenants = tenants.get();
   context.classes = blueprint.classes();
   context.queue_timeout_us = settings.queue_timeout_ms * 1000;
@@ -262,6 +279,7 @@ Status App::Impl::build_door(ApiContext context) {
   context.cpu_now = [this] { return cpu_watch->now(); };
   context.overload_now = [this] { return overload->now(); };
   api = std::make_unique<Api>(std::move(context));
+  WEIR_RETURN_IF_ERROR(api->start());
   WEIR_ASSIGN_OR_RETURN(server, http::Server::create(http_options(blueprint.settings),
                                                      [this](http::Request&& request, std::shared_ptr<http::Exchange> exchange) {
                                                        api->handle(std::move(request), std::move(exchange));
@@ -278,7 +296,6 @@ Status App::Impl::build_monitor() {
   relief = std::make_unique<MemoryActions>(door.get(), settings.model, engine_relief(gateway.get()));
   MonitorOptions options;
   options.root = settings.system_root;
-  WEIR_RETURN_IF_ERROR(api->start());
   options.poll_us = settings.memory_poll_ms * 1000;
   options.reserve_bytes = blueprint.reserve_bytes;
   options.plan_bytes = blueprint.plan.total_bytes;
@@ -320,6 +337,7 @@ PressureNow App::Impl::pressure_now() const {
 Result<std::unique_ptr<App>> App::create(const Settings& settings, const Progress& progress) {
   settle_allocator();
   auto impl = std::make_unique<Impl>();
+  WEIR_RETURN_IF_ERROR(make_weight_cache_folder(settings.weight_cache));
   WEIR_ASSIGN_OR_RETURN(impl->blueprint, draw_blueprint(settings));
   impl->name = served_name(settings);
   ApiContext context;
@@ -333,7 +351,6 @@ Result<std::unique_ptr<App>> App::create(const Settings& settings, const Progres
   impl->seal();
   const Blueprint& b = impl->blueprint;
   log_info("server", fmt::format("{}: {} ({})", impl->name, b.backend->description(), b.placement.text));
-  WEIR_RETURN_IF_ERROR(make_weight_cache_folder(settings.weight_cache));
   for (const std::string& warning : b.placement.warnings) log_warning("cpu", warning);
   return std::unique_ptr<App>(new App(std::move(impl)));
 }
@@ -350,6 +367,7 @@ Status App::start() {
   if (impl_->watchdog) WEIR_RETURN_IF_ERROR(impl_->watchdog->start());
   impl_->server->start();
   impl_->door->set_ready();
+  return ok_status();
 }
 
 void App::reload_tenants() {
@@ -368,7 +386,6 @@ std::string App::url() const {
   return fmt::format("http://{}:{}", any ? "127.0.0.1" : v6 ? "[" + host + "]" : host, port());
 }
 
-  return ok_status();
 // The order that api/api.h asks for: nothing new, let it end or end it, then text, sockets, and the last notices. The
 // listeners stay open until the drain is over: whoever probes must see that readiness is red, not that nobody is there.
 Status App::Impl::stop(int64_t drain_ms) {
