@@ -14,9 +14,10 @@ namespace {
 
 namespace json = boost::json;
 
-// One special id, as transformers takes it: a negative one is none. An id that the model has no row for can never come, so
-// it is none either, and a note says so.
-std::optional<int64_t> read_id(const json::value& value, std::string_view key, std::string_view file, FieldReader* in, ModelSpec* spec) {
+// One special id, as transformers takes it: a negative one is none. An id that the model has no row for can never come,
+// so it is none either, and a note says so.
+std::optional<int64_t> read_id(const json::value& value, std::string_view key, std::string_view file, FieldReader* in,
+                               ModelSpec* spec) {
   const std::optional<int64_t> id = whole_number(value);
   if (!id) {
     in->fail(fmt::format("'{}' must be a token id, a list of ids, or null", key));
@@ -24,7 +25,8 @@ std::optional<int64_t> read_id(const json::value& value, std::string_view key, s
   }
   if (*id < 0) return {};
   if (*id < spec->vocab) return id;
-  spec->notes.push_back(fmt::format("{}: '{}' {} is beyond the model's {} ids and is not used", file, key, *id, spec->vocab));
+  spec->notes.push_back(
+      fmt::format("{}: '{}' {} is beyond the model's {} ids and is not used", file, key, *id, spec->vocab));
   return {};
 }
 
@@ -50,16 +52,37 @@ void read_sampling(FieldReader* in, SamplingDefaults* out) {
   out->frequency_penalty = optional_number(in, "frequency_penalty", -2, 2);
   if (in->find("do_sample") != nullptr) out->do_sample = in->boolean("do_sample", false);
   out->max_new_tokens = optional_count(in, "max_new_tokens", 1);
-  out->min_new_tokens = optional_count(in, "min_new_tokens", 1);
 }
 
 // What read_generation() reads, and what says nothing about an answer's tokens.
-constexpr std::array<std::string_view, 29> kNoAdvice = {
-    "temperature", "top_p", "top_k", "min_p", "repetition_penalty", "presence_penalty", "frequency_penalty", "do_sample",
-    "max_new_tokens", "min_new_tokens", "eos_token_id", "bos_token_id", "pad_token_id", "decoder_start_token_id",
-    "transformers_version", "_from_model_config", "_name_or_path", "use_cache", "cache_implementation", "cache_config",
-    "return_dict_in_generate", "output_attentions", "output_hidden_states", "output_scores", "output_logits",
-    "trust_remote_code", "low_memory", "max_matching_ngram_size", "is_assistant"};
+constexpr std::array<std::string_view, 28> kNoAdvice = {"temperature",
+                                                        "top_p",
+                                                        "top_k",
+                                                        "min_p",
+                                                        "repetition_penalty",
+                                                        "presence_penalty",
+                                                        "frequency_penalty",
+                                                        "do_sample",
+                                                        "max_new_tokens",
+                                                        "eos_token_id",
+                                                        "bos_token_id",
+                                                        "pad_token_id",
+                                                        "decoder_start_token_id",
+                                                        "transformers_version",
+                                                        "_from_model_config",
+                                                        "_name_or_path",
+                                                        "use_cache",
+                                                        "cache_implementation",
+                                                        "cache_config",
+                                                        "return_dict_in_generate",
+                                                        "output_attentions",
+                                                        "output_hidden_states",
+                                                        "output_scores",
+                                                        "output_logits",
+                                                        "trust_remote_code",
+                                                        "low_memory",
+                                                        "max_matching_ngram_size",
+                                                        "is_assistant"};
 
 // The values by which such fields are off: null, false, 0, 1, "" and empty lists.
 bool is_off(const json::value& value) {

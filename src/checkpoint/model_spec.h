@@ -46,7 +46,6 @@ struct SamplingDefaults {
   std::optional<double> frequency_penalty;   // [-2, 2]
   std::optional<bool> do_sample;             // false means greedy
   std::optional<int64_t> max_new_tokens;     // [1, 2^31): of chats that name no max_tokens
-  std::optional<int64_t> min_new_tokens;     // [0, 2^31)
 };
 
 struct ModelSpec {

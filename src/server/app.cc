@@ -68,7 +68,6 @@ SamplingParams default_params(const SamplingDefaults& defaults) {
   set_float(defaults.repetition_penalty, &params.repetition_penalty);
   set_float(defaults.presence_penalty, &params.presence_penalty);
   set_float(defaults.frequency_penalty, &params.frequency_penalty);
-  params.min_tokens = static_cast<int32_t>(defaults.min_new_tokens.value_or(0));
   return params;
 }
 
