@@ -138,7 +138,8 @@ TEST(RepoRules, ThreadsAreMadeByStartThread) {
   EXPECT_EQ(count("WEIR_ASSIGN_OR_RETURN(std::thread worker, start_thread(name, body));"), 0u);
 }
 
-// A page of a mapping that its file no longer has is a SIGBUS; memory of the device's own is the one thing that is mapped.
+// A page of a mapping that its file no longer has is a SIGBUS; memory of the device's own is the one thing that is
+// mapped.
 TEST(RepoRules, NoFileIsMapped) {
   for (const SourceFile& file : files_under("src")) {
     if (file.path.find("test") != std::string::npos || file.path == "src/device/host/host_device.cc") continue;

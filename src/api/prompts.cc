@@ -43,7 +43,8 @@ std::variant<int32_t, ApiError> answer_tokens(const GenerateRequest& r, int64_t 
   if (r.max_tokens) return static_cast<int32_t>(std::min(*r.max_tokens, left));
   if (r.endpoint == Endpoint::kCompletion) return static_cast<int32_t>(std::min(kCompletionTokensDefault, left));
   const int64_t proposed = context.chat_tokens_default;
-  const int64_t most = proposed > 0 ? std::max<int64_t>(proposed, r.params.min_tokens) : std::numeric_limits<int32_t>::max();
+  const int64_t most =
+      proposed > 0 ? std::max<int64_t>(proposed, r.params.min_tokens) : std::numeric_limits<int32_t>::max();
   return static_cast<int32_t>(std::min(left, most));
 }
 

@@ -9,7 +9,9 @@ constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";
 constexpr std::string_view kNotFinite = "1e999";
 constexpr std::array<std::string_view, 2> kNames = {"NaN", "Infinity"};  // a minus before one of them stays
 
-bool word_byte(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_'; }
+bool word_byte(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
+}
 
 // RETURNS: the length of the name that stands at `at`, else 0.
 size_t name_at(std::string_view text, size_t at) {
@@ -24,8 +26,10 @@ size_t name_at(std::string_view text, size_t at) {
 // The end of the string that begins at the quote `at`, its closing quote included.
 size_t after_string(std::string_view text, size_t at) {
   for (++at; at < text.size(); ++at) {
-    if (text[at] == '\\') ++at;
-    else if (text[at] == '"') return at + 1;
+    if (text[at] == '\\')
+      ++at;
+    else if (text[at] == '"')
+      return at + 1;
   }
   return text.size();
 }

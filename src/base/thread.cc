@@ -22,9 +22,10 @@ bool may_start() {
 }
 
 Status no_thread(const std::string& name, const std::string& why) {
-  return Status(Code::kResourceExhausted, "cannot start the thread '" + name + "': " + why +
-                             "; raise the limit of threads (ulimit -u, TasksMax=, the cgroup's pids.max) or ask for fewer "
-                             "(--threads, --io-threads)");
+  return Status(Code::kResourceExhausted,
+                "cannot start the thread '" + name + "': " + why +
+                    "; raise the limit of threads (ulimit -u, TasksMax=, the cgroup's pids.max) or ask for fewer "
+                    "(--threads, --io-threads)");
 }
 
 }  // namespace

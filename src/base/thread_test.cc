@@ -15,9 +15,9 @@ TEST(Thread, RunsItsBodyUnderItsName) {
   char name[16] = {};
   std::atomic<bool> named{false};
   std::thread thread = start_thread("a name that is too long", [&] {
-    while (!named.load()) std::this_thread::yield();
-    pthread_getname_np(pthread_self(), name, sizeof name);
-  }).value();
+                         while (!named.load()) std::this_thread::yield();
+                         pthread_getname_np(pthread_self(), name, sizeof name);
+                       }).value();
   named = true;
   thread.join();
   EXPECT_STREQ(name, "a name that is ");

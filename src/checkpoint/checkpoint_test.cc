@@ -125,7 +125,8 @@ TEST(Checkpoint, LinksAreFollowed) {
 TEST(Faults, truncated_while_a_tensor_is_read) {
   constexpr size_t kBytes = 64 << 10;
   const ScratchDir dir;
-  dir.write("model.safetensors", safetensors_bytes(R"({"a":{"dtype":"U8","shape":[65536],"data_offsets":[0,65536]}})", kBytes));
+  dir.write("model.safetensors",
+            safetensors_bytes(R"({"a":{"dtype":"U8","shape":[65536],"data_offsets":[0,65536]}})", kBytes));
   const auto checkpoint = Checkpoint::open(dir.path()).value();
   const StoredTensor& tensor = *checkpoint->find("a");
   EXPECT_TRUE(checkpoint->check_files().ok());
@@ -135,7 +136,8 @@ TEST(Faults, truncated_while_a_tensor_is_read) {
   ASSERT_EQ(truncate((dir.path() + "/model.safetensors").c_str(), static_cast<off_t>(tensor.offset + kBytes / 2)), 0);
   EXPECT_TRUE(checkpoint->read(tensor, 0, std::span(into).first(kBytes / 2)).ok());
   for (const uint64_t from : {uint64_t{0}, kBytes / 2 - 1, kBytes / 2, kBytes - 1}) {
-    const Status status = checkpoint->read(tensor, from, std::span(into).first(std::min(kBytes / 2 + 1, kBytes - from)));
+    const Status status =
+        checkpoint->read(tensor, from, std::span(into).first(std::min(kBytes / 2 + 1, kBytes - from)));
     EXPECT_EQ(status.code(), Code::kDataLoss) << from;
     EXPECT_THAT(status.message(), HasSubstr("model.safetensors: was ")) << from;
   }

@@ -14,9 +14,10 @@ namespace {
 
 namespace json = boost::json;
 
-// The defaults of the configuration classes of transformers, for keys that a file may leave out. A wrong size cannot pass:
-// check_tensors() holds it against the weights.
-constexpr int64_t kLlamaContext = 2048, kQwenContext = 32768, kQwenKvHeads = 32, kQwen3HeadDim = 128, kQwenWindowLayers = 28;
+// The defaults of the configuration classes of transformers, for keys that a file may leave out. A wrong size cannot
+// pass: check_tensors() holds it against the weights.
+constexpr int64_t kLlamaContext = 2048, kQwenContext = 32768, kQwenKvHeads = 32, kQwen3HeadDim = 128,
+                  kQwenWindowLayers = 28;
 
 struct FamilyRow {
   Family family;
@@ -173,8 +174,8 @@ bool has_sliding_layer(FieldReader* in) {
   return false;
 }
 
-// Whether a layer has a window: 'layer_types' says it, else those from 'max_window_layers' on have one where the window is
-// used and is not null. Llama knows no such keys, so a file that has them is of a model that is not Llama's.
+// Whether a layer has a window: 'layer_types' says it, else those from 'max_window_layers' on have one where the window
+// is used and is not null. Llama knows no such keys, so a file that has them is of a model that is not Llama's.
 bool has_window(FieldReader* in, const ModelSpec& spec) {
   if (in->find("layer_types") != nullptr) return has_sliding_layer(in);
   if (!in->boolean("use_sliding_window", false) || in->is_null("sliding_window")) return false;
@@ -184,7 +185,8 @@ bool has_window(FieldReader* in, const ModelSpec& spec) {
 // Full attention is all this build has, so a window is accepted only where it can never cut anything.
 void refuse_windows(FieldReader* in, const ModelSpec& spec) {
   if (!has_window(in, spec) || !in->ok()) return;
-  if (in->is_null("sliding_window")) return in->fail("'layer_types' names layers with a window, and 'sliding_window' is null");
+  if (in->is_null("sliding_window"))
+    return in->fail("'layer_types' names layers with a window, and 'sliding_window' is null");
   const int64_t window = in->integer("sliding_window", 1, int64_t{1} << 40, 4096);
   if (in->ok() && window < spec.context_max) {
     in->fail(Status(
@@ -197,7 +199,8 @@ void refuse_windows(FieldReader* in, const ModelSpec& spec) {
 
 void refuse_unknown_arithmetic(FieldReader* in) {
   const std::string act = in->text("hidden_act", "silu");
-  if (act != "silu" && act != "swish") in->fail(fmt::format("hidden_act '{}' is not supported; it must be silu", printable(act)));
+  if (act != "silu" && act != "swish")
+    in->fail(fmt::format("hidden_act '{}' is not supported; it must be silu", printable(act)));
   if (in->find("quantization_config") != nullptr) {
     in->fail(Status(Code::kUnimplemented,
                     "config.json: 'quantization_config' is there: a checkpoint that is already "

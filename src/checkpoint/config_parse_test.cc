@@ -190,7 +190,8 @@ TEST(Config, TextThatIsNoObject) {
   for (const char* text : {"", "[]", "7", "{", "{}x", "{\"a\":1,}", "nul", "\xff\xfe"}) {
     EXPECT_EQ(parse_config(text, "").status().code(), Code::kInvalidArgument) << text;
   }
-  EXPECT_THAT(parse({{"rope_theta", "1,\"rope_\\u0074heta\":2"}}).status().message(), HasSubstr("'rope_theta' is there twice"));
+  EXPECT_THAT(parse({{"rope_theta", "1,\"rope_\\u0074heta\":2"}}).status().message(),
+              HasSubstr("'rope_theta' is there twice"));
   EXPECT_EQ(parse_config(std::string(2 << 20, ' '), "").status().code(), Code::kTooLarge);
   EXPECT_FALSE(parse_config(std::string(100000, '['), "").ok());
   EXPECT_THAT(parse({}, "[1]").status().message(), HasSubstr("generation_config.json"));

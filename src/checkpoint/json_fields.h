@@ -33,7 +33,8 @@ Result<JsonObject> parse_json_object(std::string_view text, std::string_view wha
 // parser is a list of reads and one look at status(). A JSON null counts as absent.
 class FieldReader {
  public:
-  FieldReader(const JsonObject& all, std::string what) : object_(all.object), twice_(&all.twice), what_(std::move(what)) {}
+  FieldReader(const JsonObject& all, std::string what)
+      : object_(all.object), twice_(&all.twice), what_(std::move(what)) {}
   FieldReader(const boost::json::object& object, std::string what) : object_(object), what_(std::move(what)) {}
 
   const boost::json::value* find(std::string_view key);  // null when absent or JSON null
@@ -64,8 +65,8 @@ class FieldReader {
 // The double of a JSON number of any kind. RETURNS: nothing for other kinds and for infinities.
 std::optional<double> finite_number(const boost::json::value& value);
 
-// The whole number that a JSON number is. RETURNS: nothing for other kinds and for fractions; a number that 64 bits cannot
-// hold is the largest or smallest that they can.
+// The whole number that a JSON number is. RETURNS: nothing for other kinds and for fractions; a number that 64 bits
+// cannot hold is the largest or smallest that they can.
 std::optional<int64_t> whole_number(const boost::json::value& value);
 
 }  // namespace weir

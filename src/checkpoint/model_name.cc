@@ -19,8 +19,10 @@ std::string with_dashes(std::string_view name, const std::function<bool(unsigned
   bool dashed = false;
   for (const char c : name) {
     const bool bad = unfit(static_cast<unsigned char>(c));
-    if (!bad) out += c;
-    else if (!dashed) out += '-';
+    if (!bad)
+      out += c;
+    else if (!dashed)
+      out += '-';
     dashed = bad;
   }
   return out;
@@ -34,7 +36,8 @@ bool is_utf8(const std::string& text) {
 }
 
 std::string fit(std::string_view name) {
-  std::string out = with_dashes(name, [](unsigned char c) { return c <= ' ' || c == 0x7f || c == '"' || c == '\'' || c == '\\'; });
+  std::string out =
+      with_dashes(name, [](unsigned char c) { return c <= ' ' || c == 0x7f || c == '"' || c == '\'' || c == '\\'; });
   if (!is_utf8(out)) out = with_dashes(out, [](unsigned char c) { return c >= 0x80; });
   return out.find_first_not_of("-.") == std::string::npos ? "model" : out;
 }

@@ -25,7 +25,8 @@ TEST(Faults, names_of_models) {
   fs::create_directories(model / "sub");
   fs::create_directories(snapshot);
   fs::create_directory_symlink(model, fs::path(dir.path()) / "latest");
-  for (const char* end : {"", "/", "//", "/.", "/./"}) EXPECT_EQ(model_name_of(model.string() + end), "Qwen3-0.6B") << end;
+  for (const char* end : {"", "/", "//", "/.", "/./"})
+    EXPECT_EQ(model_name_of(model.string() + end), "Qwen3-0.6B") << end;
   EXPECT_EQ(model_name_of(model.string() + "/sub/.."), "Qwen3-0.6B");
   EXPECT_EQ(model_name_of(snapshot.string()), "Qwen/Qwen3-0.6B");
   EXPECT_EQ(model_name_of(snapshot.string() + "/"), "Qwen/Qwen3-0.6B");
@@ -48,7 +49,9 @@ TEST(ModelName, NamesThatNoClientCouldSend) {
   EXPECT_EQ(model_name_of("/m/my model (v2)"), "my-model-(v2)");
   EXPECT_EQ(model_name_of("/m/it's \"new\"\n"), "it-s-new-");
   EXPECT_EQ(model_name_of("/m/\xe5\x8d\x83\xe9\x97\xae"), "\xe5\x8d\x83\xe9\x97\xae");
-  EXPECT_EQ(model_name_of("/m/a\xff\xfe" "b"), "a-b");
+  EXPECT_EQ(model_name_of("/m/a\xff\xfe"
+                          "b"),
+            "a-b");
   EXPECT_EQ(model_name_of("/"), "model");
   EXPECT_EQ(model_name_of("/m/  "), "model");
 }

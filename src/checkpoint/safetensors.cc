@@ -67,8 +67,12 @@ Status Checkpoint::add_file(const std::string& path) {
   if (!entries.ok()) return entries.status().with_prefix(path);
   const auto position = static_cast<uint32_t>(files_.size());
   for (TensorEntry& entry : *entries) {
-    tensors_.push_back({.name = std::move(entry.name), .dtype = entry.dtype, .shape = std::move(entry.shape), .file = position,
-                        .offset = entry.begin, .bytes = entry.end - entry.begin});
+    tensors_.push_back({.name = std::move(entry.name),
+                        .dtype = entry.dtype,
+                        .shape = std::move(entry.shape),
+                        .file = position,
+                        .offset = entry.begin,
+                        .bytes = entry.end - entry.begin});
   }
   files_.push_back(std::move(file));
   return ok_status();

@@ -1,9 +1,10 @@
-// Checkpoint: the weights of a model directory: model.safetensors, or the shards that model.safetensors.index.json names.
+// Checkpoint: the weights of a model directory: model.safetensors, or the shards that model.safetensors.index.json
+// names.
 //
 // Owner: the loader of the model; read-only after open(), so any thread. At most 1024 shards; headers capped as in
 // safetensors_header.h. It never writes, never follows an index out of its directory, and never trusts a number
-// that it has not compared with the file's size. Files stay open and nothing is mapped: a file that shrinks or is written
-// to is an error of read() or check_files(), see weight_file.h.
+// that it has not compared with the file's size. Files stay open and nothing is mapped: a file that shrinks or is
+// written to is an error of read() or check_files(), see weight_file.h.
 #pragma once
 
 #include <cstddef>

@@ -20,8 +20,10 @@ Status open_error(const std::string& path, int error) {
 
 FileFacts facts_of(const struct stat& facts) {
   const auto nanoseconds = [](const timespec& time) { return int64_t{time.tv_sec} * 1'000'000'000 + time.tv_nsec; };
-  return {.bytes = static_cast<uint64_t>(facts.st_size), .inode = facts.st_ino,
-          .modified_ns = nanoseconds(facts.st_mtim), .changed_ns = nanoseconds(facts.st_ctim)};
+  return {.bytes = static_cast<uint64_t>(facts.st_size),
+          .inode = facts.st_ino,
+          .modified_ns = nanoseconds(facts.st_mtim),
+          .changed_ns = nanoseconds(facts.st_ctim)};
 }
 
 }  // namespace
@@ -51,11 +53,12 @@ Result<FileFacts> WeightFile::facts_now() const {
 Status WeightFile::check_unchanged() const {
   WEIR_ASSIGN_OR_RETURN(const FileFacts now, facts_now());
   if (now.bytes != bytes()) {
-    return data_loss(fmt::format("{}: was {} bytes when opened and is {} now; do not write to a model in use", path_, bytes(),
-                                 now.bytes));
+    return data_loss(fmt::format("{}: was {} bytes when opened and is {} now; do not write to a model in use", path_,
+                                 bytes(), now.bytes));
   }
   if (now.modified_ns == at_open_.modified_ns) return ok_status();
-  return data_loss(fmt::format("{}: was written to while it was read; do not write to a model in use, and start again", path_));
+  return data_loss(
+      fmt::format("{}: was written to while it was read; do not write to a model in use, and start again", path_));
 }
 
 bool WeightFile::try_read(uint64_t offset, std::span<std::byte> into) const noexcept {
@@ -76,7 +79,8 @@ Status WeightFile::read(uint64_t offset, std::span<std::byte> into) const {
   if (try_read(offset, into)) return ok_status();
   const int error = errno;
   WEIR_RETURN_IF_ERROR(check_unchanged());
-  return data_loss(fmt::format("{}: cannot be read: {}", path_, error == 0 ? "it ends before its size" : std::strerror(error)));
+  return data_loss(
+      fmt::format("{}: cannot be read: {}", path_, error == 0 ? "it ends before its size" : std::strerror(error)));
 }
 
 void WeightFile::read_ahead(uint64_t offset, uint64_t bytes) const {

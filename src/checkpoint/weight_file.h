@@ -1,8 +1,8 @@
 // A file of weights, read by position (small texts: base/files.h).
 //
-// Nothing is mapped: a page of a mapping that the file no longer has is a SIGBUS, and a model may be replaced at any moment.
-// Any thread. Only regular files are opened (never a pipe or a device, which could block or never end); symbolic links are
-// followed, because a hub cache is made of them. Nothing is ever written.
+// Nothing is mapped: a page of a mapping that the file no longer has is a SIGBUS, and a model may be replaced at any
+// moment. Any thread. Only regular files are opened (never a pipe or a device, which could block or never end);
+// symbolic links are followed, because a hub cache is made of them. Nothing is ever written.
 #pragma once
 
 #include <cstddef>
@@ -23,8 +23,8 @@ struct FileFacts {
 
 class WeightFile {
  public:
-  // ERRORS: kNotFound; kFailedPrecondition for no permission or too many open files; kDataLoss for an empty file, or one
-  // that is not regular.
+  // ERRORS: kNotFound; kFailedPrecondition for no permission or too many open files; kDataLoss for an empty file, or
+  // one that is not regular.
   static Result<std::unique_ptr<WeightFile>> open(const std::string& path);
   WeightFile(const WeightFile&) = delete;
   WeightFile& operator=(const WeightFile&) = delete;
@@ -40,9 +40,11 @@ class WeightFile {
   // Fills `into` with the file's bytes from `offset` on, as they are now. REQUIRES: offset + into.size() <= bytes().
   // ERRORS: kDataLoss where the file ends before, or cannot be read.
   Status read(uint64_t offset, std::span<std::byte> into) const;
-  // The same for threads that may not allocate, as the workers. RETURNS: whether all was read; read() then says why not.
+  // The same for threads that may not allocate, as the workers. RETURNS: whether all was read; read() then says why
+  // not.
   bool try_read(uint64_t offset, std::span<std::byte> into) const noexcept;
-  // Asks the kernel to start reading up to `bytes` from `offset` on into its cache. Past the end of the file is no error.
+  // Asks the kernel to start reading up to `bytes` from `offset` on into its cache. Past the end of the file is no
+  // error.
   void read_ahead(uint64_t offset, uint64_t bytes) const;
 
  private:

@@ -68,9 +68,10 @@ constexpr std::array kForeign = {
             "weir bounds all memory with --memory-limit and the KV cache with "
             "--cache-max-entry-count"},
     Foreign{"kv-cache-memory-bytes", "write --cache-max-entry-count with a size, for example 8GiB"},
-    Foreign{"kv-cache-dtype",
-            "weir keeps keys and values as the model's float type, or as int8 or int4 with --quant-policy 8 or 4; it has "
-            "no fp8"},
+    Foreign{
+        "kv-cache-dtype",
+        "weir keeps keys and values as the model's float type, or as int8 or int4 with --quant-policy 8 or 4; it has "
+        "no fp8"},
     Foreign{"quantization", "weir quantises a float checkpoint at load with --model-format int8 or int4"},
     Foreign{"tensor-parallel-size", kOneProcess},
     Foreign{"pipeline-parallel-size", kOneProcess},

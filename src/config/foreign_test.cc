@@ -17,7 +17,7 @@ using testing::AllOf;
 using testing::HasSubstr;
 using testing::Not;
 
-// Every "--flag value" of a text, with the value where it is a number or a word of one case that weir could parse.
+// Every flag that a text names, without its dashes.
 std::vector<std::string> flags_in(const std::string& text) {
   std::vector<std::string> out;
   const std::regex flag("--([a-z][a-z-]*)");
@@ -54,10 +54,12 @@ TEST(Foreign, EveryFlagThatAHintNamesExists) {
 
 TEST(Foreign, GuessingIsNotDenied) {
   for (const char* name : {"speculative-algorithm", "speculative-draft-model", "speculative-num-draft-tokens"}) {
-    EXPECT_THAT(foreign_flag_hint(name), AllOf(HasSubstr("--speculative"), Not(HasSubstr("no speculative decoding")))) << name;
+    EXPECT_THAT(foreign_flag_hint(name), AllOf(HasSubstr("--speculative"), Not(HasSubstr("no speculative decoding"))))
+        << name;
   }
   std::vector<std::string> warnings;
-  EXPECT_TRUE(parse_settings({"models/weir-demo", "--speculative", "ngram", "--speculative-tokens", "4"}, {}, &warnings).ok());
+  EXPECT_TRUE(
+      parse_settings({"models/weir-demo", "--speculative", "ngram", "--speculative-tokens", "4"}, {}, &warnings).ok());
 }
 
 }  // namespace

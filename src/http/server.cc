@@ -85,7 +85,8 @@ ServerImpl::ServerImpl(std::shared_ptr<Shared> shared, Listeners listeners)
 Status ServerImpl::start_threads() {
   threads_.reserve(loops_.size());
   for (const auto& loop : loops_) {
-    WEIR_ASSIGN_OR_RETURN(std::thread thread, start_thread("io " + std::to_string(loop->index()), [loop] { loop->run(); }));
+    WEIR_ASSIGN_OR_RETURN(std::thread thread,
+                          start_thread("io " + std::to_string(loop->index()), [loop] { loop->run(); }));
     threads_.push_back(std::move(thread));
   }
   return ok_status();

@@ -325,7 +325,8 @@ TEST(Faults, no_thread_to_be_had_for_io) {
     const auto created = Server::create(Options{.io_threads = 3}, handler);
     limit_thread_starts_for_test(-1);
     ASSERT_FALSE(created.ok()) << had;
-    EXPECT_NE(created.status().message().find("'io " + std::to_string(had) + "'"), std::string::npos) << created.status().message();
+    EXPECT_NE(created.status().message().find("'io " + std::to_string(had) + "'"), std::string::npos)
+        << created.status().message();
   }
 }
 

@@ -34,7 +34,8 @@ struct Load {
   Status run(const std::function<void()>& meanwhile, const std::string& cache = "") const {
     const auto backend = std::move(make_backend("cpu", {.threads = 2, .isa = "", .pin = false})).value();
     const ModelSpec spec = load_spec(dir.path()).value();
-    const ModelOptions options{.format = WeightFormat::kInt8G32, .session_tokens = 64, .step_tokens_max = 8, .sequences_max = 1};
+    const ModelOptions options{
+        .format = WeightFormat::kInt8G32, .session_tokens = 64, .step_tokens_max = 8, .sequences_max = 1};
     Cutter counter;
     cut_weights(spec, options, backend->ops(), &counter);
     Region region = std::move(backend->device().reserve(counter.used())).value();
@@ -47,8 +48,14 @@ struct Load {
       if (!std::exchange(called, true)) meanwhile();
     };
     const WeightCacheUse use{cache, dir.path()};
-    const Status status = load_weights({.spec = spec, .options = options, .checkpoint = *checkpoint, .backend = *backend,
-                                        .stream = *stream, .region = region.span(), .cache = use, .progress = progress},
+    const Status status = load_weights({.spec = spec,
+                                        .options = options,
+                                        .checkpoint = *checkpoint,
+                                        .backend = *backend,
+                                        .stream = *stream,
+                                        .region = region.span(),
+                                        .cache = use,
+                                        .progress = progress},
                                        &weights);
     EXPECT_TRUE(called || !status.ok());
     return status;

@@ -95,7 +95,8 @@ Status make_weight_cache_folder(const std::string& folder) {
   if (folder.empty()) return ok_status();
   if (mkdir(folder.c_str(), 0700) != 0 && errno != EEXIST) {
     const char* advice = errno == ENOENT ? "make the folder that it lies in" : "make it, or name another";
-    return failed_precondition(fmt::format("--weight-cache {}: the folder cannot be made: {}; {}", folder, std::strerror(errno), advice));
+    return failed_precondition(
+        fmt::format("--weight-cache {}: the folder cannot be made: {}; {}", folder, std::strerror(errno), advice));
   }
   const Status usable = open_cache_folder(folder).status();
   return usable.ok() ? usable : failed_precondition("--weight-cache " + folder + ": " + usable.message());

@@ -131,7 +131,8 @@ std::string weight_cache_state(const ModelSpec& spec, const ModelOptions& option
   if (status.ok()) return line + format_bytes(bytes) + " of this model, to be read at start";
   std::error_code ignored;
   if (!std::filesystem::exists(place.folder, ignored)) {
-    return line + "the folder is not there; a start makes it, packs the weights and writes " + format_bytes(cache_file_bytes(bytes));
+    return line + "the folder is not there; a start makes it, packs the weights and writes " +
+           format_bytes(cache_file_bytes(bytes));
   }
   if (status.code() == Code::kUnavailable) return line + status.message();
   return line + status.message() + "; a start packs the weights and writes " + format_bytes(cache_file_bytes(bytes));

@@ -138,9 +138,15 @@ class Filler {
     const int64_t piece = std::max<int64_t>(1, static_cast<int64_t>(kPieceBytes / std::max<uint64_t>(row_bytes, 1)));
     for (int64_t row = 0; row < rows; row += piece) {
       const int64_t count = std::min(piece, rows - row);
-      WEIR_RETURN_IF_ERROR(read(tensor, static_cast<uint64_t>(row) * row_bytes, static_cast<uint64_t>(count) * row_bytes));
-      backend_.ops().pack_rows(stream_, {.rows = piece_.data(), .dtype = job.dtype, .row_begin = job.begin + row,
-                                         .row_count = count, .dst = job.matrix, .part = job.part, .rows_all = rows});
+      WEIR_RETURN_IF_ERROR(
+          read(tensor, static_cast<uint64_t>(row) * row_bytes, static_cast<uint64_t>(count) * row_bytes));
+      backend_.ops().pack_rows(stream_, {.rows = piece_.data(),
+                                         .dtype = job.dtype,
+                                         .row_begin = job.begin + row,
+                                         .row_count = count,
+                                         .dst = job.matrix,
+                                         .part = job.part,
+                                         .rows_all = rows});
       WEIR_RETURN_IF_ERROR(device_.synchronize(stream_));
       done(piece_.size());
     }
@@ -172,7 +178,8 @@ class Filler {
     return ok_status();
   }
 
-  // Fills piece_ with a part of the tensor, by all workers: copying from the page cache costs one of them as much as packing.
+  // Fills piece_ with a part of the tensor, by all workers: copying from the page cache costs one of them as much as
+  // packing.
   Status read(const StoredTensor& tensor, uint64_t from, uint64_t bytes) {
     const WeightFile& file = checkpoint_.file_of(tensor);
     const uint64_t offset = tensor.offset + from;

@@ -46,7 +46,9 @@ struct Blueprint {
   SchedulerOptions scheduler_options() const { return scheduler_options(model); }
   std::vector<PriorityClass> classes() const;
   // turn_end: the token by which the chat template in use ends a turn.
-  EndTokens end_tokens(std::optional<int32_t> turn_end) const { return end_tokens_of(spec, *tokenizer, eos_text, turn_end); }
+  EndTokens end_tokens(std::optional<int32_t> turn_end) const {
+    return end_tokens_of(spec, *tokenizer, eos_text, turn_end);
+  }
   BlockPoolOptions pool_options() const;
   PrefixCacheOptions prefix_options() const;
   // Blocks that the pool can be grown to while serving: tables and address space are there for them.

@@ -34,10 +34,13 @@ Ids union_of(const std::vector<Source>& sources) {
 
 // Every file that says something says the same.
 bool agree(const std::vector<Source>& sources, const Ids& all) {
-  return std::all_of(sources.begin(), sources.end(), [&](const Source& source) { return source.ids.empty() || source.ids == all; });
+  return std::all_of(sources.begin(), sources.end(),
+                     [&](const Source& source) { return source.ids.empty() || source.ids == all; });
 }
 
-std::string token_text(const Tokenizer& tokenizer, int32_t id) { return fmt::format("{} '{}'", id, printable(tokenizer.id_to_token(id), 40)); }
+std::string token_text(const Tokenizer& tokenizer, int32_t id) {
+  return fmt::format("{} '{}'", id, printable(tokenizer.id_to_token(id), 40));
+}
 
 // "2 '<|im_end|>' (config.json, tokenizer_config.json), 7 '<eos>' (generation_config.json)"
 std::string named(const Ids& all, const std::vector<Source>& sources, const Tokenizer& tokenizer) {
@@ -54,9 +57,11 @@ std::string named(const Ids& all, const std::vector<Source>& sources, const Toke
 
 }  // namespace
 
-EndTokens end_tokens_of(const ModelSpec& spec, const Tokenizer& tokenizer, std::string_view eos, std::optional<int32_t> turn_end) {
+EndTokens end_tokens_of(const ModelSpec& spec, const Tokenizer& tokenizer, std::string_view eos,
+                        std::optional<int32_t> turn_end) {
   std::vector<Source> sources = {{"generation_config.json", sorted(spec.eos_of_generation)},
-                                 {"config.json", sorted(spec.eos_of_config)}, {"tokenizer_config.json", {}}};
+                                 {"config.json", sorted(spec.eos_of_config)},
+                                 {"tokenizer_config.json", {}}};
   const std::optional<int32_t> own = eos.empty() ? std::nullopt : tokenizer.token_to_id(eos);
   if (own && *own < spec.vocab) sources.back().ids = {*own};
   EndTokens out{.everything = union_of(sources), .chats = {}, .line = {}};
@@ -64,7 +69,8 @@ EndTokens end_tokens_of(const ModelSpec& spec, const Tokenizer& tokenizer, std::
   if (turn) out.chats = {*turn_end};
   out.unknown = out.everything.empty() && !turn;
   if (out.unknown) {
-    out.line = "no end token is known: neither the model's files nor its chat template name one, so answers end at max_tokens";
+    out.line =
+        "no end token is known: neither the model's files nor its chat template name one, so answers end at max_tokens";
   } else if (turn || !agree(sources, out.everything)) {
     out.line = "end tokens: " + named(out.everything, sources, tokenizer);
     if (turn) {

@@ -1,8 +1,8 @@
 // EndTokens: which token ids end an answer, from every file of a model that says something about it.
 //
-// Files of one model often name different ends, or none; an answer that misses its own runs on into the next turn. So the
-// union ends everything: generation_config.json, config.json, and the tokeniser's eos_token. The token by which the chat
-// template ends a turn ends chats alone, for a text may hold it. A value; main thread, at start.
+// Files of one model often name different ends, or none; an answer that misses its own runs on into the next turn. So
+// the union ends everything: generation_config.json, config.json, and the tokeniser's eos_token. The token by which the
+// chat template ends a turn ends chats alone, for a text may hold it. A value; main thread, at start.
 #pragma once
 
 #include <cstdint>
@@ -25,6 +25,7 @@ struct EndTokens {
 };
 
 // eos: the tokeniser's, as text; "" where it has none. turn_end: of the chat template.
-EndTokens end_tokens_of(const ModelSpec& spec, const Tokenizer& tokenizer, std::string_view eos, std::optional<int32_t> turn_end);
+EndTokens end_tokens_of(const ModelSpec& spec, const Tokenizer& tokenizer, std::string_view eos,
+                        std::optional<int32_t> turn_end);
 
 }  // namespace weir

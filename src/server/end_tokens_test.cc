@@ -28,20 +28,25 @@ struct Files {
 };
 
 TEST(Faults, end_token_known_to_one_file) {
-  EXPECT_THAT((Files{.config = {}, .generation = {}, .eos = "<|im_end|>", .turn_end = 2}.ends().everything), ElementsAre(2));
-  EXPECT_THAT((Files{.config = {0}, .generation = {1}, .eos = "<|im_end|>", .turn_end = {}}.ends().everything), ElementsAre(0, 1, 2));
+  EXPECT_THAT((Files{.config = {}, .generation = {}, .eos = "<|im_end|>", .turn_end = 2}.ends().everything),
+              ElementsAre(2));
+  EXPECT_THAT((Files{.config = {0}, .generation = {1}, .eos = "<|im_end|>", .turn_end = {}}.ends().everything),
+              ElementsAre(0, 1, 2));
   const EndTokens template_alone = Files{.config = {0}, .generation = {}, .eos = "", .turn_end = 2}.ends();
   EXPECT_THAT(template_alone.everything, ElementsAre(0));
   EXPECT_THAT(template_alone.chats, ElementsAre(2));
-  EXPECT_EQ(template_alone.line, "end tokens: 0 '<|endoftext|>' (config.json); chats end with 2 '<|im_end|>' (the chat template's)");
+  EXPECT_EQ(template_alone.line,
+            "end tokens: 0 '<|endoftext|>' (config.json); chats end with 2 '<|im_end|>' (the chat template's)");
 }
 
 TEST(EndTokens, OneLineWhereTheFilesDisagreeAndNoneWhereTheyDoNot) {
   EXPECT_THAT((Files{.config = {2}, .generation = {2}, .eos = "<|im_end|>", .turn_end = 2}.ends().line), IsEmpty());
-  EXPECT_THAT((Files{.config = {2}, .generation = {}, .eos = "", .turn_end = 2}.ends().line), IsEmpty()) << "silence is no contradiction";
-  EXPECT_EQ((Files{.config = {2}, .generation = {2, 0}, .eos = "<|im_end|>", .turn_end = 2}.ends().line),
-            "end tokens: 0 '<|endoftext|>' (generation_config.json), 2 '<|im_end|>' (generation_config.json, config.json, "
-            "tokenizer_config.json)");
+  EXPECT_THAT((Files{.config = {2}, .generation = {}, .eos = "", .turn_end = 2}.ends().line), IsEmpty())
+      << "silence is no contradiction";
+  EXPECT_EQ(
+      (Files{.config = {2}, .generation = {2, 0}, .eos = "<|im_end|>", .turn_end = 2}.ends().line),
+      "end tokens: 0 '<|endoftext|>' (generation_config.json), 2 '<|im_end|>' (generation_config.json, config.json, "
+      "tokenizer_config.json)");
   EXPECT_FALSE((Files{.config = {2}, .generation = {0}, .eos = "", .turn_end = {}}.ends().unknown));
 }
 

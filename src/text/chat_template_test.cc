@@ -119,7 +119,8 @@ TEST_F(ChatTemplateFile, DamagedFile) {
 }
 
 TEST_F(ChatTemplateFile, AsPythonWritesIt) {
-  write("tokenizer_config.json", "\xef\xbb\xbf{\"eos_token\": \"</s>\", \"model_max_length\": Infinity, \"x\": [NaN, -Infinity]}\n\n");
+  write("tokenizer_config.json",
+        "\xef\xbb\xbf{\"eos_token\": \"</s>\", \"model_max_length\": Infinity, \"x\": [NaN, -Infinity]}\n\n");
   const auto files = read();
   ASSERT_TRUE(files.ok()) << files.status().message();
   EXPECT_EQ(files->eos_token, "</s>");

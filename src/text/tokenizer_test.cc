@@ -128,7 +128,8 @@ TEST_F(VocabAndMerges, ClassDecidesNormaliserAndSplit) {
 }
 
 TEST_F(VocabAndMerges, ConfigAsPythonWritesIt) {
-  write("tokenizer_config.json", "\xef\xbb\xbf{\"tokenizer_class\": \"GPT2Tokenizer\", \"model_max_length\": Infinity, \"x\": NaN}\n");
+  write("tokenizer_config.json",
+        "\xef\xbb\xbf{\"tokenizer_class\": \"GPT2Tokenizer\", \"model_max_length\": Infinity, \"x\": NaN}\n");
   const auto loaded = Tokenizer::load_dir(dir_);
   EXPECT_TRUE(loaded.ok()) << loaded.status().message();
 }

@@ -18,11 +18,13 @@ constexpr std::string_view kBlanks = " \t\r\n";
 constexpr size_t kTailBytesMax = 4096;  // a marker stands at the front; what follows is another turn
 
 json::object message(std::string_view role, std::string_view content) {
-  return {{"role", json::string_view(role.data(), role.size())}, {"content", json::string_view(content.data(), content.size())}};
+  return {{"role", json::string_view(role.data(), role.size())},
+          {"content", json::string_view(content.data(), content.size())}};
 }
 
 // RETURNS: what the template writes behind the assistant's words, blanks at its front left out.
-std::string tail_of(const ChatTemplate& chat_template, const json::array& messages, std::string_view bos, std::string_view eos) {
+std::string tail_of(const ChatTemplate& chat_template, const json::array& messages, std::string_view bos,
+                    std::string_view eos) {
   const json::object context{{"messages", messages},
                              {"add_generation_prompt", false},
                              {"bos_token", json::string_view(bos.data(), bos.size())},
@@ -37,7 +39,8 @@ std::string tail_of(const ChatTemplate& chat_template, const json::array& messag
 // Some models list their markers as ordinary tokens; one that is a whole tag is no word of a text.
 bool is_marker(const Tokenizer& tokenizer, int32_t id) {
   const std::string_view text = tokenizer.id_to_token(id);
-  const bool tag = text.size() > 2 && ((text.front() == '<' && text.back() == '>') || (text.front() == '[' && text.back() == ']'));
+  const bool tag =
+      text.size() > 2 && ((text.front() == '<' && text.back() == '>') || (text.front() == '[' && text.back() == ']'));
   return tokenizer.is_special(id) || tag;
 }
 
@@ -50,8 +53,8 @@ std::optional<int32_t> marker_at(const Tokenizer& tokenizer, const std::string& 
 
 }  // namespace
 
-std::optional<int32_t> turn_end_token(const ChatTemplate& chat_template, const Tokenizer& tokenizer, std::string_view bos,
-                                      std::string_view eos) {
+std::optional<int32_t> turn_end_token(const ChatTemplate& chat_template, const Tokenizer& tokenizer,
+                                      std::string_view bos, std::string_view eos) {
   json::array messages{message("user", "Hello"), message("assistant", kWords)};
   if (const auto last = marker_at(tokenizer, tail_of(chat_template, messages, bos, eos))) return last;
   messages.push_back(message("user", "Hello"));

@@ -44,14 +44,17 @@ std::string each(const std::string& body) { return "{% for m in messages %}" + b
 TEST(Faults, end_token_of_a_turn) {
   const auto tokenizer = tokenizer_with({"<|eot|>", "<s>", "</s>", "<|user|>", "<|assistant|>", "\"<q>\""});
   EXPECT_EQ(turn_end(each("<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n"), *tokenizer), "<|im_end|>");
-  EXPECT_EQ(turn_end(each("{{ m.role }} {{ m.content | trim }}\n\n<|eot|>"), *tokenizer), "<|eot|>") << "blanks before it";
+  EXPECT_EQ(turn_end(each("{{ m.role }} {{ m.content | trim }}\n\n<|eot|>"), *tokenizer), "<|eot|>")
+      << "blanks before it";
   EXPECT_EQ(turn_end(each("{{ m.content }}{{ eos_token }}"), *tokenizer, "</s>"), "</s>");
-  EXPECT_EQ(turn_end(each("<|{{ m.role }}|>\n{{ m.content }}\n"), *tokenizer), "<|user|>") << "the next turn's beginning";
+  EXPECT_EQ(turn_end(each("<|{{ m.role }}|>\n{{ m.content }}\n"), *tokenizer), "<|user|>")
+      << "the next turn's beginning";
   EXPECT_EQ(turn_end(each("{{ m.role }}: {{ m.content }}\n"), *tokenizer), "") << "words end no turn";
   EXPECT_EQ(turn_end(each("{{ m.content }}"), *tokenizer), "");
   EXPECT_EQ(turn_end("{{ raise_exception('no') }}", *tokenizer), "");
   EXPECT_EQ(turn_end("fixed <|im_end|>", *tokenizer), "");
-  EXPECT_EQ(turn_end(each("{{ m.content }}{{ eos_token }}"), *tokenizer, "\"<q>\""), "\"<q>\"") << "a token with quotes";
+  EXPECT_EQ(turn_end(each("{{ m.content }}{{ eos_token }}"), *tokenizer, "\"<q>\""), "\"<q>\"")
+      << "a token with quotes";
   const auto plain = tokenizer_with({"<|eot|>"}, false);
   EXPECT_EQ(turn_end(each("{{ m.content }}<|eot|>"), *plain), "<|eot|>") << "a tag that is listed as an ordinary token";
 }
@@ -68,7 +71,9 @@ TEST(TurnEnd, PublishedTemplates) {
                                {"microsoft-Phi-3.5-mini-instruct", "<|end|>"},
                                {"mistralai-Mistral-Nemo-Instruct-2407", "</s>"},
                                {"Mistral-Small-3.2-24B-Instruct-2506", "</s>"},
-                               {"deepseek-ai-DeepSeek-R1-Distill-Llama-8B", "<\xef\xbd\x9c" "end\xe2\x96\x81of\xe2\x96\x81sentence\xef\xbd\x9c>"},
+                               {"deepseek-ai-DeepSeek-R1-Distill-Llama-8B",
+                                "<\xef\xbd\x9c"
+                                "end\xe2\x96\x81of\xe2\x96\x81sentence\xef\xbd\x9c>"},
                                {"ibm-granite-granite-3.3-2B-Instruct", "<|end_of_text|>"},
                                {"Kimi-K2-Instruct", "<|im_end|>"},
                                {"Qwen3-Coder", "<|im_end|>"},

@@ -53,7 +53,8 @@ void copy_demo(const std::string& to, const std::vector<std::string>& leave_out 
   fs::create_directories(to);
   for (const auto& entry : fs::directory_iterator(demo_model())) {
     const std::string name = entry.path().filename();
-    if (std::find(leave_out.begin(), leave_out.end(), name) == leave_out.end()) fs::copy_file(entry.path(), to + "/" + name);
+    if (std::find(leave_out.begin(), leave_out.end(), name) == leave_out.end())
+      fs::copy_file(entry.path(), to + "/" + name);
   }
 }
 
@@ -122,7 +123,8 @@ size_t count_of(const std::string& text, const std::string& part) {
   return count;
 }
 
-constexpr char kHello[] = R"({"messages": [{"role": "user", "content": "Hello"}], "max_tokens": 200, "temperature": 0})";
+constexpr char kHello[] =
+    R"({"messages": [{"role": "user", "content": "Hello"}], "max_tokens": 200, "temperature": 0})";
 
 struct EndOfTurn {
   const char* name;
@@ -132,7 +134,8 @@ struct EndOfTurn {
 // The demo model says "<|im_end|>" (id 2) at the end of a turn; nothing but the tokeniser or the template tells so here.
 TEST(Faults, end_token_known_to_the_tokenizer) {
   for (const EndOfTurn& end : {EndOfTurn{"the tokeniser's", "\"eos_token\": \"<|im_end|>\""},
-                               EndOfTurn{"the template's", "\"eos_token\": \"<|endoftext|>\""}, EndOfTurn{"no token", "\"eos_token\": null"}}) {
+                               EndOfTurn{"the template's", "\"eos_token\": \"<|endoftext|>\""},
+                               EndOfTurn{"no token", "\"eos_token\": null"}}) {
     const Scratch scratch;
     copy_demo(scratch.path + "/m", {"generation_config.json"});
     replace_in(scratch.path + "/m/config.json", "\"eos_token_id\": 2", "\"eos_token_id\": 0");
@@ -143,8 +146,8 @@ TEST(Faults, end_token_known_to_the_tokenizer) {
     EXPECT_THAT(chat.body, HasSubstr("\"finish_reason\":\"stop\"")) << end.name;
     EXPECT_THAT(chat.body, Not(HasSubstr("im_start"))) << end.name;
     EXPECT_EQ(count_of(server.log(), "end tokens: "), 1u) << server.log();
-    const Answer ignored = post(server.port(), "/v1/chat/completions",
-                                std::string(kHello).insert(1, R"("ignore_eos": true, )"));
+    const Answer ignored =
+        post(server.port(), "/v1/chat/completions", std::string(kHello).insert(1, R"("ignore_eos": true, )"));
     EXPECT_THAT(ignored.body, HasSubstr("\"finish_reason\":\"length\"")) << end.name;
     server.signal(SIGTERM);
     EXPECT_EQ(server.wait_for_exit(20'000), 0);
@@ -156,12 +159,14 @@ TEST(Faults, end_token_of_the_template_ends_chats_alone) {
   const Scratch scratch;
   copy_demo(scratch.path + "/m", {"generation_config.json"});
   replace_in(scratch.path + "/m/config.json", "\"eos_token_id\": 2", "\"eos_token_id\": 0");
-  replace_in(scratch.path + "/m/tokenizer_config.json", "\"eos_token\": \"<|im_end|>\"", "\"eos_token\": \"<|endoftext|>\"");
+  replace_in(scratch.path + "/m/tokenizer_config.json", "\"eos_token\": \"<|im_end|>\"",
+             "\"eos_token\": \"<|endoftext|>\"");
   ServerProcess server({"--max-concurrent-requests", "1"}, scratch.path + "/m");
   ASSERT_NE(server.port(), 0);
   const std::string turn = R"("<|im_start|>user\nHello<|im_end|>\n<|im_start|>assistant\n")";
-  const Answer text = post(server.port(), "/v1/completions",
-                           R"({"skip_special_tokens": false, "max_tokens": 200, "temperature": 0, "prompt": )" + turn + "}");
+  const Answer text =
+      post(server.port(), "/v1/completions",
+           R"({"skip_special_tokens": false, "max_tokens": 200, "temperature": 0, "prompt": )" + turn + "}");
   EXPECT_THAT(text.body, HasSubstr("<|im_end|>")) << text.body;
 }
 
@@ -190,8 +195,10 @@ TEST(Faults, generation_config_defaults) {
   ASSERT_NE(server.port(), 0);
   const std::string chat = R"({"messages": [{"role": "user", "content": "Hello"}])";
   EXPECT_THAT(post(server.port(), "/v1/chat/completions", chat + "}").body, HasSubstr("\"completion_tokens\":5"));
-  EXPECT_THAT(post(server.port(), "/v1/chat/completions", chat + R"(, "max_tokens": 7})").body, HasSubstr("\"completion_tokens\":7"));
-  EXPECT_THAT(post(server.port(), "/v1/completions", R"({"prompt": "Once upon a time"})").body, HasSubstr("\"completion_tokens\":16"));
+  EXPECT_THAT(post(server.port(), "/v1/chat/completions", chat + R"(, "max_tokens": 7})").body,
+              HasSubstr("\"completion_tokens\":7"));
+  EXPECT_THAT(post(server.port(), "/v1/completions", R"({"prompt": "Once upon a time"})").body,
+              HasSubstr("\"completion_tokens\":16"));
   EXPECT_EQ(count_of(server.log(), "generation_config.json: not read: num_beams, x"), 1u) << server.log();
 }
 
@@ -219,14 +226,14 @@ TEST(Faults, weight_cache_folder_absent) {
 TEST(Faults, no_thread_to_be_had) {
   if (geteuid() != 0) GTEST_SKIP() << "needs root, to become a user without other processes";
   const auto uid = static_cast<uid_t>(1'000'000 + getpid());
-  if (const Start able = start({demo_model()}, [&] { (void)!setgroups(0, nullptr), (void)!setgid(uid), (void)!setuid(uid); }); !able.ready) {
-    GTEST_SKIP() << "another user cannot run this build: " << able.text;
-  }
+  const auto become = [uid] { return setgroups(0, nullptr) == 0 && setgid(uid) == 0 && setuid(uid) == 0; };
+  const Start able = start({demo_model()}, [&] { (void)become(); });
+  if (!able.ready) GTEST_SKIP() << "another user cannot run this build: " << able.text;
   constexpr int kThreadsMax = 40;
   int allowed = 0;
   for (; allowed < kThreadsMax; ++allowed) {
     const Start one = start({demo_model(), "--threads", "3", "--io-threads", "2"}, [&] {
-      (void)!setgroups(0, nullptr), (void)!setgid(uid), (void)!setuid(uid);
+      if (!become()) _exit(126);
       const rlimit limit{static_cast<rlim_t>(allowed), static_cast<rlim_t>(allowed)};
       setrlimit(RLIMIT_NPROC, &limit);
     });

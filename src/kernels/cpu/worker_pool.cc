@@ -78,7 +78,8 @@ WorkerPool::WorkerPool(const Options& options)
 Status WorkerPool::start_workers() {
   workers_.reserve(static_cast<size_t>(threads_) - 1);
   for (int i = 1; i < threads_; ++i) {
-    WEIR_ASSIGN_OR_RETURN(std::thread worker, start_thread("worker " + std::to_string(i), [this, i] { worker_loop(i); }));
+    WEIR_ASSIGN_OR_RETURN(std::thread worker,
+                          start_thread("worker " + std::to_string(i), [this, i] { worker_loop(i); }));
     workers_.push_back(std::move(worker));
   }
   return ok_status();

@@ -216,7 +216,8 @@ TEST(Faults, no_thread_to_be_had_for_a_worker) {
     const Result<std::unique_ptr<WorkerPool>> pool = WorkerPool::create({.threads = 4, .pin = false});
     limit_thread_starts_for_test(-1);
     ASSERT_FALSE(pool.ok()) << had;
-    EXPECT_NE(pool.status().message().find("'worker " + std::to_string(had + 1) + "'"), std::string::npos) << pool.status().message();
+    EXPECT_NE(pool.status().message().find("'worker " + std::to_string(had + 1) + "'"), std::string::npos)
+        << pool.status().message();
   }
   limit_thread_starts_for_test(3);
   EXPECT_TRUE(WorkerPool::create({.threads = 4, .pin = false}).ok());
