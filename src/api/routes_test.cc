@@ -137,7 +137,7 @@ TEST(Faults, no_thread_to_be_had_for_texts) {
     const Status status = pool.start();
     limit_thread_starts_for_test(-1);
     EXPECT_EQ(status.code(), Code::kResourceExhausted) << had;
-    EXPECT_FALSE(pool.try_run([] {})) << "nobody would run it";
+    EXPECT_FALSE(pool.try_run([] {})) << "it has no thread to run on";
   }
 }
 

@@ -121,7 +121,7 @@ TEST(Checkpoint, LinksAreFollowed) {
   EXPECT_TRUE(Checkpoint::open(dir.path() + "/snapshot").ok());
 }
 
-// Whichever byte the cut is at, and whoever reads: what is there is read, the rest is an error, and nothing faults.
+// Whichever byte the cut is at: what is there is read, the rest is an error, and no read faults.
 TEST(Faults, truncated_while_a_tensor_is_read) {
   constexpr size_t kBytes = 64 << 10;
   const ScratchDir dir;
@@ -148,7 +148,7 @@ TEST(Faults, truncated_while_a_tensor_is_read) {
   EXPECT_EQ(read_header(checkpoint->file_of(tensor)).status().code(), Code::kDataLoss);
 }
 
-// Half of the old file and half of the new one would be a model that nobody made.
+// Half of the old file and half of the new one would be a model that was never trained.
 TEST(Faults, written_to_while_it_is_read) {
   const ScratchDir dir;
   dir.write("model.safetensors", one_tensor("a"));

@@ -1,5 +1,5 @@
-// model_name_of: what a person would call the model in a directory, where nobody gave it a name. Any thread; looks at
-// the file system's names and reads no file.
+// model_name_of: what a person would call the model in a directory, where the operator gave it no name. Any thread; it
+// looks at the file system's names and reads no file.
 #pragma once
 
 #include <string>

@@ -358,7 +358,7 @@ App::App(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 
 App::~App() { (void)impl_->stop(0); }
 
-// The port is last, so that nobody is let in by a server that then ends for want of a thread.
+// The port is last, so that no request is let in by a server that then ends for want of a thread.
 Status App::start() {
   WEIR_RETURN_IF_ERROR(impl_->engine->start());
   impl_->monitor->turn();  // so that the first answer of /health/ready and /metrics already knows
