@@ -78,7 +78,8 @@ int run(int argc, char** argv) {
     if (std::strncmp(argv[i], "--threads=", 10) == 0) threads = std::stoi(argv[i] + 10);
     if (std::strncmp(argv[i], "--calls=", 8) == 0) calls = std::stoi(argv[i] + 8);
   }
-  cpu::WorkerPool pool({.threads = threads, .pin = true});
+  const std::unique_ptr<cpu::WorkerPool> made = cpu::WorkerPool::create({.threads = threads, .pin = true}).value();
+  cpu::WorkerPool& pool = *made;
   pool.bind_calling_thread();
   const int64_t two_us = steps_for(2000);
   fmt::print("{} threads, nanoseconds a call, 10th percentile and median of {}\n", threads, calls);

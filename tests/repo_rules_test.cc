@@ -1,7 +1,9 @@
 // Rules of the house that a reader of one file cannot check: headers that teach, no path or host of one machine, no
-// value captures in an awaited expression.
+// value captures in an awaited expression, no thread that could not be had unnoticed.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+
+#include <regex>
 
 #include "repo_files.h"
 
@@ -105,6 +107,45 @@ TEST(RepoRules, NoPathOrHostOfOneMachine) {
   }
   EXPECT_THAT(forbidden_in({"x", "see " + forbidden_strings()[0] + "x"}),
               ElementsAre("x contains " + forbidden_strings()[0]));
+}
+
+// std::thread's constructor throws where the system gives no more threads, which would end the process without a word.
+std::vector<std::string> threads_made(const SourceFile& file) {
+  static const std::regex made(R"(std::thread\s*[({]|std::thread\s+\w+\s*[({]|std::jthread|std::async|pthread_create)");
+  std::vector<std::string> found;
+  const std::string code = bare_code(file.text);
+  for (std::sregex_iterator at(code.begin(), code.end(), made), end; at != end; ++at) {
+    found.push_back(file.path + ": " + at->str() + " instead of start_thread()");
+  }
+  if (code.find("vector<std::thread>") != std::string::npos && code.find("emplace_back([") != std::string::npos) {
+    found.push_back(file.path + ": threads.emplace_back([ instead of start_thread()");
+  }
+  return found;
+}
+
+TEST(RepoRules, ThreadsAreMadeByStartThread) {
+  for (const SourceFile& file : files_under("src")) {
+    const bool code = file.path.ends_with(".h") || file.path.ends_with(".cc");
+    if (!code || file.path.find("test") != std::string::npos || file.path == "src/base/thread.cc") continue;
+    EXPECT_THAT(threads_made(file), IsEmpty());
+  }
+  const auto count = [](const std::string& code) { return threads_made({"x.cc", code}).size(); };
+  EXPECT_EQ(count("thread_ = std::thread([this] { run(); });"), 1u);
+  EXPECT_EQ(count("std::thread thread{body};"), 1u);
+  EXPECT_EQ(count("std::vector<std::thread> all; all.emplace_back([&] {});"), 1u);
+  EXPECT_EQ(count("std::async(f);"), 1u);
+  EXPECT_EQ(count("std::thread thread_; Result<std::thread> f(); for (std::thread& one : all) one.join();"), 0u);
+  EXPECT_EQ(count("WEIR_ASSIGN_OR_RETURN(std::thread worker, start_thread(name, body));"), 0u);
+}
+
+// A page of a mapping that its file no longer has is a SIGBUS; memory of the device's own is the one thing that is
+// mapped.
+TEST(RepoRules, NoFileIsMapped) {
+  for (const SourceFile& file : files_under("src")) {
+    if (file.path.find("test") != std::string::npos || file.path == "src/device/host/host_device.cc") continue;
+    EXPECT_EQ(bare_code(file.text).find("mmap("), std::string::npos) << file.path << ": read by position instead";
+  }
+  EXPECT_THAT(read_text("src/device/host/host_device.cc"), ::testing::HasSubstr("MAP_ANONYMOUS"));
 }
 
 TEST(RepoRules, NoValueCapturesInAnAwaitedExpression) {

@@ -29,6 +29,11 @@ void check_model(const ApiContext& context, Fields* fields) {
   fields->fail(unknown_model(*model, context.model_name));
 }
 
+// By the model's own marker, as by a stop token of the client's, so that min_tokens holds for it too.
+void end_with_the_turn(const std::vector<int32_t>& ids, SamplingParams* params) {
+  if (!params->ignore_eos) params->stop_token_ids.insert(params->stop_token_ids.end(), ids.begin(), ids.end());
+}
+
 void parse_generation(const Service& service, Endpoint endpoint, const Caller& caller, Fields* fields,
                       GenerateRequest* request) {
   request->params = service.context.default_params;
@@ -36,6 +41,7 @@ void parse_generation(const Service& service, Endpoint endpoint, const Caller& c
   check_model(service.context, fields);
   if (endpoint == Endpoint::kChat) {
     parse_chat(service.limits(), {service.context.bos_token, service.context.eos_token}, fields, request);
+    end_with_the_turn(service.context.chat_end_ids, &request->params);
   } else {
     parse_completion(service.limits(), fields, request);
   }
@@ -115,6 +121,11 @@ int64_t api::Service::unix_ms() const {
 }
 
 Api::Api(ApiContext context) : service_(std::make_unique<api::Service>(std::move(context))) {}
+
+Status Api::start() {
+  WEIR_RETURN_IF_ERROR(service_->text_pool.start());
+  return service_->admin_pool.start();
+}
 
 Api::~Api() {
   stop_text_pool();

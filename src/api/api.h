@@ -101,7 +101,9 @@ struct ApiContext {
   size_t token_bytes_max = 0;  // text bytes of the longest token; 0: unknown, no text is refused by its size
   int32_t vocab_size = 0;      // the tokeniser's and the model's, whichever is smaller
   std::vector<int32_t> eos_ids;
+  std::vector<int32_t> chat_end_ids;  // end an answer of a chat beside those
   SamplingParams default_params;  // of generation_config.json
+  int64_t chat_tokens_default = 0;  // of a chat that names no max_tokens; 0: what the context leaves
   const Tenants* tenants = nullptr;  // who may come in, as what
   std::vector<PriorityClass> classes = default_classes();
   int64_t queue_timeout_us = 0;  // 0: no limit
@@ -138,6 +140,8 @@ class Service;
 class Api {
  public:
   explicit Api(ApiContext context);
+  // Starts the text pool and the admin pool: before it both refuse. ERRORS: those of start_thread().
+  Status start();
   ~Api();  // REQUIRES: no request is left (checked)
   Api(const Api&) = delete;
   Api& operator=(const Api&) = delete;

@@ -34,14 +34,18 @@ ApiError over_context(int64_t prompt, int64_t answer, std::string_view name, int
 
 // Where the prompt alone does not fit, the front door says so; here max_tokens is judged against what is left.
 // An absent max_tokens reserves nothing: it is only the bound at which the engine would stop anyway.
-std::variant<int32_t, ApiError> answer_tokens(const GenerateRequest& r, int64_t prompt, int64_t session) {
+std::variant<int32_t, ApiError> answer_tokens(const GenerateRequest& r, int64_t prompt, const ApiContext& context) {
+  const int64_t session = context.session_tokens;
   const int64_t left = std::max<int64_t>(1, session - prompt);
   const bool fits = prompt < session;
   if (fits && r.max_tokens && *r.max_tokens > left) return over_context(prompt, *r.max_tokens, r.max_tokens_field, session);
   if (fits && r.params.min_tokens > left) return over_context(prompt, r.params.min_tokens, "min_tokens", session);
   if (r.max_tokens) return static_cast<int32_t>(std::min(*r.max_tokens, left));
   if (r.endpoint == Endpoint::kCompletion) return static_cast<int32_t>(std::min(kCompletionTokensDefault, left));
-  return static_cast<int32_t>(std::min<int64_t>(left, std::numeric_limits<int32_t>::max()));
+  const int64_t proposed = context.chat_tokens_default;
+  const int64_t most =
+      proposed > 0 ? std::max<int64_t>(proposed, r.params.min_tokens) : std::numeric_limits<int32_t>::max();
+  return static_cast<int32_t>(std::min(left, most));
 }
 
 std::variant<PromptTokens, ApiError> finish_prompt(const ApiContext& context, const GenerateRequest& r,
@@ -51,7 +55,7 @@ std::variant<PromptTokens, ApiError> finish_prompt(const ApiContext& context, co
   if (!all_known(ids, context.vocab_size)) {
     return bad_param(param, std::string(param) + " contains a token that this model has no embedding for");
   }
-  auto most = answer_tokens(r, static_cast<int64_t>(ids.size()), context.session_tokens);
+  auto most = answer_tokens(r, static_cast<int64_t>(ids.size()), context);
   if (auto* error = std::get_if<ApiError>(&most)) return std::move(*error);
   return PromptTokens{.ids = std::move(ids), .echo = std::move(echo), .max_tokens = std::get<int32_t>(most)};
 }

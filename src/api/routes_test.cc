@@ -6,6 +6,7 @@
 #include "api/error.h"
 #include "api/request_id.h"
 #include "api/text_pool.h"
+#include "base/thread.h"
 
 namespace weir::api {
 namespace {
@@ -93,7 +94,9 @@ TEST(TextPoolTest, FullIsAnAnswerAndStopRunsWhatIsQueued) {
   gate.lock();
   std::atomic<int> ran{0};
   std::atomic<uint64_t> dropped{0};
-  TextPool pool(1, 0, &dropped);
+  TextPool pool("text", 1, 0, &dropped);
+  EXPECT_FALSE(pool.try_run([] {})) << "it has no thread yet";
+  ASSERT_TRUE(pool.start().ok());
   std::atomic<bool> started{false};
   ASSERT_TRUE(pool.try_run([&] {
     started = true;
@@ -114,7 +117,8 @@ TEST(Faults, a_job_that_throws_is_dropped_alone) {
   std::atomic<uint64_t> dropped{0};
   std::atomic<int> ran{0};
   const auto held = std::make_shared<int>(0);
-  TextPool pool(1, 0, &dropped);
+  TextPool pool("text", 1, 0, &dropped);
+  ASSERT_TRUE(pool.start().ok());
   ASSERT_TRUE(pool.try_run([held] { throw std::bad_alloc(); }));
   ASSERT_TRUE(pool.try_run([held] { throw std::runtime_error("for the log"); }));
   ASSERT_TRUE(pool.try_run([held] { throw 7; }));
@@ -123,6 +127,18 @@ TEST(Faults, a_job_that_throws_is_dropped_alone) {
   EXPECT_EQ(ran, 1);
   EXPECT_EQ(dropped, 3u);
   EXPECT_EQ(held.use_count(), 1) << "what they held went with them";
+}
+
+TEST(Faults, no_thread_to_be_had_for_texts) {
+  for (int had = 0; had < 3; ++had) {
+    std::atomic<uint64_t> dropped{0};
+    TextPool pool("text", 3, 0, &dropped);
+    limit_thread_starts_for_test(had);
+    const Status status = pool.start();
+    limit_thread_starts_for_test(-1);
+    EXPECT_EQ(status.code(), Code::kResourceExhausted) << had;
+    EXPECT_FALSE(pool.try_run([] {})) << "it has no thread to run on";
+  }
 }
 
 }  // namespace

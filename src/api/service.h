@@ -37,8 +37,8 @@ class Service {
           metrics.texts_made.fetch_add(1, std::memory_order_relaxed);
           return metrics_text(context, metrics, expected_bytes);
         }),
-        text_pool(context.text_threads, static_cast<size_t>(context.gateway->slots()), &metrics.dropped),
-        admin_pool(1, 0, &metrics.dropped) {}
+        text_pool("text", context.text_threads, static_cast<size_t>(context.gateway->slots()), &metrics.dropped),
+        admin_pool("admin", 1, 0, &metrics.dropped) {}
 
   Micros now_us() const { return context.clock->now_us(); }
   int64_t unix_ms() const;  // the wall clock

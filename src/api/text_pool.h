@@ -11,9 +11,11 @@
 #include <cstdint>
 #include <deque>
 #include <mutex>
+#include <string>
 #include <thread>
 #include <vector>
 
+#include "base/status.h"
 #include "http/callback.h"
 
 namespace weir::api {
@@ -24,9 +26,12 @@ class TextPool {
   static constexpr size_t kQueuedPerThread = 64;
 
   // extra: jobs that may wait beyond those; as many as the front door lets in, so that it alone decides. dropped: counts the
-  // jobs that threw; outlives the pool.
-  TextPool(int threads, size_t extra, std::atomic<uint64_t>* dropped);
+  // jobs that threw; outlives the pool. name: of its threads. No job is taken before start().
+  TextPool(std::string name, int threads, size_t extra, std::atomic<uint64_t>* dropped);
   ~TextPool() { stop(); }
+
+  // ERRORS: those of start_thread(); no job is taken then.
+  Status start();
 
   // RETURNS: false when full, stopped or without memory for it; the job is then untouched.
   [[nodiscard]] bool try_run(http::Callback&& job);
@@ -35,12 +40,14 @@ class TextPool {
  private:
   void work();
 
+  const std::string name_;
+  const int thread_count_;
   const size_t queued_max_;
   std::atomic<uint64_t>* const dropped_;
   std::mutex mutex_;
   std::condition_variable wake_;
   std::deque<http::Callback> jobs_;
-  bool stopping_ = false;
+  bool taking_ = false;  // between start() and stop()
   std::vector<std::thread> threads_;
 };
 

@@ -131,6 +131,7 @@ World::World(WorldOptions options)
     return true;
   };
   api = std::make_unique<Api>(std::move(context));
+  EXPECT_TRUE(api->start().ok());
   gateway.set_io_waker([this](int io) { loops[static_cast<size_t>(io)]->post([this, io] { api->drain(io); }); });
   door.set_ready();
 }

@@ -10,11 +10,11 @@
 #include <chrono>
 #include <cstdio>
 #include <cstring>
-#include <exception>
 #include <iterator>
 #include <numeric>
 #include <thread>
 
+#include "base/thread.h"
 #include "base/write_now.h"
 
 namespace weir {
@@ -64,12 +64,10 @@ OutputLane::OutputLane()
 
 void OutputLane::start() {
   const SignalsBlocked here_and_in_the_writer;
-  try {
-    has_thread_ = true;
-    std::thread([self = shared_from_this()] { self->run(); }).detach();
-  } catch (const std::exception&) {
-    has_thread_ = false;
-  }
+  has_thread_ = true;
+  Result<std::thread> writer = start_thread("output", [self = shared_from_this()] { self->run(); });
+  has_thread_ = writer.ok();
+  if (writer.ok()) writer->detach();
 }
 
 void OutputLane::end() {

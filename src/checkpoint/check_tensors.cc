@@ -19,7 +19,7 @@ Status missing(const ModelSpec& spec, const TensorNeed& need) {
 
 Status check_one(const ModelSpec& spec, const TensorNeed& need, const Checkpoint& checkpoint) {
   // An optional tensor that is stored is held to its own shape, though another stands for it.
-  const TensorView* found = checkpoint.find(need.name);
+  const StoredTensor* found = checkpoint.find(need.name);
   if (found == nullptr) found = resolve(spec, checkpoint, need.name);
   if (found == nullptr) return missing(spec, need);
   if (found->shape != need.shape) {
@@ -35,7 +35,7 @@ Status check_nothing_else(const std::vector<TensorNeed>& needs, const Checkpoint
   std::vector<std::string_view> known;
   for (const TensorNeed& need : needs) known.push_back(need.name);
   std::sort(known.begin(), known.end());
-  for (const TensorView& tensor : checkpoint.tensors()) {
+  for (const StoredTensor& tensor : checkpoint.tensors()) {
     if (derived(tensor.name) || std::binary_search(known.begin(), known.end(), std::string_view(tensor.name)))
       continue;
     return data_loss(fmt::format("tensor '{}' {} has no place in the model that config.json describes",
@@ -46,9 +46,9 @@ Status check_nothing_else(const std::vector<TensorNeed>& needs, const Checkpoint
 
 }  // namespace
 
-const TensorView* resolve(const ModelSpec& spec, const Checkpoint& checkpoint, std::string_view name) {
+const StoredTensor* resolve(const ModelSpec& spec, const Checkpoint& checkpoint, std::string_view name) {
   if (!spec.tie_embeddings || (name != kEmbedTensor && name != kHeadTensor)) return checkpoint.find(name);
-  const TensorView* embedding = checkpoint.find(kEmbedTensor);
+  const StoredTensor* embedding = checkpoint.find(kEmbedTensor);
   return embedding != nullptr ? embedding : checkpoint.find(kHeadTensor);
 }
 

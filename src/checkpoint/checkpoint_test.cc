@@ -4,9 +4,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <cstring>
 #include <filesystem>
+#include <span>
 #include <string>
+#include <vector>
 
 #include "checkpoint/safetensors.h"
 #include "checkpoint/test_files.h"
@@ -21,9 +22,9 @@ std::string one_tensor(const std::string& name, const std::string& extra = "") {
   return safetensors_bytes("{\"" + name + R"(":{"dtype":"U8","shape":[4],"data_offsets":[0,4]})" + extra + "}", 4);
 }
 
-float f32_at(const TensorView& tensor, size_t index) {
+float f32_at(const Checkpoint& checkpoint, const std::string& name, size_t index) {
   float value = 0;
-  std::memcpy(&value, tensor.bytes.data() + 4 * index, 4);
+  EXPECT_TRUE(checkpoint.read(*checkpoint.find(name), 4 * index, std::as_writable_bytes(std::span(&value, 1))).ok());
   return value;
 }
 
@@ -37,7 +38,9 @@ TEST(Checkpoint, FindsTensorsOfOneFile) {
   EXPECT_EQ(checkpoint->find("b"), nullptr);
   EXPECT_EQ(checkpoint->find(""), nullptr);
   EXPECT_THAT(checkpoint->find("a")->shape, ElementsAre(4));
-  EXPECT_EQ(checkpoint->find("a")->bytes[3], std::byte{3});
+  std::byte last{};
+  EXPECT_TRUE(checkpoint->read(*checkpoint->find("a"), 3, std::span(&last, 1)).ok());
+  EXPECT_EQ(last, std::byte{3});
   EXPECT_THAT(weight_dtype(*checkpoint->find("a")).status().message(), HasSubstr("stored as U8"));
 }
 
@@ -118,43 +121,41 @@ TEST(Checkpoint, LinksAreFollowed) {
   EXPECT_TRUE(Checkpoint::open(dir.path() + "/snapshot").ok());
 }
 
-TEST(Checkpoint, AFileThatShrinksIsNoticedBeforeItIsCopied) {
+// Whichever byte the cut is at: what is there is read, the rest is an error, and no read faults.
+TEST(Faults, truncated_while_a_tensor_is_read) {
+  constexpr size_t kBytes = 64 << 10;
+  const ScratchDir dir;
+  dir.write("model.safetensors",
+            safetensors_bytes(R"({"a":{"dtype":"U8","shape":[65536],"data_offsets":[0,65536]}})", kBytes));
+  const auto checkpoint = Checkpoint::open(dir.path()).value();
+  const StoredTensor& tensor = *checkpoint->find("a");
+  EXPECT_TRUE(checkpoint->check_files().ok());
+  std::vector<std::byte> into(kBytes);
+  ASSERT_TRUE(checkpoint->read(tensor, 0, into).ok());
+  EXPECT_EQ(into[259], std::byte{3});
+  ASSERT_EQ(truncate((dir.path() + "/model.safetensors").c_str(), static_cast<off_t>(tensor.offset + kBytes / 2)), 0);
+  EXPECT_TRUE(checkpoint->read(tensor, 0, std::span(into).first(kBytes / 2)).ok());
+  for (const uint64_t from : {uint64_t{0}, kBytes / 2 - 1, kBytes / 2, kBytes - 1}) {
+    const Status status =
+        checkpoint->read(tensor, from, std::span(into).first(std::min(kBytes / 2 + 1, kBytes - from)));
+    EXPECT_EQ(status.code(), Code::kDataLoss) << from;
+    EXPECT_THAT(status.message(), HasSubstr("model.safetensors: was ")) << from;
+  }
+  EXPECT_FALSE(checkpoint->file_of(tensor).try_read(tensor.offset, into));
+  EXPECT_EQ(checkpoint->check_files().code(), Code::kDataLoss);
+  EXPECT_EQ(read_header(checkpoint->file_of(tensor)).status().code(), Code::kOk) << "the header is still whole";
+  ASSERT_EQ(truncate((dir.path() + "/model.safetensors").c_str(), 10), 0);
+  EXPECT_EQ(read_header(checkpoint->file_of(tensor)).status().code(), Code::kDataLoss);
+}
+
+// Half of the old file and half of the new one would be a model that was never trained.
+TEST(Faults, written_to_while_it_is_read) {
   const ScratchDir dir;
   dir.write("model.safetensors", one_tensor("a"));
   const auto checkpoint = Checkpoint::open(dir.path()).value();
-  EXPECT_TRUE(checkpoint->check_files().ok());
-  ASSERT_EQ(truncate((dir.path() + "/model.safetensors").c_str(), 20), 0);
-  EXPECT_EQ(checkpoint->check_files().code(), Code::kDataLoss);
-}
-
-// Pages of this mapping that are in the resident size, by mincore's cousin for one process.
-size_t resident_pages(std::span<const std::byte> part) {
-  const auto page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
-  const int fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
-  size_t count = 0;
-  for (uintptr_t at = reinterpret_cast<uintptr_t>(part.data()) / page;
-       at * page < reinterpret_cast<uintptr_t>(part.data() + part.size()); ++at) {
-    uint64_t entry = 0;
-    if (pread(fd, &entry, 8, static_cast<off_t>(at * 8)) == 8) count += entry >> 63;
-  }
-  close(fd);
-  return count;
-}
-
-TEST(Checkpoint, DroppedPagesLeaveTheResidentSize) {
-  const ScratchDir dir;
-  dir.write("model.safetensors",
-            safetensors_bytes(R"({"a":{"dtype":"U8","shape":[4194304],"data_offsets":[0,4194304]}})", 4194304));
-  const auto checkpoint = Checkpoint::open(dir.path()).value();
-  const std::span<const std::byte> bytes = checkpoint->find("a")->bytes;
-  unsigned sum = 0;
-  for (size_t i = 0; i < bytes.size(); i += 512) sum += static_cast<unsigned>(bytes[i]);
-  ASSERT_GE(resident_pages(bytes), 1024u) << sum;
-  checkpoint->drop_pages(bytes.first(bytes.size() / 2));
-  EXPECT_LE(resident_pages(bytes), 513u);
-  checkpoint->drop_pages(bytes);
-  EXPECT_EQ(resident_pages(bytes), 0u);
-  EXPECT_EQ(bytes[259], std::byte{3});  // and reads the same again
+  const timespec times[2] = {{.tv_sec = 1, .tv_nsec = 0}, {.tv_sec = 2'000'000'000, .tv_nsec = 0}};
+  ASSERT_EQ(utimensat(AT_FDCWD, (dir.path() + "/model.safetensors").c_str(), times, 0), 0);
+  EXPECT_THAT(checkpoint->check_files().message(), HasSubstr("model.safetensors: was written to while it was read"));
 }
 
 class RealFiles : public testing::Test {
@@ -177,10 +178,10 @@ TEST_F(RealFiles, TinyStoriesStoresOnlyTheHeadOfATiedPair) {
   EXPECT_THAT(spec.eos, ElementsAre(2));
   EXPECT_EQ(spec.file_dtype, DType::kF32);
   // Values pinned by another engine's test (learning-lm-rs, src/model.rs), to 1e-6.
-  EXPECT_NEAR(f32_at(*checkpoint->find("lm_head.weight"), 50), 0.14453125, 1e-6);
-  EXPECT_NEAR(f32_at(*checkpoint->find("model.layers.0.input_layernorm.weight"), 10), 0.18652344, 1e-6);
-  EXPECT_NEAR(f32_at(*checkpoint->find("model.norm.weight"), 100), 0.73046875, 1e-6);
-  EXPECT_NEAR(f32_at(*checkpoint->find("model.layers.1.mlp.gate_proj.weight"), 100), 0.296875, 1e-6);
+  EXPECT_NEAR(f32_at(*checkpoint, "lm_head.weight", 50), 0.14453125, 1e-6);
+  EXPECT_NEAR(f32_at(*checkpoint, "model.layers.0.input_layernorm.weight", 10), 0.18652344, 1e-6);
+  EXPECT_NEAR(f32_at(*checkpoint, "model.norm.weight", 100), 0.73046875, 1e-6);
+  EXPECT_NEAR(f32_at(*checkpoint, "model.layers.1.mlp.gate_proj.weight", 100), 0.296875, 1e-6);
 }
 
 TEST_F(RealFiles, TinyLlama3AndQwen3) {

@@ -1,8 +1,10 @@
-// parse_config: config.json and generation_config.json to a checked ModelSpec.
+// parse_config: config.json and generation_config.json to a checked ModelSpec; generation_config.cc reads the second.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 
+#include "checkpoint/generation_config.h"
 #include "checkpoint/json_fields.h"
 #include "checkpoint/model_spec.h"
 #include "tensor/parse_dtype.h"
@@ -12,7 +14,10 @@ namespace {
 
 namespace json = boost::json;
 
-constexpr size_t kConfigBytesMax = size_t{1} << 20;
+// The defaults of the configuration classes of transformers, for keys that a file may leave out. A wrong size cannot
+// pass: check_tensors() holds it against the weights.
+constexpr int64_t kLlamaContext = 2048, kQwenContext = 32768, kQwenKvHeads = 32, kQwen3HeadDim = 128,
+                  kQwenWindowLayers = 28;
 
 struct FamilyRow {
   Family family;
@@ -33,7 +38,8 @@ Status unsupported(std::string_view what, std::string_view value) {
 std::string first_architecture(FieldReader* in) {
   const json::value* list = in->find("architectures");
   if (list == nullptr) return "";
-  if (!list->is_array() || list->get_array().empty() || !list->get_array()[0].is_string()) {
+  if (list->is_array() && list->get_array().empty()) return "";
+  if (!list->is_array() || !list->get_array()[0].is_string()) {
     in->fail("'architectures' must be a list of names");
     return "";
   }
@@ -65,12 +71,13 @@ void read_sizes(FieldReader* in, ModelSpec* spec) {
   spec->heads = in->integer("num_attention_heads", 1, 1024);
   spec->ffn = in->integer("intermediate_size", 1, int64_t{1} << 20);
   spec->vocab = in->integer("vocab_size", 2, int64_t{1} << 21);
-  spec->context_max = in->integer("max_position_embeddings", 1, int64_t{1} << 24);
+  const bool llama = spec->family == Family::kLlama;
+  spec->context_max = in->integer("max_position_embeddings", 1, int64_t{1} << 24, llama ? kLlamaContext : kQwenContext);
   spec->rms_eps = in->number("rms_norm_eps", 1e-30, 0.1, 1e-6);
   if (!in->ok()) return;
-  // Llama alone defines the absent key as "every head has its own"; Qwen's class default is 32 for any model.
-  const bool llama = spec->family == Family::kLlama;
-  spec->kv_heads = in->integer("num_key_value_heads", 1, 1024, llama ? std::optional(spec->heads) : std::nullopt);
+  // null means "every head has its own" everywhere; the absent key does so for Llama alone.
+  const bool all = llama || in->is_null("num_key_value_heads");
+  spec->kv_heads = in->integer("num_key_value_heads", 1, 1024, all ? spec->heads : kQwenKvHeads);
   if (in->ok() && spec->heads % spec->kv_heads != 0) {
     in->fail(fmt::format("{} attention heads cannot share {} key-value heads evenly", spec->heads, spec->kv_heads));
   }
@@ -78,13 +85,12 @@ void read_sizes(FieldReader* in, ModelSpec* spec) {
 
 void read_head_dim(FieldReader* in, ModelSpec* spec) {
   if (!in->ok()) return;
-  const bool stated = in->find("head_dim") != nullptr;
-  if (!stated && spec->family == Family::kQwen3) return in->fail("'head_dim' is missing, and Qwen3 needs it");
+  const bool stated = in->find("head_dim") != nullptr || spec->family == Family::kQwen3;
   if (!stated && spec->hidden % spec->heads != 0) {
     return in->fail(fmt::format("hidden_size {} is not a multiple of {} heads and there is no 'head_dim'",
                                 spec->hidden, spec->heads));
   }
-  spec->head_dim = stated ? in->integer("head_dim", 1, 65536) : spec->hidden / spec->heads;
+  spec->head_dim = stated ? in->integer("head_dim", 1, 65536, kQwen3HeadDim) : spec->hidden / spec->heads;
   if (in->ok() && (spec->head_dim > 512 || spec->head_dim % 2 != 0)) {
     in->fail(fmt::format("the head dimension is {}; it must be even and at most 512", spec->head_dim));
   }
@@ -168,10 +174,19 @@ bool has_sliding_layer(FieldReader* in) {
   return false;
 }
 
+// Whether a layer has a window: 'layer_types' says it, else those from 'max_window_layers' on have one where the window
+// is used and is not null. Llama knows no such keys, so a file that has them is of a model that is not Llama's.
+bool has_window(FieldReader* in, const ModelSpec& spec) {
+  if (in->find("layer_types") != nullptr) return has_sliding_layer(in);
+  if (!in->boolean("use_sliding_window", false) || in->is_null("sliding_window")) return false;
+  return spec.family == Family::kLlama || in->integer("max_window_layers", 0, 1 << 20, kQwenWindowLayers) < spec.layers;
+}
+
 // Full attention is all this build has, so a window is accepted only where it can never cut anything.
 void refuse_windows(FieldReader* in, const ModelSpec& spec) {
-  const bool sliding = in->boolean("use_sliding_window", false) || has_sliding_layer(in);
-  if (!sliding || !in->ok()) return;
+  if (!has_window(in, spec) || !in->ok()) return;
+  if (in->is_null("sliding_window"))
+    return in->fail("'layer_types' names layers with a window, and 'sliding_window' is null");
   const int64_t window = in->integer("sliding_window", 1, int64_t{1} << 40, 4096);
   if (in->ok() && window < spec.context_max) {
     in->fail(Status(
@@ -184,7 +199,8 @@ void refuse_windows(FieldReader* in, const ModelSpec& spec) {
 
 void refuse_unknown_arithmetic(FieldReader* in) {
   const std::string act = in->text("hidden_act", "silu");
-  if (act != "silu") in->fail(fmt::format("hidden_act '{}' is not supported; it must be silu", printable(act)));
+  if (act != "silu" && act != "swish")
+    in->fail(fmt::format("hidden_act '{}' is not supported; it must be silu", printable(act)));
   if (in->find("quantization_config") != nullptr) {
     in->fail(Status(Code::kUnimplemented,
                     "config.json: 'quantization_config' is there: a checkpoint that is already "
@@ -192,54 +208,20 @@ void refuse_unknown_arithmetic(FieldReader* in) {
   }
 }
 
+// A hint alone: the safetensors header has the last word, so a name that weir does not know is no error.
 std::optional<DType> read_file_dtype(FieldReader* in) {
-  const std::string name = in->text("dtype", in->text("torch_dtype", ""));
-  if (name.empty()) return std::nullopt;
+  std::string name = in->text("dtype", in->text("torch_dtype", ""));
+  if (name.starts_with("torch.")) name.erase(0, 6);
   const Result<DType> dtype = parse_dtype(name);
   if (dtype.ok() && (*dtype == DType::kF32 || *dtype == DType::kF16 || *dtype == DType::kBF16)) return *dtype;
-  in->fail(fmt::format("dtype '{}' is not one of float32, float16, bfloat16", printable(name)));
   return std::nullopt;
 }
 
-// eos_token_id: one id or a list of at most 64.
-std::vector<int64_t> read_eos(FieldReader* in, int64_t vocab) {
-  const json::value* value = in->find("eos_token_id");
-  if (value == nullptr) return {};
-  if (!value->is_array()) return {in->integer("eos_token_id", 0, vocab - 1)};
-  std::vector<int64_t> out;
-  for (const json::value& id : value->get_array()) {
-    const bool good = id.is_int64() && id.get_int64() >= 0 && id.get_int64() < vocab && out.size() < 64;
-    if (good) {
-      out.push_back(id.get_int64());
-    } else {
-      in->fail(fmt::format("'eos_token_id' must list at most 64 ids between 0 and {}", vocab - 1));
-    }
-  }
-  return out;
-}
-
-void read_special_ids(FieldReader* in, ModelSpec* spec) {
-  if (in->find("bos_token_id") != nullptr) spec->bos = in->integer("bos_token_id", 0, spec->vocab - 1);
-  if (in->find("eos_token_id") != nullptr) spec->eos = read_eos(in, spec->vocab);
-}
-
-std::optional<double> optional_number(FieldReader* in, std::string_view key, double min, double max) {
-  if (in->find(key) == nullptr) return {};
-  return in->number(key, min, max);
-}
-
-Status read_generation(std::string_view text, ModelSpec* spec) {
-  WEIR_ASSIGN_OR_RETURN(const json::object object,
-                        parse_json_object(text, "generation_config.json", kConfigBytesMax));
-  FieldReader in(object, "generation_config.json");
-  read_special_ids(&in, spec);
-  SamplingDefaults& out = spec->sampling;
-  out.temperature = optional_number(&in, "temperature", 0, 100);
-  out.top_p = optional_number(&in, "top_p", 0, 1);
-  if (in.find("top_k") != nullptr) out.top_k = in.integer("top_k", 0, (int64_t{1} << 31) - 1);
-  out.repetition_penalty = optional_number(&in, "repetition_penalty", 1e-3, 100);
-  if (in.find("do_sample") != nullptr) out.do_sample = in.boolean("do_sample", false);
-  return in.status();
+void join_eos(ModelSpec* spec) {
+  spec->eos = spec->eos_of_config;
+  spec->eos.insert(spec->eos.end(), spec->eos_of_generation.begin(), spec->eos_of_generation.end());
+  std::sort(spec->eos.begin(), spec->eos.end());
+  spec->eos.erase(std::unique(spec->eos.begin(), spec->eos.end()), spec->eos.end());
 }
 
 }  // namespace
@@ -253,7 +235,7 @@ std::string supported_architectures() {
 }
 
 Result<ModelSpec> parse_config(std::string_view config_json, std::string_view generation_config_json) {
-  WEIR_ASSIGN_OR_RETURN(const json::object object, parse_json_object(config_json, "config.json", kConfigBytesMax));
+  WEIR_ASSIGN_OR_RETURN(const JsonObject object, parse_json_object(config_json, "config.json", kConfigTextBytesMax));
   FieldReader in(object, "config.json");
   ModelSpec spec;
   WEIR_ASSIGN_OR_RETURN(spec.family, read_family(&in));
@@ -265,9 +247,11 @@ Result<ModelSpec> parse_config(std::string_view config_json, std::string_view ge
   WEIR_RETURN_IF_ERROR(in.status());
   refuse_windows(&in, spec);
   spec.file_dtype = read_file_dtype(&in);
-  read_special_ids(&in, &spec);
+  read_bos("config.json", &in, &spec);
+  spec.eos_of_config = read_eos("config.json", &in, &spec);
   WEIR_RETURN_IF_ERROR(in.status());
   if (!generation_config_json.empty()) WEIR_RETURN_IF_ERROR(read_generation(generation_config_json, &spec));
+  join_eos(&spec);
   return spec;
 }
 

@@ -91,13 +91,15 @@ TEST(Config, RopeScalingInBothSpellings) {
   EXPECT_EQ(parse({{"rope_parameters", "{\"rope_type\":\"default\",\"rope_theta\":1e6}"}}).value().rope.theta, 1e6);
 }
 
-TEST(Config, TokenIdsComeFromTheGenerationConfigFirst) {
+TEST(Config, TokenIdsComeFromBothFiles) {
   const Keys ids = {{"bos_token_id", "1"}, {"eos_token_id", "2"}};
   EXPECT_THAT(parse(ids).value().eos, ElementsAre(2));
   const ModelSpec spec = parse(ids, R"({"eos_token_id":[7,8],"temperature":0.6,"top_p":0.9,"top_k":20,
       "repetition_penalty":1.05,"do_sample":true})")
                              .value();
-  EXPECT_THAT(spec.eos, ElementsAre(7, 8));
+  EXPECT_THAT(spec.eos, ElementsAre(2, 7, 8));
+  EXPECT_THAT(spec.eos_of_config, ElementsAre(2));
+  EXPECT_THAT(spec.eos_of_generation, ElementsAre(7, 8));
   EXPECT_EQ(spec.bos, 1);
   EXPECT_EQ(spec.sampling.temperature, 0.6);
   EXPECT_EQ(spec.sampling.top_p, 0.9);
@@ -110,7 +112,7 @@ TEST(Config, TokenIdsComeFromTheGenerationConfigFirst) {
 TEST(Config, FileDType) {
   EXPECT_EQ(parse({{"torch_dtype", "\"bfloat16\""}}).value().file_dtype, DType::kBF16);
   EXPECT_EQ(parse({{"dtype", "\"float16\""}}).value().file_dtype, DType::kF16);
-  EXPECT_THAT(parse({{"dtype", "\"float8_e4m3fn\""}}).status().message(), HasSubstr("float8_e4m3fn"));
+  EXPECT_EQ(parse({{"dtype", "\"float8_e4m3fn\""}}).value().file_dtype, std::nullopt) << "the header has the last word";
 }
 
 struct Refusal {
@@ -136,7 +138,7 @@ TEST(Config, RefusesWithOneClearLine) {
       {{{"hidden_size", "-64"}}, bad, "'hidden_size' must be between"},
       {{{"hidden_size", "0"}}, bad, "'hidden_size' must be between"},
       {{{"hidden_size", "18446744073709551615"}}, bad, "'hidden_size' must be between"},
-      {{{"hidden_size", "64.0"}}, bad, "'hidden_size' must be a whole number"},
+      {{{"hidden_size", "64.5"}}, bad, "'hidden_size' must be a whole number"},
       {{{"hidden_size", "\"64\""}}, bad, "'hidden_size' must be a whole number"},
       {{{"hidden_size", "66"}}, bad, "66 is not a multiple of 4 heads"},
       {{{"num_hidden_layers", "100000"}}, bad, "'num_hidden_layers' must be between 1 and 1024"},
@@ -166,11 +168,9 @@ TEST(Config, RefusesWithOneClearLine) {
       {{{"layer_types", "[\"full_attention\",\"sliding_attention\"]"}, {"sliding_window", "64"}},
        never,
        "window of 64"},
-      {{{"model_type", "\"qwen3\""}}, bad, "'head_dim' is missing"},
-      {{{"model_type", "\"qwen2\""}, {"num_key_value_heads", ""}}, bad, "'num_key_value_heads' is missing"},
-      {{{"eos_token_id", "256"}}, bad, "'eos_token_id' must be between 0 and 255"},
-      {{{"eos_token_id", "[1,\"2\"]"}}, bad, "'eos_token_id' must list"},
-      {{{"bos_token_id", "-1"}}, bad, "'bos_token_id'"},
+      {{{"model_type", "\"qwen2\""}, {"num_key_value_heads", ""}}, bad, "4 attention heads cannot share 32"},
+      {{{"eos_token_id", "[1,\"2\"]"}}, bad, "'eos_token_id' must be a token id, a list of ids, or null"},
+      {{{"bos_token_id", "1.5"}}, bad, "'bos_token_id' must be a token id"},
   };
   for (const Refusal& refusal : refusals) {
     const Result<ModelSpec> spec = parse(refusal.changes);
@@ -190,9 +190,8 @@ TEST(Config, TextThatIsNoObject) {
   for (const char* text : {"", "[]", "7", "{", "{}x", "{\"a\":1,}", "nul", "\xff\xfe"}) {
     EXPECT_EQ(parse_config(text, "").status().code(), Code::kInvalidArgument) << text;
   }
-  EXPECT_THAT(parse_config("{\"a\":1,\"a\":2}", "").status().message(), HasSubstr("'a' is there twice"));
-  EXPECT_THAT(parse_config("{\"b\":{\"a\":1,\"\\u0061\":2}}", "").status().message(),
-              HasSubstr("'a' is there twice"));
+  EXPECT_THAT(parse({{"rope_theta", "1,\"rope_\\u0074heta\":2"}}).status().message(),
+              HasSubstr("'rope_theta' is there twice"));
   EXPECT_EQ(parse_config(std::string(2 << 20, ' '), "").status().code(), Code::kTooLarge);
   EXPECT_FALSE(parse_config(std::string(100000, '['), "").ok());
   EXPECT_THAT(parse({}, "[1]").status().message(), HasSubstr("generation_config.json"));

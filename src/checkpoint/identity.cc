@@ -5,8 +5,8 @@
 #include <algorithm>
 #include <array>
 #include <chrono>
-#include <cstring>
 #include <thread>
+#include <vector>
 
 #include "base/files.h"
 #include "base/units.h"
@@ -43,26 +43,19 @@ std::string_view text_of(std::span<const std::byte> bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 
-// The length field and the header. open() has proved that it lies in the file, which may have been written to since.
-std::string_view header_of(const MappedFile& file) {
-  uint64_t length = 0;
-  std::memcpy(&length, file.bytes().data(), sizeof length);
-  return text_of(file.bytes().first(sizeof length + std::min<uint64_t>(length, file.bytes().size() - sizeof length)));
-}
-
 void wait_for_the_next_tick(const FileFacts& facts) {
   const auto now = std::chrono::system_clock::now().time_since_epoch();
   const auto age = now - std::chrono::nanoseconds(facts.changed_ns);
   if (age >= age.zero() && age < kTick) std::this_thread::sleep_for(kTick - age);
 }
 
-Status add_file(const MappedFile& file, Chain* chain) {
+Status add_file(const WeightFile& file, Chain* chain) {
   Result<FileFacts> facts = file.facts_now();
   if (facts.ok()) {
     wait_for_the_next_tick(*facts);
     facts = file.facts_now();
   }
-  if (!facts.ok()) return facts.status().with_prefix(file.path());
+  if (!facts.ok()) return facts.status();
   const size_t slash = file.path().rfind('/');
   chain->add(file.path().substr(slash == std::string::npos ? 0 : slash + 1));
   chain->add(fmt::format("{} {} {} {}", facts->bytes, facts->inode, facts->modified_ns, facts->changed_ns));
@@ -74,15 +67,15 @@ Status add_file(const MappedFile& file, Chain* chain) {
 Result<Sha256> checkpoint_sample(const Checkpoint& checkpoint) {
   Chain chain;
   for (const auto& file : checkpoint.files()) {
-    WEIR_RETURN_IF_ERROR(file->check_size());
-    chain.add_long(header_of(*file));
+    WEIR_RETURN_IF_ERROR(file->check_unchanged());
+    WEIR_ASSIGN_OR_RETURN(const std::vector<std::byte> header, read_header(*file));
+    chain.add_long(text_of(header));
   }
   std::array<std::byte, kSampleBytes> buffer;
-  for (const TensorView& tensor : checkpoint.tensors()) {
-    const uint64_t count = std::min<uint64_t>(tensor.bytes.size(), kSampleBytes);
+  for (const StoredTensor& tensor : checkpoint.tensors()) {
+    const uint64_t count = std::min(tensor.bytes, kSampleBytes);
     const auto sample = std::span(buffer).first(count);
-    const auto part = tensor.bytes.subspan((tensor.bytes.size() - count) / 2, count);
-    WEIR_RETURN_IF_ERROR(checkpoint.files()[tensor.file]->copy(part, sample));
+    WEIR_RETURN_IF_ERROR(checkpoint.read(tensor, (tensor.bytes - count) / 2, sample));
     chain.add(text_of(sample));
   }
   return chain.digest();

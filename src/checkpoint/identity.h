@@ -26,7 +26,7 @@ namespace weir {
 // The part of it that file systems have no say in: headers and samples. ERRORS: kDataLoss.
 Result<Sha256> checkpoint_sample(const Checkpoint& checkpoint);
 
-// ERRORS: those of reading config.json; kDataLoss when a file cannot be asked or shrank since open().
+// ERRORS: those of reading config.json; kDataLoss when a file cannot be asked, or was written to since open().
 Result<Sha256> checkpoint_identity(const std::string& model_dir, const Checkpoint& checkpoint);
 
 }  // namespace weir

@@ -6,15 +6,18 @@
 #include <boost/json/basic_parser_impl.hpp>
 #include <boost/json/parse.hpp>
 #include <cmath>
+#include <limits>
 #include <vector>
+
+#include "base/python_json.h"
 
 namespace weir {
 namespace {
 
 namespace json = boost::json;
 
-// Walks the text once and remembers the keys of the open objects alone; boost's DOM would keep the last of two
-// equal keys in silence.
+// Walks the text once and remembers the keys of the open objects alone; boost's DOM keeps the last of two equal keys in
+// silence.
 class DuplicateFinder {
  public:
   static constexpr size_t max_object_size = static_cast<size_t>(-1);
@@ -29,14 +32,13 @@ class DuplicateFinder {
     open_.emplace_back();
     return true;
   }
-  bool on_object_end(size_t, Error& error) {
+  bool on_object_end(size_t, Error&) {
     std::vector<std::string>& keys = open_.back();
+    const bool outermost = open_.size() == 1;
     std::sort(keys.begin(), keys.end());
-    const auto twice = std::adjacent_find(keys.begin(), keys.end());
-    if (twice != keys.end()) {
-      duplicate = *twice;
-      error = make_error_code(boost::system::errc::invalid_argument);
-      return false;
+    for (auto at = std::adjacent_find(keys.begin(), keys.end()); at != keys.end();
+         at = std::adjacent_find(at + 1, keys.end())) {
+      twice.push_back({outermost ? *at : member_, *at});
     }
     open_.pop_back();
     return true;
@@ -49,6 +51,7 @@ class DuplicateFinder {
   }
   bool on_key(json::string_view part, size_t, Error&) {
     key_.append(part.data(), part.size());
+    if (open_.size() == 1) member_ = key_;
     open_.back().push_back(std::move(key_));
     key_.clear();
     return true;
@@ -64,11 +67,11 @@ class DuplicateFinder {
   bool on_comment_part(json::string_view, Error&) { return true; }
   bool on_comment(json::string_view, Error&) { return true; }
 
-  std::optional<std::string> duplicate;
+  std::vector<JsonObject::Twice> twice;
 
  private:
   std::vector<std::vector<std::string>> open_;
-  std::string key_;
+  std::string key_, member_;
 };
 
 }  // namespace
@@ -82,18 +85,16 @@ std::string printable(std::string_view text, size_t bytes_max) {
   return out;
 }
 
-Result<json::object> parse_json_object(std::string_view text, std::string_view what, size_t bytes_max) {
-  if (text.size() > bytes_max) {
+Result<JsonObject> parse_json_object(std::string_view written, std::string_view what, size_t bytes_max) {
+  if (written.size() > bytes_max) {
     return Status(Code::kTooLarge,
-                  fmt::format("{}: {} bytes, more than the {} allowed", what, text.size(), bytes_max));
+                  fmt::format("{}: {} bytes, more than the {} allowed", what, written.size(), bytes_max));
   }
+  std::string buffer;
+  const std::string_view text = plain_json(written, &buffer);
   boost::system::error_code error;
   json::basic_parser<DuplicateFinder> finder{json::parse_options{}};
   const size_t used = finder.write_some(false, text.data(), text.size(), error);
-  if (finder.handler().duplicate) {
-    return invalid_argument(
-        fmt::format("{}: the key '{}' is there twice", what, printable(*finder.handler().duplicate)));
-  }
   const auto blank = [](char c) { return c == ' ' || c == '\n' || c == '\r' || c == '\t'; };
   if (!error && !std::all_of(text.begin() + static_cast<ptrdiff_t>(used), text.end(), blank)) {
     error = json::make_error_code(json::error::extra_data);
@@ -101,12 +102,22 @@ Result<json::object> parse_json_object(std::string_view text, std::string_view w
   if (error) return invalid_argument(fmt::format("{}: not valid JSON at byte {}: {}", what, used, error.message()));
   json::value value = json::parse({text.data(), text.size()}, error);
   if (error || !value.is_object()) return invalid_argument(fmt::format("{}: must hold one JSON object", what));
-  return std::move(value.get_object());
+  return JsonObject{.object = std::move(value.get_object()), .twice = std::move(finder.handler().twice)};
 }
 
-const json::value* FieldReader::find(std::string_view key) const {
+const json::value* FieldReader::find(std::string_view key) {
   const json::value* value = object_.if_contains({key.data(), key.size()});
+  if (twice_ != nullptr) {
+    const auto at =
+        std::find_if(twice_->begin(), twice_->end(), [&](const JsonObject::Twice& one) { return one.member == key; });
+    if (at != twice_->end()) fail(fmt::format("the key '{}' is there twice", printable(at->key)));
+  }
   return value == nullptr || value->is_null() ? nullptr : value;
+}
+
+bool FieldReader::is_null(std::string_view key) const {
+  const json::value* value = object_.if_contains({key.data(), key.size()});
+  return value != nullptr && value->is_null();
 }
 
 const json::value* FieldReader::require(std::string_view key, bool optional) {
@@ -118,15 +129,26 @@ const json::value* FieldReader::require(std::string_view key, bool optional) {
 int64_t FieldReader::integer(std::string_view key, int64_t min, int64_t max, std::optional<int64_t> fallback) {
   const json::value* value = require(key, fallback.has_value());
   if (value == nullptr) return fallback.value_or(0);
-  if (value->is_double() || !value->is_number()) {
+  const std::optional<int64_t> number = whole_number(*value);
+  if (!number) {
     fail(fmt::format("'{}' must be a whole number", key));
-    return fallback.value_or(0);
-  }
-  if (value->is_uint64() || value->get_int64() < min || value->get_int64() > max) {
+  } else if (*number < min || *number > max) {
     fail(fmt::format("'{}' must be between {} and {}", key, min, max));
-    return fallback.value_or(0);
+  } else {
+    return *number;
   }
-  return value->get_int64();
+  return fallback.value_or(0);
+}
+
+std::optional<int64_t> whole_number(const json::value& value) {
+  constexpr int64_t kMax = std::numeric_limits<int64_t>::max();
+  constexpr double kExactMax = 9007199254740992.0;  // 2^53
+  if (value.is_int64()) return value.get_int64();
+  if (value.is_uint64()) return kMax;
+  if (!value.is_double() || !std::isfinite(value.get_double()) || std::floor(value.get_double()) != value.get_double())
+    return {};
+  const double number = value.get_double();
+  return number > kExactMax ? kMax : number < -kExactMax ? -kMax : static_cast<int64_t>(number);
 }
 
 std::optional<double> finite_number(const json::value& value) {

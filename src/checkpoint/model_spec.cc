@@ -5,7 +5,6 @@
 
 #include <cmath>
 
-#include "checkpoint/mapped_file.h"
 
 namespace weir {
 namespace {

@@ -34,13 +34,18 @@ struct Rope {
   bool operator==(const Rope&) const = default;
 };
 
-// What generation_config.json proposes; the request's own values win. Unset means the file says nothing.
+// What generation_config.json proposes; the request's own values win. Unset means the file says nothing. Any other key
+// that would change an answer is named in ModelSpec::notes.
 struct SamplingDefaults {
   std::optional<double> temperature;         // [0, 100]
   std::optional<double> top_p;               // [0, 1]
-  std::optional<int64_t> top_k;              // [0, 2^31); 0 is off
+  std::optional<int64_t> top_k;              // [0, 2^31); 0 is off, and so is the file's -1
+  std::optional<double> min_p;               // [0, 1]
   std::optional<double> repetition_penalty;  // (0, 100]
+  std::optional<double> presence_penalty;    // [-2, 2]
+  std::optional<double> frequency_penalty;   // [-2, 2]
   std::optional<bool> do_sample;             // false means greedy
+  std::optional<int64_t> max_new_tokens;     // [1, 2^31): of chats that name no max_tokens
 };
 
 struct ModelSpec {
@@ -62,8 +67,10 @@ struct ModelSpec {
   bool qk_norm = false;             // RMS norm over head_dim of q and k before the rotation (Qwen3)
   std::optional<DType> file_dtype;  // torch_dtype / dtype; the safetensors header has the last word
   std::optional<int64_t> bos;       // token ids, [0, vocab)
-  std::vector<int64_t> eos;         // generation_config.json's list where there is one, else config.json's
+  std::vector<int64_t> eos;         // of both files together, [0, vocab), ascending
+  std::vector<int64_t> eos_of_config, eos_of_generation;  // as either file lists them, ids that the model has
   SamplingDefaults sampling;
+  std::vector<std::string> notes;  // one line each, for the log of a start: what the files say and weir does not do
 
   int64_t q_width() const { return heads * head_dim; }
   int64_t kv_width() const { return kv_heads * head_dim; }

@@ -19,7 +19,7 @@ constexpr const char* kIndexFile = "/model.safetensors.index.json";
 Status compare_with_index(const ShardIndex& index, const Checkpoint& checkpoint) {
   const auto owner = [&](uint32_t file) { return index.files[file]; };
   auto entry = index.entries.begin();
-  for (const TensorView& tensor : checkpoint.tensors()) {
+  for (const StoredTensor& tensor : checkpoint.tensors()) {
     if (entry == index.entries.end() || tensor.name < entry->tensor) {
       return data_loss(
           fmt::format("tensor '{}' is in {} and not in the index", printable(tensor.name), owner(tensor.file)));
@@ -37,7 +37,7 @@ Status compare_with_index(const ShardIndex& index, const Checkpoint& checkpoint)
 
 }  // namespace
 
-Result<DType> weight_dtype(const TensorView& tensor) {
+Result<DType> weight_dtype(const StoredTensor& tensor) {
   switch (tensor.dtype) {
     case StoredDType::kF32:
       return DType::kF32;
@@ -52,14 +52,27 @@ Result<DType> weight_dtype(const TensorView& tensor) {
                                                   printable(tensor.name), stored_dtype_name(tensor.dtype)));
 }
 
+Result<std::vector<std::byte>> read_header(const WeightFile& file) {
+  std::vector<std::byte> front(std::min<uint64_t>(sizeof(uint64_t), file.bytes()));
+  WEIR_RETURN_IF_ERROR(file.read(0, front));
+  front.resize(header_end(front, file.bytes()));
+  WEIR_RETURN_IF_ERROR(file.read(0, front));
+  return front;
+}
+
 Status Checkpoint::add_file(const std::string& path) {
-  WEIR_ASSIGN_OR_RETURN(std::unique_ptr<MappedFile> file, MappedFile::open(path));
-  Result<std::vector<TensorEntry>> entries = parse_header(file->bytes(), file->bytes().size());
+  WEIR_ASSIGN_OR_RETURN(std::unique_ptr<WeightFile> file, WeightFile::open(path));
+  WEIR_ASSIGN_OR_RETURN(const std::vector<std::byte> front, read_header(*file));
+  Result<std::vector<TensorEntry>> entries = parse_header(front, file->bytes());
   if (!entries.ok()) return entries.status().with_prefix(path);
   const auto position = static_cast<uint32_t>(files_.size());
   for (TensorEntry& entry : *entries) {
-    tensors_.push_back({std::move(entry.name), entry.dtype, std::move(entry.shape),
-                        file->bytes().subspan(entry.begin, entry.end - entry.begin), position});
+    tensors_.push_back({.name = std::move(entry.name),
+                        .dtype = entry.dtype,
+                        .shape = std::move(entry.shape),
+                        .file = position,
+                        .offset = entry.begin,
+                        .bytes = entry.end - entry.begin});
   }
   files_.push_back(std::move(file));
   return ok_status();
@@ -67,9 +80,9 @@ Status Checkpoint::add_file(const std::string& path) {
 
 Status Checkpoint::index_tensors() {
   std::sort(tensors_.begin(), tensors_.end(),
-            [](const TensorView& a, const TensorView& b) { return a.name < b.name; });
+            [](const StoredTensor& a, const StoredTensor& b) { return a.name < b.name; });
   const auto twice = std::adjacent_find(tensors_.begin(), tensors_.end(),
-                                        [](const TensorView& a, const TensorView& b) { return a.name == b.name; });
+                                        [](const StoredTensor& a, const StoredTensor& b) { return a.name == b.name; });
   if (twice == tensors_.end()) return ok_status();
   return data_loss(fmt::format("tensor '{}' is in two shards", printable(twice->name)));
 }
@@ -99,35 +112,27 @@ Result<std::unique_ptr<Checkpoint>> Checkpoint::open(const std::string& model_di
   return out;
 }
 
-const TensorView* Checkpoint::find(std::string_view name) const {
+const StoredTensor* Checkpoint::find(std::string_view name) const {
   const auto at =
       std::lower_bound(tensors_.begin(), tensors_.end(), name,
-                       [](const TensorView& tensor, std::string_view want) { return tensor.name < want; });
+                       [](const StoredTensor& tensor, std::string_view want) { return tensor.name < want; });
   return at == tensors_.end() || at->name != name ? nullptr : &*at;
 }
 
 uint64_t Checkpoint::file_bytes() const {
   uint64_t total = 0;
-  for (const auto& file : files_) total += file->bytes().size();
+  for (const auto& file : files_) total += file->bytes();
   return total;
 }
 
 Status Checkpoint::check_files() const {
-  for (const auto& file : files_) WEIR_RETURN_IF_ERROR(file->check_size());
+  for (const auto& file : files_) WEIR_RETURN_IF_ERROR(file->check_unchanged());
   return ok_status();
 }
 
-const MappedFile& Checkpoint::file_of(std::span<const std::byte> part) const {
-  const auto owner =
-      std::find_if(files_.begin(), files_.end(), [&](const auto& file) { return file->contains(part); });
-  WEIR_CHECK(owner != files_.end());
-  return **owner;
-}
-
-void Checkpoint::drop_pages(std::span<const std::byte> part) const { file_of(part).drop_pages(part); }
-
-void Checkpoint::read_ahead_of(std::span<const std::byte> part, uint64_t bytes) const {
-  file_of(part).read_ahead(part.data() + part.size(), bytes);
+Status Checkpoint::read(const StoredTensor& tensor, uint64_t from, std::span<std::byte> into) const {
+  WEIR_CHECK(from <= tensor.bytes && into.size() <= tensor.bytes - from);
+  return file_of(tensor).read(tensor.offset + from, into);
 }
 
 }  // namespace weir

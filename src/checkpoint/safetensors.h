@@ -1,10 +1,10 @@
-// Checkpoint: the weights of a model directory, mapped read-only: model.safetensors, or the shards that
-// model.safetensors.index.json names.
+// Checkpoint: the weights of a model directory: model.safetensors, or the shards that model.safetensors.index.json
+// names.
 //
-// Owner: whoever loads the model; read-only after open(), so any thread. At most 1024 shards; headers capped as in
+// Owner: the loader of the model; read-only after open(), so any thread. At most 1024 shards; headers capped as in
 // safetensors_header.h. It never writes, never follows an index out of its directory, and never trusts a number
-// that it has not compared with the file's size. A file that shrinks while mapped faults with SIGBUS: see
-// mapped_file.h, and call check_files() just before copying.
+// that it has not compared with the file's size. Files stay open and nothing is mapped: a file that shrinks or is
+// written to is an error of read() or check_files(), see weight_file.h.
 #pragma once
 
 #include <cstddef>
@@ -15,58 +15,60 @@
 #include <vector>
 
 #include "base/status.h"
-#include "checkpoint/mapped_file.h"
 #include "checkpoint/model_spec.h"
 #include "checkpoint/safetensors_header.h"
+#include "checkpoint/weight_file.h"
 
 namespace weir {
 
-// Owns its name and shape; bytes point into the mapping and live as long as the Checkpoint.
-struct TensorView {
+// Where one tensor is stored. A value.
+struct StoredTensor {
   std::string name;
   StoredDType dtype = StoredDType::kU8;
-  std::vector<int64_t> shape;        // outermost first, row-major
-  std::span<const std::byte> bytes;  // may start at any address: copy with memcpy, never cast
-  uint32_t file = 0;                 // which shard, in the order of names
+  std::vector<int64_t> shape;  // outermost first, row-major
+  uint32_t file = 0;           // which shard, in the order of names
+  uint64_t offset = 0;         // of its first byte in the file
+  uint64_t bytes = 0;
 };
 
 // ERRORS: kUnimplemented when the tensor's dtype is not f32, f16 or bf16.
-Result<DType> weight_dtype(const TensorView& tensor);
+Result<DType> weight_dtype(const StoredTensor& tensor);
+
+// The front of a file: its length field and its header. ERRORS: those of WeightFile::read().
+Result<std::vector<std::byte>> read_header(const WeightFile& file);
 
 class Checkpoint {
  public:
   // ERRORS: kNotFound without either file; kDataLoss for damaged or lying files, naming file and tensor;
-  // kInvalidArgument for an index that is no index or points outside the directory; those of mapped_file.h.
+  // kInvalidArgument for an index that is no index or points outside the directory; those of weight_file.h.
   static Result<std::unique_ptr<Checkpoint>> open(const std::string& model_dir);
 
-  const TensorView* find(std::string_view name) const;              // null when absent
-  std::span<const TensorView> tensors() const { return tensors_; }  // sorted by name
+  const StoredTensor* find(std::string_view name) const;              // null when absent
+  std::span<const StoredTensor> tensors() const { return tensors_; }  // sorted by name
   uint64_t file_bytes() const;                                      // all shards together
 
-  // ERRORS: kDataLoss when a file changed its size since open().
+  // ERRORS: kDataLoss when a file changed its size since open(), or was written to.
   Status check_files() const;
-  std::span<const std::unique_ptr<MappedFile>> files() const { return files_; }  // by TensorView::file
-  // Takes the pages of part of a tensor out of the resident size; a loader calls it behind its read position.
-  // REQUIRES: part lies inside one tensor's bytes.
-  void drop_pages(std::span<const std::byte> part) const;
-  // Has the kernel read so many bytes of the file that follow `part` while somebody works on `part`.
-  void read_ahead_of(std::span<const std::byte> part, uint64_t bytes) const;
+  std::span<const std::unique_ptr<WeightFile>> files() const { return files_; }  // by StoredTensor::file
+  const WeightFile& file_of(const StoredTensor& tensor) const { return *files_[tensor.file]; }
+  // Fills `into` with the tensor's bytes from byte `from` on. REQUIRES: from + into.size() <= tensor.bytes.
+  // ERRORS: those of WeightFile::read().
+  Status read(const StoredTensor& tensor, uint64_t from, std::span<std::byte> into) const;
 
  private:
   Checkpoint() = default;
   Status add_file(const std::string& path);
   Status add_shards(const std::string& model_dir);
-  const MappedFile& file_of(std::span<const std::byte> part) const;
   Status index_tensors();  // sorts; two tensors of one name are an error
 
-  std::vector<std::unique_ptr<MappedFile>> files_;
-  std::vector<TensorView> tensors_;
+  std::vector<std::unique_ptr<WeightFile>> files_;
+  std::vector<StoredTensor> tensors_;
 };
 
 // The tensor that stands for `name`. Where embeddings are tied, the embedding and the output head are one matrix,
 // stored under either name; stored under both, model.embed_tokens.weight wins, as in transformers.
 // RETURNS: null when neither is stored.
-const TensorView* resolve(const ModelSpec& spec, const Checkpoint& checkpoint, std::string_view name);
+const StoredTensor* resolve(const ModelSpec& spec, const Checkpoint& checkpoint, std::string_view name);
 
 // Every tensor of tensors_of(spec) is there, has its shape and a readable dtype; and the file has no other
 // tensors (save the derived rotary_emb.inv_freq), for a bias or a layer that the config does not know would be

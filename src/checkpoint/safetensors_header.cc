@@ -117,6 +117,12 @@ std::optional<StoredDType> parse_stored_dtype(std::string_view name) {
   return {};
 }
 
+uint64_t header_end(std::span<const std::byte> front, uint64_t file_bytes) {
+  if (front.size() < 8) return front.size();
+  const uint64_t header_bytes = little_endian_u64(front);
+  return header_bytes > kHeaderBytesMax ? 8 : std::min(8 + header_bytes, file_bytes);
+}
+
 Result<std::vector<TensorEntry>> parse_header(std::span<const std::byte> file, uint64_t file_bytes) {
   WEIR_ASSIGN_OR_RETURN(const std::string_view text, header_text(file, file_bytes));
   WEIR_ASSIGN_OR_RETURN(std::vector<TensorEntry> entries, read_entries(text));

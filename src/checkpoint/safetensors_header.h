@@ -58,6 +58,10 @@ struct TensorEntry {
   uint64_t end = 0;
 };
 
+// How many of a file's first bytes parse_header() wants to see: the length field and the header behind it.
+// front: the file's first 8 bytes, or all of a shorter one. RETURNS: at most file_bytes.
+uint64_t header_end(std::span<const std::byte> front, uint64_t file_bytes);
+
 // RETURNS: every tensor, in file order. Proved: ranges lie inside the file, have exactly the bytes of dtype times
 // shape, and cover the data part without overlap and without holes, as the format demands; names are unique.
 // file: the file's first bytes, at least the whole header where file_bytes says that there is one.

@@ -6,7 +6,6 @@
 #include <algorithm>
 
 #include "checkpoint/json_fields.h"
-#include "checkpoint/mapped_file.h"
 
 namespace weir {
 namespace {
@@ -35,10 +34,11 @@ Result<std::string> file_name(const json::value& value, std::string_view tensor,
 }  // namespace
 
 Result<ShardIndex> parse_shard_index(std::string_view text, std::string_view what) {
-  WEIR_ASSIGN_OR_RETURN(const json::object root, parse_json_object(text, what, kIndexBytesMax));
-  const json::value* map = root.if_contains("weight_map");
-  if (map == nullptr || !map->is_object())
-    return invalid_argument(fmt::format("{}: has no 'weight_map' object", what));
+  WEIR_ASSIGN_OR_RETURN(const JsonObject root, parse_json_object(text, what, kIndexBytesMax));
+  FieldReader in(root, std::string(what));
+  const json::value* map = in.find("weight_map");
+  WEIR_RETURN_IF_ERROR(in.status());
+  if (map == nullptr || !map->is_object()) return invalid_argument(fmt::format("{}: has no 'weight_map' object", what));
   ShardIndex out;
   for (const auto& item : map->get_object()) {
     WEIR_ASSIGN_OR_RETURN(std::string file, file_name(item.value(), {item.key().data(), item.key().size()}, what));

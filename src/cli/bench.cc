@@ -7,6 +7,7 @@
 #include <cstring>
 #include <thread>
 
+#include "base/thread.h"
 #include "base/units.h"
 #include "cli/bench_options.h"
 #include "cli/chat_client.h"
@@ -26,10 +27,14 @@ constexpr size_t kConnectionsWanted = 256;  // an open loop takes what there is,
 // Turns SIGINT and SIGTERM into a flag while a blocking call is under way.
 class StopWatch {
  public:
-  StopWatch() : thread_([this] { watch(); }) {}
   ~StopWatch() {
     ending_.store(true);
-    thread_.join();
+    if (thread_.joinable()) thread_.join();
+  }
+  // ERRORS: those of start_thread().
+  Status start() {
+    WEIR_ASSIGN_OR_RETURN(thread_, start_thread("signals", [this] { watch(); }));
+    return ok_status();
   }
   const std::atomic<bool>* flag() const { return &stopped_; }
 
@@ -106,7 +111,8 @@ Status with_help(const Status& status) {
 
 // The address that answers, the model's name, tokens per word.
 Status prepare(BenchOptions* options, load::RunOptions* run, SocketAddress* target) {
-  const StopWatch watch;
+  StopWatch watch;
+  WEIR_RETURN_IF_ERROR(watch.start());
   load::WorkloadOptions& workload = options->workload;
   const Result<Socket> reached = dial(workload.server, watch.flag(), target);
   if (!reached.ok()) return with_help(reached.status());
@@ -146,10 +152,11 @@ int run_null_server(const ParsedCommand& command) {
   if (!server.ok()) return report_error(server.status(), kExitFailed);
   std::printf("null server on http://%s:%d\n", options->host.c_str(), (*server)->port());
   std::fflush(stdout);
-  std::thread thread([&] { (*server)->run(); });
+  Result<std::thread> thread = start_thread("null server", [&] { (*server)->run(); });
+  if (!thread.ok()) return report_error(thread.status(), kExitFailed);
   wait_for_stop_signal();
   (*server)->stop();
-  thread.join();
+  thread->join();
   std::printf("%s requests, at most %s connections at once\n", format_count((*server)->requests()).c_str(),
               format_count((*server)->most_connections()).c_str());
   return kExitOk;

@@ -63,7 +63,7 @@ Result<LocalServer> start_local_server(Settings settings) {
     line.show(fraction, text, clock.now_us());
   };
   WEIR_ASSIGN_OR_RETURN(local.app, App::create(settings, show));
-  local.app->start();
+  WEIR_RETURN_IF_ERROR(local.app->start());
   WEIR_ASSIGN_OR_RETURN(local.address, parse_server_url(local.app->url()));
   return local;
 }

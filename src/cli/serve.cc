@@ -71,7 +71,7 @@ int run_serve(const ParsedCommand& command) {
   App& app = **loaded;
 
   say(format_plan(app.plan()) + "\n");
-  app.start();
+  if (const Status started = app.start(); !started.ok()) return report_error(started, kExitFailed);
   say("ready: " + app.url() + " (model " + app.model_name() + ", " +
       std::to_string(settings->max_concurrent_requests) + " places, " +
       std::to_string(settings->max_queued_requests) + " may wait)\n" + curl_line(app, *settings));

@@ -13,7 +13,7 @@ struct Foreign {
 constexpr std::string_view kOneProcess = "weir runs a model in one process on one device; leave it out";
 constexpr std::string_view kLocalOnly = "weir downloads nothing; give the directory of a downloaded model";
 constexpr std::string_view kNoParser = "weir does not split answers into reasoning or tool calls yet; leave it out";
-constexpr std::string_view kNoDraft = "weir has no speculative decoding yet; leave it out";
+constexpr std::string_view kNoDraft = "weir guesses from a text's own past, without a draft model: --speculative ngram";
 constexpr std::string_view kProxy = "weir speaks plain HTTP; put a proxy that ends TLS in front of it";
 
 constexpr std::array kForeign = {
@@ -33,7 +33,7 @@ constexpr std::array kForeign = {
     Foreign{"tool-call-parser", kNoParser},
     Foreign{"speculative-algorithm", kNoDraft},
     Foreign{"speculative-draft-model", kNoDraft},
-    Foreign{"speculative-num-draft-tokens", kNoDraft},
+    Foreign{"speculative-num-draft-tokens", "weir calls this --speculative-tokens"},
     Foreign{"num-tokens-per-iter", "weir calls this --max-prefill-token-num"},
     Foreign{"max-prefill-iters", "weir cuts prefill by tokens: use --max-prefill-token-num"},
     Foreign{"rope-scaling-factor", "weir takes RoPE scaling from the model's config.json; edit it there"},
@@ -56,7 +56,7 @@ constexpr std::array kForeign = {
     Foreign{"max-running-requests", "weir calls this --max-concurrent-requests"},
     Foreign{"parallel", "weir calls this --max-concurrent-requests"},
     Foreign{"max-queued-reqs", "weir calls this --max-queued-requests"},
-    Foreign{"max-waiting-tokens", "weir bounds the queue with --max-queued-tokens"},
+    Foreign{"max-waiting-tokens", "weir lets waiting requests in at every step; leave it out"},
     Foreign{"max-num-batched-tokens", "weir calls this --max-prefill-token-num"},
     Foreign{"chunked-prefill-size", "weir calls this --max-prefill-token-num"},
     Foreign{"block-size", "weir calls this --cache-block-seq-len"},
@@ -68,8 +68,11 @@ constexpr std::array kForeign = {
             "weir bounds all memory with --memory-limit and the KV cache with "
             "--cache-max-entry-count"},
     Foreign{"kv-cache-memory-bytes", "write --cache-max-entry-count with a size, for example 8GiB"},
-    Foreign{"kv-cache-dtype", "weir keeps the KV cache as float values; leave it out"},
-    Foreign{"quantization", "weir quantises at load with --model-format int8 or int4"},
+    Foreign{
+        "kv-cache-dtype",
+        "weir keeps keys and values as the model's float type, or as int8 or int4 with --quant-policy 8 or 4; it has "
+        "no fp8"},
+    Foreign{"quantization", "weir quantises a float checkpoint at load with --model-format int8 or int4"},
     Foreign{"tensor-parallel-size", kOneProcess},
     Foreign{"pipeline-parallel-size", kOneProcess},
     Foreign{"data-parallel-size", kOneProcess},
@@ -83,6 +86,12 @@ std::string foreign_flag_hint(std::string_view name) {
     if (foreign.name == name) return std::string(foreign.hint);
   }
   return "";
+}
+
+std::vector<std::string_view> foreign_flags() {
+  std::vector<std::string_view> names;
+  for (const Foreign& foreign : kForeign) names.push_back(foreign.name);
+  return names;
 }
 
 }  // namespace weir

@@ -6,10 +6,14 @@
 
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace weir {
 
 // name: without leading dashes. RETURNS: one line that says what to do, or "" when the name is not in the table.
 std::string foreign_flag_hint(std::string_view name);
+
+// The names in the table, so that a test can hold every hint to the truth.
+std::vector<std::string_view> foreign_flags();
 
 }  // namespace weir

@@ -6,6 +6,7 @@
 #include "base/alloc_guard.h"
 #include "base/counting_resource.h"
 #include "base/log.h"
+#include "base/thread.h"
 #include "base/thread_time.h"
 
 namespace weir {
@@ -52,9 +53,10 @@ uint64_t Engine::bytes(const SchedulerOptions& options, const BlockPoolOptions& 
 
 Engine::~Engine() { stop(); }
 
-void Engine::start() {
+Status Engine::start() {
   WEIR_CHECK(!thread_.joinable());
-  thread_ = std::thread([this] { loop(); });
+  WEIR_ASSIGN_OR_RETURN(thread_, start_thread("engine", [this] { loop(); }));
+  return ok_status();
 }
 
 void Engine::stop() {

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "base/status.h"
 #include "engine/executor.h"
 #include "engine/live_pool.h"
 #include "engine/step_runner.h"
@@ -28,7 +29,7 @@ class Engine {
   // What histories, step buffers and the scheduler take from an arena, for the plan.
   static uint64_t bytes(const SchedulerOptions& options, const BlockPoolOptions& pool);
 
-  void start();  // starts the thread
+  Status start();  // starts the thread. ERRORS: those of start_thread()
   // Ends what has not ended with kShutdown, publishes the notices and joins. A step under way is abandoned: its sequences
   // end anyway. Idempotent.
   void stop();

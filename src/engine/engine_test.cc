@@ -87,7 +87,7 @@ SamplingParams tokens(int32_t count, float temperature = 0, uint64_t seed = 0) {
 TEST(Engine, ThreadRunsRequestsAndSleepsWhenIdle) {
   NullExecutor executor(100);
   Rig rig(&executor, {.slots = 4, .running_max = 2, .step_tokens_max = 16, .session_tokens = 64}, 16);
-  rig.engine.start();
+  ASSERT_TRUE(rig.engine.start().ok());
   for (SlotIndex slot = 0; slot < 2; ++slot) rig.submit(slot, {1, 2, 3}, tokens(5));
   for (int i = 0; i < 2000 && rig.ended.size() < 2; ++i) {
     rig.collect();
@@ -108,7 +108,7 @@ TEST(Engine, ThreadRunsRequestsAndSleepsWhenIdle) {
 TEST(Engine, StopEndsEverythingOnce) {
   NullExecutor executor(100, 1000);
   Rig rig(&executor, {.slots = 8, .running_max = 2, .step_tokens_max = 16, .session_tokens = 4096}, 512);
-  rig.engine.start();
+  ASSERT_TRUE(rig.engine.start().ok());
   for (SlotIndex slot = 0; slot < 8; ++slot) rig.submit(slot, {1, 2, 3}, tokens(4000));
   std::this_thread::sleep_for(std::chrono::milliseconds(20));
   rig.engine.stop();
@@ -130,7 +130,7 @@ struct StuckExecutor final : Executor {
 TEST(Traps, stuck_loop_is_unhealthy) {
   StuckExecutor executor;
   Rig rig(&executor, {.slots = 1, .running_max = 1, .step_tokens_max = 16, .session_tokens = 64}, 8);
-  rig.engine.start();
+  ASSERT_TRUE(rig.engine.start().ok());
   rig.submit(0, {1}, tokens(2));
   std::this_thread::sleep_for(std::chrono::milliseconds(250));
   EXPECT_FALSE(rig.engine.alive(100'000));

@@ -119,7 +119,7 @@ void run_without_the_allocator(int drafts) {
   Clients clients{*served.gateway, {}};
   const LoadGauges& load = served.gateway->load();
   const uint64_t engine_before = sealed_allocations("engine"), worker_before = sealed_allocations("worker");
-  served.engine->start();
+  ASSERT_TRUE(served.engine->start().ok());
   for (SlotIndex slot = 0; slot < kSlots; ++slot) clients.submit(slot);
   constexpr int kRequests = 60;
   // On a fast machine the first ones end before the pool has shrunk once: they go on until something was preempted.
@@ -173,7 +173,7 @@ TEST(Sealed, OneAllocationOfTheEngineThreadIsCounted) {
                 &wasteful, &clock);
   Clients clients{gateway, {}};
   const uint64_t before = sealed_allocations("engine");
-  engine.start();
+  ASSERT_TRUE(engine.start().ok());
   clients.submit(0);
   for (int waited_ms = 0; clients.ended < 1 && waited_ms < 60'000; ++waited_ms) {
     clients.collect(0);

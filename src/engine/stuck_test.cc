@@ -192,7 +192,7 @@ TEST(StuckStep, AStopDoesNotWaitForAStepThatHangs) {
   Rig rig(&executor);
   std::atomic<bool> hangs{false};
   executor.on_hang = [&hangs] { hangs = true; };
-  rig.engine.start();
+  ASSERT_TRUE(rig.engine.start().ok());
   rig.submit(0, {kHangs}, 9);
   rig.submit(1, {1}, 9);
   while (!hangs) std::this_thread::yield();

@@ -1,11 +1,12 @@
 #include "http/server.h"
 
 #include <algorithm>
-#include <system_error>
+#include <string>
 #include <thread>
 
 #include "base/check.h"
 #include "base/log.h"
+#include "base/thread.h"
 #include "http/connection.h"
 #include "http/listen.h"
 #include "http/loop.h"
@@ -82,10 +83,11 @@ ServerImpl::ServerImpl(std::shared_ptr<Shared> shared, Listeners listeners)
 }
 
 Status ServerImpl::start_threads() {
-  try {
-    for (const auto& loop : loops_) threads_.emplace_back([loop] { loop->run(); });
-  } catch (const std::system_error& error) {
-    return failed_precondition(std::string("cannot start an io thread: ") + error.what());
+  threads_.reserve(loops_.size());
+  for (const auto& loop : loops_) {
+    WEIR_ASSIGN_OR_RETURN(std::thread thread,
+                          start_thread("io " + std::to_string(loop->index()), [loop] { loop->run(); }));
+    threads_.push_back(std::move(thread));
   }
   return ok_status();
 }

@@ -135,7 +135,7 @@ class Server {
   // Raises the descriptor limit to the hard limit, lowers connections_max to what that allows (with a log line),
   // ignores SIGPIPE, binds and listens. Nothing is accepted before start().
   // ERRORS: kInvalidArgument for options out of range or an address that is none; kFailedPrecondition when the
-  // address cannot be bound; both name the address and what to do.
+  // address cannot be bound or an io thread cannot be had; each says what to do.
   // book: where requests' bytes are charged; null: Options alone bound them.
   static Result<std::unique_ptr<Server>> create(Options options, Handler handler,
                                                 std::shared_ptr<ByteBook> book = nullptr, Hooks hooks = {});

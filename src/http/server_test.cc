@@ -1,4 +1,5 @@
 // Requests and answers over real sockets: routing, reuse of connections, limits and deadlines.
+#include "base/thread.h"
 #include "http/server.h"
 
 #include <gtest/gtest.h>
@@ -314,6 +315,19 @@ int option_of(int fd, int level, int name) {
   socklen_t length = sizeof value;
   ::getsockopt(fd, level, name, &value, &length);
   return value;
+}
+
+// The io threads before the one that cannot be had have ended, or this would not return.
+TEST(Faults, no_thread_to_be_had_for_io) {
+  const auto handler = [](Request&&, std::shared_ptr<Exchange>) {};
+  for (int had = 0; had < 3; ++had) {
+    limit_thread_starts_for_test(had);
+    const auto created = Server::create(Options{.io_threads = 3}, handler);
+    limit_thread_starts_for_test(-1);
+    ASSERT_FALSE(created.ok()) << had;
+    EXPECT_NE(created.status().message().find("'io " + std::to_string(had) + "'"), std::string::npos)
+        << created.status().message();
+  }
 }
 
 TEST(Server, AcceptedSocketsInheritTheListenersOptions) {

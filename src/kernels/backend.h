@@ -79,7 +79,7 @@ class StepScope {
 };
 
 // ERRORS: kInvalidArgument for an unknown name, listing what this build has, or for an option out of range;
-// kFailedPrecondition where the hardware is absent or lacks the instruction set.
+// kFailedPrecondition where the hardware is absent or lacks the instruction set; those of start_thread().
 Result<std::unique_ptr<Backend>> make_backend(std::string_view name, const BackendOptions& options);
 std::string backend_names();  // "cpu" or "cpu, cuda"
 

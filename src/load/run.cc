@@ -9,6 +9,7 @@
 #include <mutex>
 #include <thread>
 
+#include "base/thread.h"
 #include "load/worker.h"
 
 namespace weir::load {
@@ -51,13 +52,20 @@ Result<RunResult> run_load(const RunOptions& options, const Workload& workload, 
   std::condition_variable ended;
   size_t running = workers.size();  // guarded by mutex
   std::vector<std::thread> threads;
+  threads.reserve(workers.size());
   for (const auto& worker : workers) {
-    threads.emplace_back([&, worker = worker.get()] {
+    Result<std::thread> thread = start_thread("load", [&, worker = worker.get()] {
       worker->run();
       const std::lock_guard lock(mutex);
       --running;
       ended.notify_one();
     });
+    if (!thread.ok()) {
+      shared.stop.store(true);
+      for (std::thread& started : threads) started.join();
+      return thread.status();
+    }
+    threads.push_back(std::move(thread).value());
   }
   RunResult result{.meter = Meter(workload.tenants().size(), options.targets)};
   for (;;) {

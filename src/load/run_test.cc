@@ -6,6 +6,7 @@
 
 #include <thread>
 
+#include "base/thread.h"
 #include "load/null_server.h"
 #include "load/preflight.h"
 #include "load/report.h"
@@ -83,6 +84,24 @@ TEST(RunLoad, ClosedLoopOverSeveralThreadsSendsEachRequestOnce) {
   EXPECT_EQ(result.meter.prompt_tokens, 150 * 4);
   EXPECT_LE(result.meter.connects, 7u);  // the rest went out on kept connections
   EXPECT_EQ(server.requests(), 150u);
+}
+
+// The workers that had a thread end early, and the run is an error.
+TEST(Faults, no_thread_to_be_had_for_a_load_test) {
+  const NullServerThread server;
+  for (int had = 0; had < 3; ++had) {
+    WorkloadOptions content = short_content();
+    content.server = server.address();
+    content.model = "null";
+    SocketAddress target;
+    ASSERT_TRUE(dial(content.server, nullptr, &target).ok());
+    const RunOptions options{.threads = 3, .concurrency = 3, .requests = 1'000'000};
+    const Workload workload(content);
+    limit_thread_starts_for_test(had);
+    const Result<RunResult> result = run_load(options, workload, target, [](const LiveTotals&) { return true; });
+    limit_thread_starts_for_test(-1);
+    EXPECT_EQ(result.status().code(), Code::kResourceExhausted) << had;
+  }
 }
 
 TEST(RunLoad, WithoutStreamOrKeptConnections) {

@@ -3,9 +3,10 @@
 #include <algorithm>
 #include <atomic>
 #include <mutex>
-#include <system_error>
 #include <thread>
 #include <vector>
+
+#include "base/thread.h"
 
 namespace weir {
 namespace {
@@ -45,14 +46,14 @@ Status ChunkTeam::run(uint64_t count, const std::function<Status(uint64_t index)
   Work work{.body = body, .count = count};
   std::vector<std::thread> helpers;
   const uint64_t wanted = std::min<uint64_t>(static_cast<uint64_t>(std::clamp(threads, 1, kThreadsMax)), count);
-  try {
-    for (uint64_t i = 1; i < wanted; ++i) {
-      helpers.emplace_back([&work] {
-        while (work.one()) {
-        }
-      });
-    }
-  } catch (const std::system_error&) {  // no more threads: those that are there do it
+  helpers.reserve(wanted);
+  for (uint64_t i = 1; i < wanted; ++i) {
+    Result<std::thread> helper = start_thread("loading", [&work] {
+      while (work.one()) {
+      }
+    });
+    if (!helper.ok()) break;  // those that are there do it
+    helpers.push_back(std::move(helper).value());
   }
   while (work.one()) {
     if (progress) progress(static_cast<double>(work.done.load()) / static_cast<double>(count));

@@ -8,6 +8,7 @@
 
 #include "base/check.h"
 #include "base/units.h"
+#include "checkpoint/model_name.h"
 #include "model/chunk_team.h"
 #include "model/weight_cache_folder.h"
 
@@ -53,10 +54,12 @@ Result<OpenCache> open_cache(const WeightCachePlace& place, const WeightCacheKey
   return out;
 }
 
-// Letters, digits, dots, dashes and underscores of the directory's name; the rest of it is in the digest.
+// Letters, digits, dots, dashes and underscores of the directory's name, or of the model's where it is a snapshot; the
+// rest is in the digest.
 std::string stem_of(const std::filesystem::path& model_dir) {
-  std::string stem;
-  for (const char c : model_dir.filename().string().substr(0, kStemBytes)) {
+  std::string name = snapshot_name_of(model_dir.string()), stem;
+  if (name.empty()) name = model_dir.filename().string();
+  for (const char c : name.substr(0, kStemBytes)) {
     const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '-';
     stem += plain ? c : '_';
   }

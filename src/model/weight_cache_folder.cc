@@ -91,6 +91,17 @@ Result<Descriptor> open_cache_folder(const std::string& folder) {
                                                 std::strerror(errno)));
 }
 
+Status make_weight_cache_folder(const std::string& folder) {
+  if (folder.empty()) return ok_status();
+  if (mkdir(folder.c_str(), 0700) != 0 && errno != EEXIST) {
+    const char* advice = errno == ENOENT ? "make the folder that it lies in" : "make it, or name another";
+    return failed_precondition(
+        fmt::format("--weight-cache {}: the folder cannot be made: {}; {}", folder, std::strerror(errno), advice));
+  }
+  const Status usable = open_cache_folder(folder).status();
+  return usable.ok() ? usable : failed_precondition("--weight-cache " + folder + ": " + usable.message());
+}
+
 Result<Descriptor> open_cache_file(const Descriptor& folder, const std::string& file, uint64_t* bytes) {
   Descriptor out(openat(folder.get(), file.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
   if (!out.open() && errno == ENOENT) return not_found("it is not there yet");

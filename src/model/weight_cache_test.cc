@@ -342,6 +342,8 @@ TEST(WeightCache, NamesOfFiles) {
   EXPECT_THAT(weight_cache_file("/no/where/..../a b\n\xff", "f32", "neon"), testing::StartsWith("a_b__-f32-neon-"));
   EXPECT_LT(weight_cache_file("/" + std::string(300, 'x'), "f32", "neon").size(), 120u);
   EXPECT_THAT(weight_cache_file("/no/.hidden", "f32", "neon"), testing::StartsWith("model.hidden-"));
+  const std::string snapshot = "/hub/models--Qwen--Qwen3-0.6B/snapshots/0123";
+  EXPECT_THAT(weight_cache_file(snapshot, "int8", "avx2"), testing::StartsWith("Qwen_Qwen3-0.6B-int8-avx2-"));
 }
 
 TEST(ChunkTeam, DoesEachPieceOnceAndNamesTheFirstThatFailed) {

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <filesystem>
 #include <span>
 
 #include "base/clock.h"
@@ -9,6 +10,7 @@
 #include "base/units.h"
 #include "checkpoint/identity.h"
 #include "model/weight_cache.h"
+#include "model/weight_cache_folder.h"
 
 namespace weir {
 namespace {
@@ -45,18 +47,16 @@ class CachedLoad {
       log_info(kArea, fmt::format("{}: {} read and checked in {:.1f} s", path(), format_bytes(memory_.size()), seconds_since(begin)));
       return true;
     }
-    writable_ = status.code() != Code::kUnavailable;
     if (status.code() == Code::kNotFound) {
       log_info(kArea, fmt::format("{}: {}; packing the weights", path(), status.message()));
     } else {
-      log_warning(kArea, fmt::format("{}: {}; packing the weights {}", path(), status.message(), writable_ ? "again" : "without a cache"));
+      log_warning(kArea, fmt::format("{}: {}; packing the weights again", path(), status.message()));
       load_.backend.device().fill_zero(load_.stream, load_.region);
     }
     return false;
   }
 
   void write() {
-    if (!writable_) return;
     const Result<WeightCacheKey> now = key_of(load_.options, load_.checkpoint, load_.backend, load_.cache, key_.bytes);
     if (!now.ok() || now->model != key_.model) {
       log_warning(kArea, "the model's files changed while they were read; no weight cache is written");
@@ -85,16 +85,16 @@ class CachedLoad {
   const WeightCacheKey key_;
   const std::span<std::byte> memory_;
   const SteadyClock clock_;
-  bool writable_ = true;
 };
 
 Status pack(const WeightLoad& load, Weights* weights) {
   std::function<void(double)> progress;
   if (load.progress) progress = [&](double fraction) { load.progress(fraction, "packing the weights"); };
-  return fill_weights(load.spec, load.checkpoint, load.backend.device(), load.backend.ops(), load.stream, progress, weights);
+  return fill_weights(load.spec, load.checkpoint, load.backend, load.stream, progress, weights);
 }
 
 Status load_with_cache(const WeightLoad& load, Weights* weights) {
+  WEIR_RETURN_IF_ERROR(make_weight_cache_folder(load.cache.folder));
   void* memory = load.backend.device().host_pointer(load.region.data);
   if (memory == nullptr) {
     log_warning(kArea, "--weight-cache is for weights in host memory; packing them without a cache");
@@ -129,6 +129,11 @@ std::string weight_cache_state(const ModelSpec& spec, const ModelOptions& option
   const Status status = key.ok() ? check_weight_cache(place, *key) : key.status();
   const std::string line = "weight cache " + place.folder + "/" + place.file + ": ";
   if (status.ok()) return line + format_bytes(bytes) + " of this model, to be read at start";
+  std::error_code ignored;
+  if (!std::filesystem::exists(place.folder, ignored)) {
+    return line + "the folder is not there; a start makes it, packs the weights and writes " +
+           format_bytes(cache_file_bytes(bytes));
+  }
   if (status.code() == Code::kUnavailable) return line + status.message();
   return line + status.message() + "; a start packs the weights and writes " + format_bytes(cache_file_bytes(bytes));
 }

@@ -1,8 +1,8 @@
-// load_weights: the weights of a model in their region, from the weight cache where there is a right one, else packed from
-// the checkpoint and then, where the operator gave a folder, written to the cache.
+// load_weights: the weights of a model in their region, from the weight cache where there is a right one, else packed
+// from the checkpoint and then, where the operator gave a folder, written to the cache.
 //
-// Thread: main, at load. Nothing here makes a start fail that would work without a cache: whatever is wrong with one is a
-// line in the log, and the weights are packed. Log lines name the file, the reason and what happens instead.
+// Thread: main, at load. A folder that cannot be used ends the start, for the operator asked for it; whatever is wrong
+// with a file in it is a line in the log that names file, reason and what happens instead, and the weights are packed.
 #pragma once
 
 #include <functional>
@@ -37,7 +37,7 @@ struct WeightLoad {
   const LoadProgress& progress;
 };
 
-// ERRORS: those of fill_weights().
+// ERRORS: those of fill_weights(), and of make_weight_cache_folder().
 Status load_weights(const WeightLoad& load, Weights* weights);
 
 // For `weir plan`: one line about the cache that load_weights() would meet; its pieces are not read.

@@ -1,6 +1,7 @@
 #include "model/weights.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <cstring>
 #include <functional>
@@ -12,8 +13,10 @@
 namespace weir {
 namespace {
 
-// Rows packed between two looks at the progress line; small enough that their file pages are a rounding error.
+// Rows read and packed between two looks at the progress line; a row has no more (2^20 numbers of 4 bytes).
 constexpr uint64_t kPieceBytes = 4u << 20;
+// What one worker reads of a piece at a time: enough of them for all, and few system calls.
+constexpr uint64_t kSliceBytes = 256u << 10;
 // Two pieces: the disk is busy while the workers are, also where a tensor ends.
 constexpr uint64_t kAheadBytes = 2 * kPieceBytes;
 
@@ -69,7 +72,7 @@ LayerWeights cut_layer(const ModelSpec& spec, const WeightCutter& cut) {
 
 // A tensor of the checkpoint and its place: rows of a matrix from `begin` on, or numbers of a vector.
 struct Job {
-  const TensorView* tensor = nullptr;
+  const StoredTensor* tensor = nullptr;
   DType dtype = DType::kF32;
   PackedWeight matrix;  // matrix.n == 0: a vector
   VecView<float> vector;
@@ -98,14 +101,14 @@ class Jobs {
     }
     std::sort(list_.begin(), list_.end(), [](const Job& a, const Job& b) {
       if (a.tensor->file != b.tensor->file) return a.tensor->file < b.tensor->file;
-      return std::less<const std::byte*>()(a.tensor->bytes.data(), b.tensor->bytes.data());
+      return a.tensor->offset < b.tensor->offset;
     });
     return std::move(list_);
   }
 
  private:
-  const TensorView* find(const std::string& name, size_t dims) const {
-    const TensorView* tensor = resolve(spec_, checkpoint_, name);
+  const StoredTensor* find(const std::string& name, size_t dims) const {
+    const StoredTensor* tensor = resolve(spec_, checkpoint_, name);
     WEIR_CHECK_MSG(tensor != nullptr && tensor->shape.size() == dims, name);
     return tensor;
   }
@@ -118,40 +121,45 @@ class Jobs {
 // Does the jobs and keeps count for the progress line.
 class Filler {
  public:
-  Filler(Checkpoint& checkpoint, Device& device, Ops& ops, Stream& stream, const std::function<void(double)>& progress)
-      : checkpoint_(checkpoint), device_(device), ops_(ops), stream_(stream), progress_(progress) {}
+  Filler(const Checkpoint& checkpoint, Backend& backend, Stream& stream, const std::function<void(double)>& progress)
+      : checkpoint_(checkpoint), backend_(backend), device_(backend.device()), stream_(stream), progress_(progress) {}
 
   Status run(const std::vector<Job>& jobs) {
-    for (const Job& job : jobs) bytes_all_ += job.tensor->bytes.size();
+    for (const Job& job : jobs) bytes_all_ += job.tensor->bytes;
     for (const Job& job : jobs) WEIR_RETURN_IF_ERROR(job.matrix.n > 0 ? matrix(job) : vector(job));
-    return ok_status();
+    return checkpoint_.check_files();
   }
 
  private:
   Status matrix(const Job& job) {
-    const TensorView& tensor = *job.tensor;
+    const StoredTensor& tensor = *job.tensor;
     const int64_t rows = tensor.shape[0];
-    const uint64_t row_bytes = tensor.bytes.size() / static_cast<uint64_t>(rows);
+    const uint64_t row_bytes = tensor.bytes / static_cast<uint64_t>(rows);
     const int64_t piece = std::max<int64_t>(1, static_cast<int64_t>(kPieceBytes / std::max<uint64_t>(row_bytes, 1)));
     for (int64_t row = 0; row < rows; row += piece) {
       const int64_t count = std::min(piece, rows - row);
-      const auto bytes = tensor.bytes.subspan(static_cast<uint64_t>(row) * row_bytes,
-                                              static_cast<uint64_t>(count) * row_bytes);
-      checkpoint_.read_ahead_of(bytes, kAheadBytes);
-      ops_.pack_rows(stream_, {.rows = bytes.data(), .dtype = job.dtype, .row_begin = job.begin + row,
-                               .row_count = count, .dst = job.matrix, .part = job.part, .rows_all = rows});
+      WEIR_RETURN_IF_ERROR(
+          read(tensor, static_cast<uint64_t>(row) * row_bytes, static_cast<uint64_t>(count) * row_bytes));
+      backend_.ops().pack_rows(stream_, {.rows = piece_.data(),
+                                         .dtype = job.dtype,
+                                         .row_begin = job.begin + row,
+                                         .row_count = count,
+                                         .dst = job.matrix,
+                                         .part = job.part,
+                                         .rows_all = rows});
       WEIR_RETURN_IF_ERROR(device_.synchronize(stream_));
-      done(bytes);
+      done(piece_.size());
     }
     return ok_status();
   }
 
   Status vector(const Job& job) {
-    const TensorView& tensor = *job.tensor;
+    const StoredTensor& tensor = *job.tensor;
     const int64_t size = tensor.shape[0];
+    WEIR_RETURN_IF_ERROR(read(tensor, 0, tensor.bytes));
     std::vector<float> values(static_cast<size_t>(size));
     for (int64_t i = 0; i < size; ++i) {
-      values[static_cast<size_t>(i)] = element_as_f32(tensor.bytes, job.dtype, static_cast<size_t>(i));
+      values[static_cast<size_t>(i)] = element_as_f32(piece_, job.dtype, static_cast<size_t>(i));
       if (!std::isfinite(values[static_cast<size_t>(i)])) {
         return data_loss("tensor " + tensor.name + " holds a value that is not finite at index " + std::to_string(i) +
                          "; the file is damaged, download it again");
@@ -170,17 +178,35 @@ class Filler {
     return ok_status();
   }
 
-  void done(std::span<const std::byte> bytes) {
-    checkpoint_.drop_pages(bytes);
-    bytes_done_ += bytes.size();
+  // Fills piece_ with a part of the tensor, by all workers: copying from the page cache costs one of them as much as
+  // packing.
+  Status read(const StoredTensor& tensor, uint64_t from, uint64_t bytes) {
+    const WeightFile& file = checkpoint_.file_of(tensor);
+    const uint64_t offset = tensor.offset + from;
+    file.read_ahead(offset + bytes, kAheadBytes);
+    if (buffer_.size() < bytes) buffer_.resize(bytes);
+    piece_ = std::span(buffer_).first(bytes);
+    std::atomic<bool> whole{true};
+    backend_.parallel_for(static_cast<int64_t>((bytes + kSliceBytes - 1) / kSliceBytes), [&](int64_t index) {
+      const uint64_t begin = static_cast<uint64_t>(index) * kSliceBytes;
+      const auto slice = piece_.subspan(begin, std::min(kSliceBytes, bytes - begin));
+      if (!file.try_read(offset + begin, slice)) whole.store(false, std::memory_order_relaxed);
+    });
+    return whole.load() ? ok_status() : checkpoint_.read(tensor, from, piece_);
+  }
+
+  void done(uint64_t bytes) {
+    bytes_done_ += bytes;
     if (progress_) progress_(static_cast<double>(bytes_done_) / static_cast<double>(bytes_all_));
   }
 
-  Checkpoint& checkpoint_;
+  const Checkpoint& checkpoint_;
+  Backend& backend_;
   Device& device_;
-  Ops& ops_;
   Stream& stream_;
   const std::function<void(double)>& progress_;
+  std::vector<std::byte> buffer_;
+  std::span<std::byte> piece_;  // of the checkpoint, in the buffer
   uint64_t bytes_all_ = 0, bytes_done_ = 0;
 };
 
@@ -236,7 +262,7 @@ Weights cut_weights(const ModelSpec& spec, const ModelOptions& options, const Op
   return weights;
 }
 
-Status fill_weights(const ModelSpec& spec, Checkpoint& checkpoint, Device& device, Ops& ops, Stream& stream,
+Status fill_weights(const ModelSpec& spec, const Checkpoint& checkpoint, Backend& backend, Stream& stream,
                     const std::function<void(double)>& progress, Weights* weights) {
   Jobs jobs(spec, checkpoint);
   for (int64_t i = 0; i < spec.layers; ++i) add_layer(spec, i, weights->layers[static_cast<size_t>(i)], &jobs);
@@ -244,7 +270,7 @@ Status fill_weights(const ModelSpec& spec, Checkpoint& checkpoint, Device& devic
   jobs.matrix(std::string(kHeadTensor), weights->head, 0);
   if (!spec.tie_embeddings) jobs.matrix(std::string(kEmbedTensor), weights->embedding, 0);
   WEIR_ASSIGN_OR_RETURN(const std::vector<Job> sorted, std::move(jobs).sorted());
-  return Filler(checkpoint, device, ops, stream, progress).run(sorted);
+  return Filler(checkpoint, backend, stream, progress).run(sorted);
 }
 
 // Angles are position x inverse frequency in f32, as transformers computes them; cos and sin of that f32 number.

@@ -11,6 +11,7 @@
 #include "base/units.h"
 #include "checkpoint/model_spec.h"
 #include "checkpoint/safetensors.h"
+#include "kernels/backend.h"
 #include "kernels/ops.h"
 #include "model/cutter.h"
 #include "model/options.h"
@@ -39,8 +40,8 @@ struct Weights {
 // weir is not used; weight_load_test.cc fails when the bytes change and neither this nor the packing's version does.
 constexpr uint32_t kWeightOrderVersion = 1;
 
-// What loading takes beside the weights: one piece of the checkpoint and what the kernel maps around it, one vector as
-// f32, the threads and books of the weight cache. A line of the plan; weight_load_test.cc holds loading to it.
+// What loading takes beside the weights: one piece of the checkpoint, one vector as f32, the threads and books of the
+// weight cache. A line of the plan; weight_load_test.cc holds loading to it.
 constexpr uint64_t kLoadingBytes = 24 * kMiB;
 
 // The float format in which an untied embedding table is kept: quantising it would save bytes that are never streamed.
@@ -50,11 +51,10 @@ WeightFormat embedding_format(const ModelSpec& spec, WeightFormat format);
 Weights cut_weights(const ModelSpec& spec, const ModelOptions& options, const Ops& ops, Cutter* cutter);
 
 // Fills all of `weights` that the checkpoint has, in the order in which it lies in the files, so that a disk reads
-// forwards; in pieces of rows, which all workers pack while the kernel reads the next ones, and whose file pages are given
-// back at once, so that the resident size never holds two copies. REQUIRES check_tensors() was ok; the region is zero.
-// progress: from 0 to 1, by bytes of the checkpoint.
-// ERRORS: kDataLoss when a norm or bias is not finite.
-Status fill_weights(const ModelSpec& spec, Checkpoint& checkpoint, Device& device, Ops& ops, Stream& stream,
+// forwards; in pieces of rows, which all workers read and pack while the kernel reads the next ones into its cache.
+// REQUIRES check_tensors() was ok; the region is zero. progress: from 0 to 1, by bytes of the checkpoint.
+// ERRORS: kDataLoss when a norm or bias is not finite, or a file was cut or written to while it was read.
+Status fill_weights(const ModelSpec& spec, const Checkpoint& checkpoint, Backend& backend, Stream& stream,
                     const std::function<void(double)>& progress, Weights* weights);
 
 // The rotary tables, which come from the spec.

@@ -5,7 +5,7 @@
 
 #include <algorithm>
 #include <atomic>
-#include <filesystem>
+#include <limits>
 
 #include "admission/front_door.h"
 #include "api/api.h"
@@ -13,6 +13,7 @@
 #include "base/files.h"
 #include "base/log.h"
 #include "base/units.h"
+#include "checkpoint/model_name.h"
 #include "device/host/host_device.h"
 #include "engine/engine.h"
 #include "engine/model_executor.h"
@@ -22,6 +23,7 @@
 #include "memory/monitor/monitor_thread.h"
 #include "memory/monitor/huge_pages.h"
 #include "model/transformer.h"
+#include "model/weight_cache_folder.h"
 #include "server/blueprint.h"
 #include "server/cpu_watch.h"
 #include "server/drain.h"
@@ -34,6 +36,7 @@
 #include "server/stalling_executor.h"
 #include "server/watchdog.h"
 #include "text/chat_template.h"
+#include "text/turn_end.h"
 
 namespace weir {
 namespace {
@@ -48,19 +51,24 @@ constexpr int kFlushMs = 1000;
 constexpr uint64_t kTemplateBytesMax = 1 * kMiB;
 
 std::string served_name(const Settings& settings) {
-  if (!settings.model_name.empty()) return settings.model_name;
-  std::filesystem::path path(settings.model);
-  if (path.filename().empty()) path = path.parent_path();
-  return path.filename().string();
+  return settings.model_name.empty() ? model_name_of(settings.model) : settings.model_name;
+}
+
+void set_float(std::optional<double> number, float* out) {
+  if (number) *out = static_cast<float>(*number);
 }
 
 SamplingParams default_params(const SamplingDefaults& defaults) {
   SamplingParams params;
-  if (defaults.temperature) params.temperature = static_cast<float>(*defaults.temperature);
+  set_float(defaults.temperature, &params.temperature);
   if (defaults.do_sample && !*defaults.do_sample) params.temperature = 0;
-  if (defaults.top_p && *defaults.top_p > 0) params.top_p = static_cast<float>(*defaults.top_p);
+  // 0 keeps the likeliest token alone, which the smallest positive share does too.
+  if (defaults.top_p) params.top_p = std::max(static_cast<float>(*defaults.top_p), std::numeric_limits<float>::min());
   if (defaults.top_k) params.top_k = static_cast<int32_t>(*defaults.top_k);
-  if (defaults.repetition_penalty) params.repetition_penalty = static_cast<float>(*defaults.repetition_penalty);
+  set_float(defaults.min_p, &params.min_p);
+  set_float(defaults.repetition_penalty, &params.repetition_penalty);
+  set_float(defaults.presence_penalty, &params.presence_penalty);
+  set_float(defaults.frequency_penalty, &params.frequency_penalty);
   return params;
 }
 
@@ -133,6 +141,13 @@ Status App::Impl::load_text(ApiContext* context) {
   }
   context->bos_token = files.bos_token;
   context->eos_token = files.eos_token;
+  std::optional<int32_t> turn_end;
+  if (chat_template) turn_end = turn_end_token(*chat_template, *blueprint.tokenizer, files.bos_token, files.eos_token);
+  const EndTokens ends = blueprint.end_tokens(turn_end);
+  context->eos_ids = ends.everything;
+  context->chat_end_ids = ends.chats;
+  if (!ends.line.empty()) log_line(ends.unknown ? LogLevel::kWarning : LogLevel::kInfo, "model", ends.line);
+  for (const std::string& note : blueprint.spec.notes) log_info("model", note);
   return ok_status();
 }
 
@@ -237,8 +252,8 @@ Status App::Impl::build_door(ApiContext context) {
   context.session_tokens = blueprint.model.session_tokens;
   context.token_bytes_max = blueprint.token_bytes_max;
   context.vocab_size = static_cast<int32_t>(std::min<int64_t>(blueprint.spec.vocab, blueprint.tokenizer->vocab_size()));
-  context.eos_ids = blueprint.scheduler_options().eos_ids;
   context.default_params = default_params(blueprint.spec.sampling);
+  context.chat_tokens_default = blueprint.spec.sampling.max_new_tokens.value_or(0);
   context.tenants = tenants.get();
   context.classes = blueprint.classes();
   context.queue_timeout_us = settings.queue_timeout_ms * 1000;
@@ -265,6 +280,7 @@ Status App::Impl::build_door(ApiContext context) {
   context.cpu_now = [this] { return cpu_watch->now(); };
   context.overload_now = [this] { return overload->now(); };
   api = std::make_unique<Api>(std::move(context));
+  WEIR_RETURN_IF_ERROR(api->start());
   WEIR_ASSIGN_OR_RETURN(server, http::Server::create(http_options(blueprint.settings),
                                                      [this](http::Request&& request, std::shared_ptr<http::Exchange> exchange) {
                                                        api->handle(std::move(request), std::move(exchange));
@@ -324,6 +340,7 @@ PressureNow App::Impl::pressure_now() const {
 Result<std::unique_ptr<App>> App::create(const Settings& settings, const Progress& progress) {
   settle_allocator();
   auto impl = std::make_unique<Impl>();
+  WEIR_RETURN_IF_ERROR(make_weight_cache_folder(settings.weight_cache));
   WEIR_ASSIGN_OR_RETURN(impl->blueprint, draw_blueprint(settings));
   impl->name = served_name(settings);
   ApiContext context;
@@ -345,13 +362,15 @@ App::App(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 
 App::~App() { (void)impl_->stop(0); }
 
-void App::start() {
-  impl_->engine->start();
-  impl_->server->start();
+// The port is last, so that no request is let in by a server that then ends for want of a thread.
+Status App::start() {
+  WEIR_RETURN_IF_ERROR(impl_->engine->start());
   impl_->monitor->turn();  // so that the first answer of /health/ready and /metrics already knows
-  impl_->monitor->start();
-  if (impl_->watchdog) impl_->watchdog->start();
+  WEIR_RETURN_IF_ERROR(impl_->monitor->start());
+  if (impl_->watchdog) WEIR_RETURN_IF_ERROR(impl_->watchdog->start());
+  impl_->server->start();
   impl_->door->set_ready();
+  return ok_status();
 }
 
 void App::reload_tenants() {

@@ -37,7 +37,8 @@ class App {
   static Result<std::unique_ptr<App>> create(const Settings& settings, const Progress& progress);
   ~App();  // stops at once what still runs
 
-  void start();  // after it the port answers and /health/ready is green
+  // After it the port answers and /health/ready is green. ERRORS: those of start_thread(); nothing is served then.
+  Status start();
   int port() const;
   std::string url() const;  // "http://127.0.0.1:23333"
   const std::string& model_name() const;

@@ -17,6 +17,7 @@
 #include "server/key_file.h"
 #include "server/plan_lines.h"
 #include "tensor/parse_dtype.h"
+#include "text/chat_template.h"
 
 namespace weir {
 namespace {
@@ -35,9 +36,9 @@ DType stored_dtype(const std::string& dir, const ModelSpec& spec) {
   uint64_t bytes[3] = {};
   const auto checkpoint = Checkpoint::open(dir);
   if (checkpoint.ok()) {
-    for (const TensorView& tensor : (*checkpoint)->tensors()) {
+    for (const StoredTensor& tensor : (*checkpoint)->tensors()) {
       const auto dtype = weight_dtype(tensor);
-      if (dtype.ok() && *dtype <= DType::kBF16) bytes[static_cast<size_t>(*dtype)] += tensor.bytes.size();
+      if (dtype.ok() && *dtype <= DType::kBF16) bytes[static_cast<size_t>(*dtype)] += tensor.bytes;
     }
   }
   const auto most = std::max_element(bytes, bytes + 3);
@@ -233,6 +234,8 @@ Result<Blueprint> draw_sizes(const Settings& settings) {
   b.settings = settings;
   WEIR_ASSIGN_OR_RETURN(b.spec, load_spec(settings.model));
   WEIR_ASSIGN_OR_RETURN(b.tokenizer, Tokenizer::load_dir(settings.model));
+  WEIR_ASSIGN_OR_RETURN(const ChatTemplateFiles texts, read_chat_template(settings.model));
+  b.eos_text = texts.eos_token;
   b.token_bytes_max = longest_token(*b.tokenizer);
   if (b.tokenizer->vocab_size() > b.spec.vocab) {
     log_warning("plan", fmt::format("the tokeniser has {} ids and the model {}; ids beyond the model's are refused",
@@ -327,7 +330,7 @@ SchedulerOptions Blueprint::scheduler_options(const ModelOptions& sizes) const {
     background |= one.kind == ClassKind::kBackground;
   }
   if (urgent && background) options.parked_max = options.running_max;
-  for (const int64_t id : spec.eos) options.eos_ids.push_back(static_cast<int32_t>(id));
+  options.eos_ids = end_tokens({}).everything;
   return options;
 }
 

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "base/status.h"
@@ -20,6 +21,7 @@
 #include "model/options.h"
 #include "schedule/scheduler.h"
 #include "server/cpu_placement.h"
+#include "server/end_tokens.h"
 #include "text/tokenizer.h"
 
 namespace weir {
@@ -28,6 +30,7 @@ struct Blueprint {
   Settings settings;
   ModelSpec spec;
   std::unique_ptr<Tokenizer> tokenizer;
+  std::string eos_text;           // the tokeniser's own end token; "" where it names none
   CpuPlacement placement;         // where the backend's threads are
   std::unique_ptr<Backend> backend;
   ModelOptions model;             // session_tokens and all other sizes of the forward
@@ -42,6 +45,10 @@ struct Blueprint {
   SchedulerOptions scheduler_options(const ModelOptions& options) const;
   SchedulerOptions scheduler_options() const { return scheduler_options(model); }
   std::vector<PriorityClass> classes() const;
+  // turn_end: the token by which the chat template in use ends a turn.
+  EndTokens end_tokens(std::optional<int32_t> turn_end) const {
+    return end_tokens_of(spec, *tokenizer, eos_text, turn_end);
+  }
   BlockPoolOptions pool_options() const;
   PrefixCacheOptions prefix_options() const;
   // Blocks that the pool can be grown to while serving: tables and address space are there for them.

@@ -7,6 +7,7 @@
 
 #include "base/check.h"
 #include "base/log.h"
+#include "base/thread.h"
 
 namespace weir {
 namespace {
@@ -55,9 +56,10 @@ Watchdog::Watchdog(WatchdogOptions options, WatchdogSights sights) : options_(op
 
 Watchdog::~Watchdog() { stop(); }
 
-void Watchdog::start() {
+Status Watchdog::start() {
   WEIR_CHECK(!thread_.joinable());
-  thread_ = std::thread([this] { run(); });
+  WEIR_ASSIGN_OR_RETURN(thread_, start_thread("watchdog", [this] { run(); }));
+  return ok_status();
 }
 
 void Watchdog::stop() {

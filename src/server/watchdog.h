@@ -18,6 +18,7 @@
 #include <thread>
 
 #include "base/clock.h"
+#include "base/status.h"
 #include "engine/step_board.h"
 #include "message/gateway.h"
 
@@ -47,7 +48,7 @@ class Watchdog {
   Watchdog(WatchdogOptions options, WatchdogSights sights);
   ~Watchdog();  // stops
 
-  void start();
+  Status start();  // ERRORS: those of start_thread()
   void stop();  // may be called more than once
   void look();  // one turn on the caller's thread. REQUIRES: not running; start() calls it by itself
 

@@ -231,7 +231,7 @@ TEST(Watchdog, EndsTheCulpritAlone) {
   s.submit(0, 1);
   s.submit(1, 13);
   s.submit(2, 1);
-  s.engine.start();
+  ASSERT_TRUE(s.engine.start().ok());
   EXPECT_TRUE(s.look_until([&] { return s.ended.size() == 3; }));
   EXPECT_EQ(s.ended[0], FinishReason::kLength);
   EXPECT_EQ(s.ended[1], FinishReason::kStuck);
@@ -244,7 +244,7 @@ TEST(Traps, stuck_loop_is_unhealthy) {
   Served s;
   s.executor.listens = false;
   s.submit(0, 13);
-  s.engine.start();
+  ASSERT_TRUE(s.engine.start().ok());
   EXPECT_TRUE(s.look_until([&] { return !s.watchdog.loop_moves(); }));
   EXPECT_EQ(s.engine.steps().abandoned_steps(), 0u);
   s.executor.go = true;
@@ -255,7 +255,7 @@ TEST(Traps, stuck_loop_is_unhealthy) {
 
 TEST(Watchdog, ItsThreadStops) {
   Watched w;
-  w.watchdog.start();
+  ASSERT_TRUE(w.watchdog.start().ok());
   w.watchdog.stop();
   w.watchdog.stop();
 }

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/files.h"
+#include "base/python_json.h"
 #include "text/jinja/engine.h"
 #include "text/jinja/json.h"
 
@@ -33,7 +34,8 @@ Result<std::optional<std::string>> read_file(const fs::path& path) {
 Result<Value> read_json(Heap& heap, const fs::path& path) {
   WEIR_ASSIGN_OR_RETURN(const std::optional<std::string> text, read_file(path));
   if (!text) return Value();
-  Value v = jinja::parse_json(heap, *text);
+  std::string buffer;
+  Value v = jinja::parse_json(heap, plain_json(*text, &buffer));
   if (heap.failed()) return data_loss(path.filename().string() + ", " + heap.error());
   if (!v.is(Kind::kDict)) return data_loss(path.filename().string() + " is not a JSON object");
   return v;

@@ -118,6 +118,14 @@ TEST_F(ChatTemplateFile, DamagedFile) {
   EXPECT_EQ(read().status().code(), Code::kDataLoss);
 }
 
+TEST_F(ChatTemplateFile, AsPythonWritesIt) {
+  write("tokenizer_config.json",
+        "\xef\xbb\xbf{\"eos_token\": \"</s>\", \"model_max_length\": Infinity, \"x\": [NaN, -Infinity]}\n\n");
+  const auto files = read();
+  ASSERT_TRUE(files.ok()) << files.status().message();
+  EXPECT_EQ(files->eos_token, "</s>");
+}
+
 // tests/golden/jinja/*.json, made from jinja2 by tools/make_jinja_goldens.py.
 TEST(ChatTemplate, GoldensOfJinja2) {
   int cases = 0;

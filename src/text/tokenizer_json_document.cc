@@ -1,6 +1,7 @@
 #include <boost/json.hpp>
 #include <new>
 
+#include "base/python_json.h"
 #include "text/tokenizer_json.h"
 
 namespace weir {
@@ -47,7 +48,9 @@ JsonDocument::~JsonDocument() = default;
 
 const json::value& JsonDocument::root() const { return impl_->root; }
 
-Result<JsonDocument> JsonDocument::parse(std::string_view text, std::string_view what) {
+Result<JsonDocument> JsonDocument::parse(std::string_view written, std::string_view what) {
+  std::string buffer;
+  const std::string_view text = plain_json(written, &buffer);
   auto impl = std::make_unique<Impl>();
   json::parse_options options;
   options.max_depth = kJsonDepthMax;

@@ -127,6 +127,13 @@ TEST_F(VocabAndMerges, ClassDecidesNormaliserAndSplit) {
   EXPECT_THAT(encode(**gpt2, "ab", true), ElementsAre(1, 2));
 }
 
+TEST_F(VocabAndMerges, ConfigAsPythonWritesIt) {
+  write("tokenizer_config.json",
+        "\xef\xbb\xbf{\"tokenizer_class\": \"GPT2Tokenizer\", \"model_max_length\": Infinity, \"x\": NaN}\n");
+  const auto loaded = Tokenizer::load_dir(dir_);
+  EXPECT_TRUE(loaded.ok()) << loaded.status().message();
+}
+
 TEST_F(VocabAndMerges, BrokenRepositories) {
   auto code = [&] { return Tokenizer::load_dir(dir_).status().code(); };
   EXPECT_EQ(code(), Code::kNotFound);  // no tokenizer_config.json

@@ -8,9 +8,11 @@
 #include <algorithm>
 #include <chrono>
 #include <span>
+#include <string>
 
 #include "base/alloc_guard.h"
 #include "base/check.h"
+#include "base/thread.h"
 #include "device/host/cpu_topology.h"
 
 namespace weir::cpu {
@@ -71,10 +73,22 @@ WorkerPool::WorkerPool(const Options& options)
   std::vector<int> ascending = cpus_;
   std::sort(ascending.begin(), ascending.end());
   if (!pin_ && ascending == allowed) cpus_.clear();
+}
+
+Status WorkerPool::start_workers() {
   workers_.reserve(static_cast<size_t>(threads_) - 1);
   for (int i = 1; i < threads_; ++i) {
-    workers_.emplace_back([this, i] { worker_loop(i); });
+    WEIR_ASSIGN_OR_RETURN(std::thread worker,
+                          start_thread("worker " + std::to_string(i), [this, i] { worker_loop(i); }));
+    workers_.push_back(std::move(worker));
   }
+  return ok_status();
+}
+
+Result<std::unique_ptr<WorkerPool>> WorkerPool::create(const Options& options) {
+  std::unique_ptr<WorkerPool> pool(new WorkerPool(options));
+  WEIR_RETURN_IF_ERROR(pool->start_workers());
+  return pool;
 }
 
 WorkerPool::~WorkerPool() {

@@ -22,6 +22,8 @@
 #include <thread>
 #include <vector>
 
+#include "base/status.h"
+
 namespace weir::cpu {
 
 class WorkerPool {
@@ -32,7 +34,8 @@ class WorkerPool {
     bool spin = true;       // between the ops of a step; false: there is less CPU time than threads
     std::vector<int> cpus;  // where the workers may run, in the order of pinning; empty: process_cpus()
   };
-  explicit WorkerPool(const Options& options);
+  // ERRORS: those of start_thread(), for the first worker that cannot be had; those before it have ended then.
+  static Result<std::unique_ptr<WorkerPool>> create(const Options& options);
   ~WorkerPool();
   WorkerPool(const WorkerPool&) = delete;
   WorkerPool& operator=(const WorkerPool&) = delete;
@@ -61,6 +64,9 @@ class WorkerPool {
   void end_step();
 
  private:
+  explicit WorkerPool(const Options& options);
+  Status start_workers();
+
   struct Job {
     void (*call)(const void* context, int64_t begin, int64_t end);
     const void* context;

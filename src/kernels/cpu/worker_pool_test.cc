@@ -1,3 +1,4 @@
+#include "base/thread.h"
 #include "device/host/cpu_topology.h"
 #include "kernels/cpu/worker_pool.h"
 
@@ -33,7 +34,8 @@ bool falls_asleep() {
 
 TEST(WorkerPool, EveryItemExactlyOnceForManyShapes) {
   for (int threads : {1, 2, 3, 8}) {
-    WorkerPool pool({.threads = threads, .pin = false});
+    const std::unique_ptr<WorkerPool> made = WorkerPool::create({.threads = threads, .pin = false}).value();
+    WorkerPool& pool = *made;
     ASSERT_EQ(pool.threads(), threads);
     for (int64_t count : {0, 1, 2, 7, 64, 1000}) {
       for (int64_t chunk : {1, 3, 64, 5000}) {
@@ -51,7 +53,8 @@ TEST(WorkerPool, EveryItemExactlyOnceForManyShapes) {
 // Far more threads than CPUs, and jobs so short that workers are always late: nothing is lost, run twice, or waited
 // for that never began. What the job wrote is visible without atomics (tsan watches).
 TEST(WorkerPool, SurvivesOversubscriptionAndRaces) {
-  WorkerPool pool({.threads = 16, .pin = true});
+  const std::unique_ptr<WorkerPool> made = WorkerPool::create({.threads = 16, .pin = true}).value();
+  WorkerPool& pool = *made;
   std::vector<int64_t> cells(257);
   for (int64_t round = 1; round <= 3000; ++round) {
     const int64_t count = 1 + round % 257;
@@ -65,7 +68,8 @@ TEST(WorkerPool, SurvivesOversubscriptionAndRaces) {
 // A worker that is late with one job must not claim from the next, whose count is larger by a little: it would run an
 // item twice and leave the caller waiting for ever. Counts grow and shrink by one, bodies take about as long as a claim.
 TEST(WorkerPool, ALateWorkerNeverClaimsFromTheNextJob) {
-  WorkerPool pool({.threads = 2, .pin = true});
+  const std::unique_ptr<WorkerPool> made = WorkerPool::create({.threads = 2, .pin = true}).value();
+  WorkerPool& pool = *made;
   pool.bind_calling_thread();
   std::atomic<uint64_t> sink{0};
   for (uint64_t job = 0; job < 100'000; ++job) {
@@ -82,7 +86,8 @@ TEST(WorkerPool, ALateWorkerNeverClaimsFromTheNextJob) {
 }
 
 TEST(WorkerPool, WakesSleepersAndIdleCostsNothing) {
-  WorkerPool pool({.threads = 4, .pin = false});
+  const std::unique_ptr<WorkerPool> made = WorkerPool::create({.threads = 4, .pin = false}).value();
+  WorkerPool& pool = *made;
   std::atomic<int> ran{0};
   const auto job = [&] { pool.parallel_for(64, 1, [&](int64_t, int64_t) { ran.fetch_add(1); }); };
   job();
@@ -97,7 +102,8 @@ TEST(WorkerPool, WakesSleepersAndIdleCostsNothing) {
 
 // Between two steps too: the step's spinning ends with it.
 TEST(WorkerPool, AfterAStepIdleCostsNothing) {
-  WorkerPool pool({.threads = 4, .pin = false});
+  const std::unique_ptr<WorkerPool> made = WorkerPool::create({.threads = 4, .pin = false}).value();
+  WorkerPool& pool = *made;
   std::atomic<int> ran{0};
   const timespec pause{0, 20'000'000};
   double spent = 0;
@@ -118,7 +124,8 @@ TEST(WorkerPool, AfterAStepIdleCostsNothing) {
 // part in every call, and the first is the caller's.
 TEST(WorkerPool, AShareIsItsWorkersOwn) {
   constexpr int kThreads = 4;
-  WorkerPool pool({.threads = kThreads, .pin = false});
+  const std::unique_ptr<WorkerPool> made = WorkerPool::create({.threads = kThreads, .pin = false}).value();
+  WorkerPool& pool = *made;
   std::array<std::thread::id, kThreads> before{};
   for (int round = 0; round < 50; ++round) {
     std::atomic<int> begun{0};
@@ -137,7 +144,8 @@ TEST(WorkerPool, AShareIsItsWorkersOwn) {
 
 // Worker 0 is kept in its first chunk until all others are done: they must have taken the rest of its share.
 TEST(WorkerPool, OthersTakeTheShareOfWhoIsLate) {
-  WorkerPool pool({.threads = 2, .pin = false});
+  const std::unique_ptr<WorkerPool> made = WorkerPool::create({.threads = 2, .pin = false}).value();
+  WorkerPool& pool = *made;
   std::atomic<int> rest{0};
   pool.parallel_for(16, 1, [&](int64_t begin, int64_t) {
     if (begin > 0) {
@@ -151,7 +159,8 @@ TEST(WorkerPool, OthersTakeTheShareOfWhoIsLate) {
 
 // The CPUs that a worker may use while it works.
 std::vector<int> cpus_of_the_worker(const WorkerPool::Options& options) {
-  WorkerPool pool(options);
+  const std::unique_ptr<WorkerPool> made = WorkerPool::create(options).value();
+  WorkerPool& pool = *made;
   std::vector<int> cpus;
   std::atomic<int> begun{0};
   pool.parallel_for(2, 1, [&](int64_t begin, int64_t) {
@@ -174,7 +183,8 @@ TEST(WorkerPool, WorkersKeepToTheirCpus) {
 }
 
 TEST(WorkerPool, NamesTheThreadsThatCompute) {
-  WorkerPool pool({.threads = 3, .pin = false});
+  const std::unique_ptr<WorkerPool> made = WorkerPool::create({.threads = 3, .pin = false}).value();
+  WorkerPool& pool = *made;
   EXPECT_EQ(pool.thread_ids().front(), 0) << "not bound yet";
   pool.bind_calling_thread();
   std::atomic<int> begun{0};
@@ -188,7 +198,8 @@ TEST(WorkerPool, NamesTheThreadsThatCompute) {
 }
 
 TEST(WorkerPool, SleepingWorkersTakePartAgain) {
-  WorkerPool pool({.threads = 2, .pin = false});
+  const std::unique_ptr<WorkerPool> made = WorkerPool::create({.threads = 2, .pin = false}).value();
+  WorkerPool& pool = *made;
   std::atomic<int> helped{0};
   const std::thread::id caller = std::this_thread::get_id();
   for (int round = 0; round < 20 && helped.load() == 0; ++round) {
@@ -207,6 +218,21 @@ TEST(WorkerPool, AllowedCpusAreDistinct) {
   const std::vector<int> cpus = process_cpus();
   ASSERT_FALSE(cpus.empty());
   EXPECT_EQ(std::set<int>(cpus.begin(), cpus.end()).size(), cpus.size());
+}
+
+// Whichever worker cannot be had: the pool is an error, and those before it have ended, or this would not return.
+TEST(Faults, no_thread_to_be_had_for_a_worker) {
+  for (int had = 0; had < 3; ++had) {
+    limit_thread_starts_for_test(had);
+    const Result<std::unique_ptr<WorkerPool>> pool = WorkerPool::create({.threads = 4, .pin = false});
+    limit_thread_starts_for_test(-1);
+    ASSERT_FALSE(pool.ok()) << had;
+    EXPECT_NE(pool.status().message().find("'worker " + std::to_string(had + 1) + "'"), std::string::npos)
+        << pool.status().message();
+  }
+  limit_thread_starts_for_test(3);
+  EXPECT_TRUE(WorkerPool::create({.threads = 4, .pin = false}).ok());
+  limit_thread_starts_for_test(-1);
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 
 #include "base/check.h"
 #include "base/log.h"
+#include "base/thread.h"
 #include "base/units.h"
 
 namespace weir {
@@ -34,10 +35,11 @@ void MonitorThread::add_observer(Observer observer) {
   observers_.push_back(std::move(observer));
 }
 
-void MonitorThread::start() {
+Status MonitorThread::start() {
   WEIR_CHECK(!thread_.joinable());
   stopping_ = false;
-  thread_ = std::thread([this] { run(); });
+  WEIR_ASSIGN_OR_RETURN(thread_, start_thread("monitor", [this] { run(); }));
+  return ok_status();
 }
 
 void MonitorThread::stop() {

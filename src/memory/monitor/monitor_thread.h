@@ -60,7 +60,7 @@ class MonitorThread {
   // Called each turn on the monitor thread, with what read_memory_facts() tells (no cgroups, no CPUs).
   // REQUIRES: not started.
   void add_observer(Observer observer);
-  void start();
+  Status start();  // ERRORS: those of start_thread()
   void stop();  // returns when the thread has ended; may be called more than once
 
   void turn();  // one turn on the caller's thread. REQUIRES: not running; start() calls it by itself

@@ -150,7 +150,7 @@ TEST_F(MonitorTest, ObserversSeeEveryTurnOnItsThread) {
     seen.notify_all();
   });
   clock.advance_us(77);
-  monitor.start();
+  ASSERT_TRUE(monitor.start().ok());
   {
     std::unique_lock lock(mutex);
     seen.wait(lock, [&] { return available.has_value(); });
