@@ -73,8 +73,8 @@ Result<std::unique_ptr<ChatTemplate>> ChatTemplate::parse(std::string_view jinja
   return std::unique_ptr<ChatTemplate>(new ChatTemplate(std::move(engine)));
 }
 
-Result<std::string> ChatTemplate::render(std::string_view context_json) const {
-  return engine_->render(context_json, jinja::Options{});
+Result<std::string> ChatTemplate::render(std::string_view context_json, size_t bytes_max) const {
+  return engine_->render(context_json, {.limits = {.heap_bytes = bytes_max}});
 }
 
 Result<ChatTemplateFiles> read_chat_template(const std::string& model_dir) {

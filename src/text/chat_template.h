@@ -1,7 +1,7 @@
 // ChatTemplate: a model's own Jinja template, turning messages into the prompt the model was trained on.
 //
 // Owner: loaded once with the model. Thread: immutable, any thread renders concurrently. Limits: 256 KiB of
-// template, 32 MiB of context, and per render 2 million steps, 64 MiB of values and 8 MiB of output
+// template, 32 MiB of context, and per render 2 million steps, the bytes that the caller grants and 8 MiB of output
 // (text/jinja/heap.h), so a template that loops for ever ends with an error. A render sees only its context: it
 // never reads a file, and never the environment; the one thing from outside is the clock, through strftime_now.
 #pragma once
@@ -30,7 +30,9 @@ class ChatTemplate {
   // "bos_token", "eos_token" and any other variable the template knows; merged by the caller.
   // RETURNS: the prompt. ERRORS: kInvalidArgument when the JSON is bad, when the template calls raise_exception
   // (the message is the template's own), fails, or hits a limit.
-  Result<std::string> render(std::string_view context_json) const;
+  // bytes_max: what the render may hold at any moment, the text that it returns included.
+  Result<std::string> render(std::string_view context_json, size_t bytes_max = kRenderBytesMax) const;
+  static constexpr size_t kRenderBytesMax = size_t{64} << 20;
 
  private:
   explicit ChatTemplate(std::unique_ptr<const jinja::Template> engine);

@@ -24,6 +24,7 @@ class Template {
   Result<std::string> render(std::string_view context_json, const Options& options) const;
 
  private:
+  Result<std::string> run(Heap& heap, std::string_view context_json, const Options& options) const;
   explicit Template(std::unique_ptr<const Program> program) : program_(std::move(program)) {}
   std::unique_ptr<const Program> program_;
 };

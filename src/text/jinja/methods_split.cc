@@ -7,14 +7,14 @@
 
 namespace weir::jinja {
 
-Value like(Interp& in, const Value& self, std::string text) {
+Value like(Interp& in, const Value& self, Text text) {
   return make_string(in.heap, std::move(text), self.str()->markup);
 }
 
 namespace {
 
 Value push_piece(Interp& in, const Value& self, Value& list, std::string_view piece) {
-  list.seq()->push(like(in, self, std::string(piece)));
+  list.seq()->push(like(in, self, Text(piece)));
   return list;
 }
 
@@ -66,8 +66,8 @@ void split_by(Interp& in, const Value& self, std::string_view s, std::string_vie
 
 void rsplit_by(Interp& in, const Value& self, std::string_view s, std::string_view by, int64_t max, Value& out) {
   // The separators that count are the last ones found from the right, without overlaps.
-  const std::string mirror(s.rbegin(), s.rend());
-  const std::string mirror_by(by.rbegin(), by.rend());
+  const Text mirror(s.rbegin(), s.rend());
+  const Text mirror_by(by.rbegin(), by.rend());
   std::string_view rest = mirror;
   for (; max != 0 && !in.heap.failed(); --max) {
     const size_t hit = find_bytes(rest, mirror_by, 0);

@@ -16,14 +16,14 @@ size_t find_bytes(std::string_view s, std::string_view what, size_t from) {
 // Searching backwards is searching the mirror image forwards, which stays linear for any pattern.
 size_t rfind_bytes(std::string_view s, std::string_view what) {
   if (what.size() > s.size()) return s.npos;
-  const std::string mirror(s.rbegin(), s.rend());
-  const std::string mirror_what(what.rbegin(), what.rend());
+  const Text mirror(s.rbegin(), s.rend());
+  const Text mirror_what(what.rbegin(), what.rend());
   const size_t hit = find_bytes(mirror, mirror_what, 0);
   return hit == s.npos ? s.npos : s.size() - hit - what.size();
 }
 
-std::string replace_all(Heap& heap, std::string_view s, std::string_view from, std::string_view to, int64_t count) {
-  std::string out;
+Text replace_all(Heap& heap, std::string_view s, std::string_view from, std::string_view to, int64_t count) {
+  Text out;
   uint64_t left = count < 0 ? UINT64_MAX : static_cast<uint64_t>(count);
   heap.step_bytes(s.size());
   size_t at = 0;
@@ -42,13 +42,12 @@ std::string replace_all(Heap& heap, std::string_view s, std::string_view from, s
       out += s.substr(at, n);
       at += n;
     }
-    if (out.size() > heap.limits().heap_bytes) heap.fail("replace made a string larger than the heap limit");
   }
   return out += s.substr(at);
 }
 
-std::vector<std::string_view> split_lines(std::string_view s, bool keep_ends) {
-  std::vector<std::string_view> out;
+Vec<std::string_view> split_lines(std::string_view s, bool keep_ends) {
+  Vec<std::string_view> out;
   size_t from = 0;
   for (size_t i = 0; i < s.size();) {
     const size_t n = char_bytes(s, i);
