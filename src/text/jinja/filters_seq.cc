@@ -85,12 +85,12 @@ Value join(Interp& in, const Value& v, const Args& args) {
   Bound b(in.heap, "join", args, {"d", "attribute"});
   Vec<Value> items;
   if (!b.ok() || !iterate(in.heap, v, items)) return {};
-  const Text glue = b.get(0) != nullptr ? to_str(in.heap, *b.get(0)) : "";
+  const Value glue = b.get(0) != nullptr ? as_string(in.heap, *b.get(0)) : in.string("");
   const AttrPath path(in, b.given(1) ? *b.get(1) : Value::none());
-  Text out;
+  AuthoredText out;
   for (size_t i = 0; i < items.size() && in.heap.step(); ++i) {
-    if (i > 0) out += glue;
-    append_str(in.heap, path.get(items[i]), out);
+    if (i > 0) append_string(glue, out);
+    append_value(in.heap, path.get(items[i]), out);
   }
   return in.heap.failed() ? Value() : in.string(std::move(out));
 }

@@ -58,7 +58,7 @@ Value title(Interp& in, const Value& v, const Args& args) {
       i += n;
     }
   }
-  return in.string(std::move(out));
+  return v.is(Kind::kString) ? mapped_from(v, std::move(out), false) : in.string(std::move(out));
 }
 
 Value string(Interp& in, const Value& v, const Args& args) {
@@ -70,9 +70,10 @@ Value replace(Interp& in, const Value& v, const Args& args) {
   if (!b.ok()) return {};
   const int64_t count = b.given(2) ? b.integer(2, -1) : -1;
   const Text from = to_str(in.heap, *b.get(0));
-  const Text to = to_str(in.heap, *b.get(1));
+  const Value to = as_string(in.heap, *b.get(1));
+  const Value text = as_string(in.heap, v);
   if (in.heap.failed()) return {};
-  return in.string(replace_all(in.heap, to_str(in.heap, v), from, to, count));
+  return in.string(replace_all(in.heap, text, from, to, count));
 }
 
 Value format(Interp& in, const Value& v, const Args& args) {
@@ -219,7 +220,10 @@ Value round_filter(Interp& in, const Value& v, const Args& args) {
 }
 
 Value safe(Interp& in, const Value& v, const Args& args) {
-  return Bound(in.heap, "safe", args, {}).ok() ? make_string(in.heap, to_str(in.heap, v), true) : Value();
+  if (!Bound(in.heap, "safe", args, {}).ok()) return {};
+  AuthoredText out;
+  append_value(in.heap, v, out);
+  return make_string(in.heap, std::move(out), true);
 }
 
 Value force_escape(Interp& in, const Value& v, const Args& args) {

@@ -249,18 +249,29 @@ char read_percent(std::string_view f, size_t& at, Spec& spec) {
 
 }  // namespace
 
+void append_shown(const Value& v, std::string_view shown, AuthoredText& out) {
+  const bool whole = v.is(Kind::kString) && v.str()->authored.covers(0, v.text().size());
+  if (v.is(Kind::kString) && v.text() == shown) {
+    append_string(v, out);
+  } else if (whole || v.is_int_like()) {
+    out.append_authored(shown);
+  } else {
+    out.append(shown);
+  }
+}
+
 Value percent_format(Heap& heap, const Value& format, const Value& values) {
   const std::string_view f = format.text();
   const bool tuple = values.is(Kind::kSeq) && values.seq()->tuple_like();
   const Vec<Value> one{values};
   const Vec<Value>& list = tuple ? values.seq()->items : one;
   size_t next = 0;
-  Text out;
+  AuthoredText out;
   heap.step_bytes(f.size());
   for (size_t at = 0; at < f.size() && heap.step();) {
     const size_t from = at;
     at = std::min(f.find('%', at), f.size());
-    out += f.substr(from, at - from);
+    out.append_part(f, format.str()->authored, from, at);
     if (at == f.size()) break;
     ++at;
     Value v;
@@ -283,7 +294,7 @@ Value percent_format(Heap& heap, const Value& format, const Value& values) {
     const char type = read_percent(f, at, spec);
     if (!check(heap, spec)) return {};
     if (type == '%') {
-      out += '%';
+      out.append("%");
       continue;
     }
     if (std::string_view("sradiuxXoeEfFgGc").find(type) == std::string_view::npos || type == '\0') {
@@ -296,7 +307,7 @@ Value percent_format(Heap& heap, const Value& format, const Value& values) {
     if (heap.failed()) return {};
     Text piece = convert(heap, type, v, spec);
     if (format.str()->markup && !(v.is(Kind::kString) && v.str()->markup)) piece = escape_html(piece);
-    out += piece;
+    append_shown(v, piece, out);
   }
   // Python lets everything that can be subscripted, bar strings and tuples, pass for a mapping that was not used.
   const bool mapping = values.is(Kind::kDict) || values.is_undefined() ||

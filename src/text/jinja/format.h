@@ -17,4 +17,7 @@ Text format_spec(Heap& heap, const Value& v, std::string_view spec);
 inline constexpr int64_t kMaxFormatWidth = 100'000;
 inline constexpr int kMaxFormatPrecision = 100;
 
+// Appends what a format made of a value, keeping what the template wrote of it.
+void append_shown(const Value& v, std::string_view shown, AuthoredText& out);
+
 }  // namespace weir::jinja

@@ -32,7 +32,7 @@ void Scope::set(uint32_t symbol, Value v) {
   vars.emplace_back(symbol, std::move(v));
 }
 
-void Interp::run(Dict* context, Text& out) {
+void Interp::run(Dict* context, AuthoredText& out) {
   scope_ = heap.make<Scope>(nullptr);
   scope_->dense.assign(program_.symbols.size(), Value::missing());
   for (const auto& [key, value] : context->items) {
@@ -43,22 +43,26 @@ void Interp::run(Dict* context, Text& out) {
   exec(program_.body);
 }
 
-void Interp::emit(std::string_view text) {
-  buffered_bytes_ += text.size();
-  if (buffered_bytes_ > heap.limits().output_bytes) {
-    heap.fail("the template writes more than " + number_text(heap.limits().output_bytes) + " bytes");
-    buffered_bytes_ -= text.size();
-    return;
+// authored: what the template wrote of it; null for text that it wrote whole.
+void Interp::emit(std::string_view text, const Authored* authored) {
+  if (buffered_bytes_ + text.size() > heap.limits().output_bytes) {
+    return heap.fail("the template writes more than " + number_text(heap.limits().output_bytes) + " bytes");
   }
   heap.step_bytes(text.size());
-  *out_ += text;
+  buffered_bytes_ += text.size();
+  if (authored == nullptr) {
+    out_->append_authored(text);
+  } else {
+    out_->append_part(text, *authored, 0, text.size());
+  }
 }
 
 void Interp::emit_value(const Value& v) {
   if (heap.failed()) return;
-  if (v.is(Kind::kString)) return emit(v.text());
+  if (v.is(Kind::kString)) return emit(v.text(), &v.str()->authored);
   if (v.is_undefined()) return;
-  emit(to_str(heap, v));
+  const Authored none;
+  emit(to_str(heap, v), v.is_int_like() ? nullptr : &none);
 }
 
 Interp::Flow Interp::exec(const Body& body) {
@@ -76,7 +80,7 @@ Interp::Flow Interp::exec(const Stmt& s) {
   Flow flow = Flow::kNext;
   switch (s.kind) {
     case StmtKind::kData:
-      emit(s.text);
+      emit(s.text, nullptr);
       break;
     case StmtKind::kPrint:
       emit_value(eval(*s.expr));
@@ -192,7 +196,7 @@ void Interp::exec_with(const Stmt& s) {
   scope_ = outer;
 }
 
-Text Interp::captured(const Body& body) {
+AuthoredText Interp::captured(const Body& body) {
   Capture capture(*this);
   exec_scoped(body);
   return capture.finish();

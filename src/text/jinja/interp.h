@@ -75,7 +75,7 @@ class Interp {
   Interp(const Program& program, Heap& heap, const Options& options)
       : heap(heap), options(options), program_(program), constants_(program.constants.size(), Value::missing()) {}
 
-  void run(Dict* context, Text& out);
+  void run(Dict* context, AuthoredText& out);
 
   Value fail(std::string_view message) {
     heap.fail(message);
@@ -87,7 +87,8 @@ class Interp {
   Value get_item(const Value& of, const Value& key);  // of[key]
   Value string(std::string_view text) { return make_string(heap, Text(text)); }
   Value string(Text&& text) { return make_string(heap, std::move(text)); }
-  Value string(const char* text) { return make_string(heap, text); }
+  Value string(const char* text) { return make_string(heap, Text(text)); }
+  Value string(AuthoredText text) { return make_string(heap, std::move(text)); }
 
   Heap& heap;
   const Options& options;
@@ -106,9 +107,9 @@ class Interp {
   void exec_scoped(const Body& body);
   void exec_with(const Stmt& s);
   void exec_call_block(const Stmt& s);
-  Text captured(const Body& body);
+  AuthoredText captured(const Body& body);
   void assign(const Target& target, const Value& v);
-  void emit(std::string_view text);
+  void emit(std::string_view text, const Authored* authored);
   void emit_value(const Value& v);
 
   // interp_expr.cc
@@ -135,8 +136,8 @@ class Interp {
   const Program& program_;
   Vec<Value> constants_;  // made on first use; this render's own copies
   Ref<Scope> scope_;
-  Text* out_ = nullptr;
-  size_t buffered_bytes_ = 0;  // in all open buffers
+  AuthoredText* out_ = nullptr;
+  size_t buffered_bytes_ = 0;  // of text in all open buffers
   int depth_ = 0;
   Value block_input_;  // the text of the {% filter %} or {% set %} block being filtered
 };
@@ -162,15 +163,15 @@ class Interp::Capture {
     in_.out_ = saved_;
     in_.buffered_bytes_ -= size_;
   }
-  Text finish() {
-    size_ = text.size();
+  AuthoredText finish() {
+    size_ = text.text.size();
     return std::move(text);
   }
-  Text text;
+  AuthoredText text;
 
  private:
   Interp& in_;
-  Text* saved_;
+  AuthoredText* saved_;
   size_t size_ = 0;
 };
 

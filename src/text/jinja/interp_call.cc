@@ -23,7 +23,7 @@ Value Interp::call_macro(Macro* macro, const Args& args) {
   const Ref<Scope> scope = heap.make<Scope>(macro->scope.get());
   const Ref<Scope> caller_scope = scope_;
   scope_ = scope;
-  Text text;
+  AuthoredText text;
   if (bind_macro(macro, args, scope.get())) {
     Capture capture(*this);
     exec(macro->def->body);
@@ -210,7 +210,7 @@ Value Interp::get_item(const Value& of, const Value& key) {
       const std::string_view s = of.text();
       if (!of.str()->ascii) heap.step_bytes(s.size());
       const size_t from = of.str()->ascii ? static_cast<size_t>(i) : byte_offset(s, i);
-      return make_string(heap, Text(s.substr(from, char_bytes(s, from))), of.str()->markup);
+      return part_of(of, s.substr(from, char_bytes(s, from)));
     }
   }
   if (key.is(Kind::kString)) {

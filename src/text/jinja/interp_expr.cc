@@ -93,7 +93,8 @@ Value Interp::eval_constant(uint32_t index) {
       cached = Value::real(c.real);
       break;
     case Kind::kString:
-      cached = string(std::string_view(c.text));
+      cached = string(c.text);
+      mark_authored(cached);
       break;
     default:
       cached = Value::none();
@@ -180,13 +181,13 @@ Value Interp::eval_compare(const Expr& e) {
 }
 
 Value Interp::eval_concat(const Expr& e) {
-  Text text;
+  AuthoredText out;
   for (const ExprPtr& kid : e.kids) {
     const Value v = eval(*kid);
     if (heap.failed()) return {};
-    append_str(heap, v, text);
+    append_value(heap, v, out);
   }
-  return heap.failed() ? Value() : string(std::move(text));
+  return heap.failed() ? Value() : string(std::move(out));
 }
 
 Value Interp::eval_list(const Expr& e) {
@@ -249,7 +250,7 @@ Value slice_string(Interp& in, const Value& of, const Range& r) {
     const size_t from = ascii ? static_cast<size_t>(r.start) : byte_offset(s, r.start);
     const size_t count =
         ascii ? static_cast<size_t>(r.stop - r.start) : byte_offset(s.substr(from), r.stop - r.start);
-    return make_string(in.heap, Text(s.substr(from, count)), markup);
+    return part_of(of, s.substr(from, count));
   }
   Vec<uint32_t> chars;
   if (!in.heap.can_make(s.size() * sizeof(uint32_t))) return {};

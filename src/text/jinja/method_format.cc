@@ -10,15 +10,17 @@ class Formatter {
  public:
   Formatter(Interp& in, const Args& args, bool markup) : in_(in), args_(args), markup_(markup) {}
 
-  Text run(std::string_view f, int depth) {
-    Text out;
+  // authored: of f.
+  AuthoredText run(std::string_view f, const Authored& authored, int depth) {
+    AuthoredText out;
     for (size_t at = 0; at < f.size() && in_.heap.step();) {
       const size_t brace = f.find_first_of("{}", at);
-      out += f.substr(at, brace == f.npos ? f.npos : brace - at);
+      out.append_part(f, authored, at, std::min(brace, f.size()));
       if (brace == f.npos) break;
       at = brace + 1;
       if (at < f.size() && f[at] == f[brace]) {
-        out += f[at++];
+        out.append_part(f, authored, at, at + 1);
+        ++at;
       } else if (f[brace] == '}') {
         in_.heap.fail("single '}' in a format string");
       } else {
@@ -27,7 +29,9 @@ class Formatter {
           in_.heap.fail("expected '}' in a format string");
           break;
         }
-        out += field(f.substr(at, end - at), depth);
+        Value v;
+        const Text shown = field(f.substr(at, end - at), depth, &v);
+        append_shown(v, shown, out);
         at = end + 1;
       }
     }
@@ -49,7 +53,8 @@ class Formatter {
     return f.npos;
   }
 
-  Text field(std::string_view text, int depth) {
+  // RETURNS: the value as it is shown.
+  Text field(std::string_view text, int depth, Value* value) {
     if (depth > 1) {
       in_.heap.fail("a format string is nested too deeply");
       return "";
@@ -70,9 +75,9 @@ class Formatter {
       in_.heap.fail("a format conversion is missing");
     }
     if (!rest.empty() && rest[0] != ':') in_.heap.fail("expected ':' in a format field");
-    Value v = lookup(name);
+    Value& v = *value = lookup(name);
     if (in_.heap.failed()) return "";
-    const Text spec = rest.empty() ? "" : run(rest.substr(1), depth + 1);
+    const Text spec = rest.empty() ? "" : run(rest.substr(1), Authored(), depth + 1).text;
     if (conversion == 'r') v = make_string(in_.heap, to_repr(in_.heap, v));
     if (conversion == 's') v = as_string(in_.heap, v);
     if (in_.heap.failed()) return "";
@@ -134,7 +139,7 @@ class Formatter {
 }  // namespace
 
 Value format_string(Interp& in, const Value& format, const Args& args) {
-  Text out = Formatter(in, args, format.str()->markup).run(format.text(), 0);
+  AuthoredText out = Formatter(in, args, format.str()->markup).run(format.text(), format.str()->authored, 0);
   return in.heap.failed() ? Value() : make_string(in.heap, std::move(out), format.str()->markup);
 }
 

@@ -19,7 +19,7 @@ Value str_strip(Interp& in, const Value& self, const Args& args) {
   if (!in.heap.step_bytes(s.size() * (1 + chars.size() / 32))) return {};
   if (kLeft) s = b.given(0) ? strip_left(s, chars) : strip_left(s);
   if (kRight) s = b.given(0) ? strip_right(s, chars) : strip_right(s);
-  return like(in, self, Text(s));
+  return part_of(self, s);
 }
 
 // The part of the text that start and stop (characters) choose. RETURNS: false when start lies behind the end.
@@ -87,9 +87,11 @@ Value str_replace(Interp& in, const Value& self, const Args& args) {
   Bound b(in.heap, "replace", args, {"old", "new", "count"}, 2);
   if (!b.ok()) return {};
   const std::string_view from = b.text(0, "");
-  const std::string_view to = b.text(1, "");
+  b.text(1, "");
   const int64_t count = b.integer(2, -1);
-  return in.heap.failed() ? Value() : like(in, self, replace_all(in.heap, self.text(), from, to, count));
+  if (in.heap.failed()) return {};
+  AuthoredText out = replace_all(in.heap, self, from, *b.get(1), count);
+  return in.heap.failed() ? Value() : make_string(in.heap, std::move(out), self.str()->markup);
 }
 
 template <Text (*kMap)(std::string_view)>
@@ -140,17 +142,17 @@ Value str_join(Interp& in, const Value& self, const Args& args) {
   Bound b(in.heap, "join", args, {"values"}, 1);
   Vec<Value> items;
   if (!b.ok() || !iterate(in.heap, *b.get(0), items)) return {};
-  Text out;
+  AuthoredText out;
   for (size_t i = 0; i < items.size() && in.heap.step(); ++i) {
     if (!items[i].is(Kind::kString)) {
       return in.fail("join: item " + number_text(i) + " is not a string but " +
                      Text(type_name(items[i])));
     }
-    if (i > 0) out += self.text();
-    out +=
-        self.str()->markup && !items[i].str()->markup ? escape_html(items[i].text()) : Text(items[i].text());
+    if (i > 0) append_string(self, out);
+    const bool escaped = self.str()->markup && !items[i].str()->markup;
+    append_string(escaped ? mapped_from(items[i], escape_html(items[i].text()), true) : items[i], out);
   }
-  return in.heap.failed() ? Value() : like(in, self, std::move(out));
+  return in.heap.failed() ? Value() : make_string(in.heap, std::move(out), self.str()->markup);
 }
 
 template <int kSide>  // -1: text left, 0: centred, 1: text right
@@ -190,7 +192,7 @@ Value str_remove(Interp& in, const Value& self, const Args& args) {
   if (in.heap.failed()) return {};
   if (!kSuffix && s.starts_with(affix)) s.remove_prefix(affix.size());
   if (kSuffix && s.ends_with(affix)) s.remove_suffix(affix.size());
-  return like(in, self, Text(s));
+  return part_of(self, s);
 }
 
 Value str_expandtabs(Interp& in, const Value& self, const Args& args) {

@@ -121,9 +121,9 @@ Value repeat_string(Heap& heap, const Value& s, int64_t count) {
     heap.fail("the template repeats a string " + number_text(n) + " times");
     return {};
   }
-  Text out;
-  out.reserve(n * text.size());
-  for (uint64_t i = 0; i < n; ++i) out += text;
+  AuthoredText out;
+  out.text.reserve(n * text.size());
+  for (uint64_t i = 0; i < n; ++i) append_string(s, out);
   return make_string(heap, std::move(out), s.str()->markup);
 }
 
@@ -144,9 +144,15 @@ Value repeat_list(Heap& heap, Seq* s, int64_t count) {
 Value add_strings(Heap& heap, const Value& a, const Value& b) {
   const bool markup = a.str()->markup || b.str()->markup;
   if (!heap.can_make(a.text().size() + b.text().size())) return {};
-  if (!markup) return make_string(heap, Text(a.text()).append(b.text()));
-  const auto safe = [](const Value& v) { return v.str()->markup ? Text(v.text()) : escape_html(v.text()); };
-  return make_string(heap, safe(a) + safe(b), true);
+  AuthoredText out;
+  for (const Value* v : {&a, &b}) {
+    if (markup && !v->str()->markup) {
+      append_string(mapped_from(*v, escape_html(v->text()), true), out);
+    } else {
+      append_string(*v, out);
+    }
+  }
+  return make_string(heap, std::move(out), markup);
 }
 
 bool is_list(const Value& v) { return v.is(Kind::kSeq) && v.seq()->flavour == SeqKind::kList; }

@@ -168,6 +168,13 @@ void append_str(Heap& heap, const Value& v, Text& out) {
   }
 }
 
+void append_value(Heap& heap, const Value& v, AuthoredText& out) {
+  const size_t at = out.text.size();
+  append_str(heap, v, out.text);
+  if (v.is(Kind::kString)) out.authored.add_part(v.str()->authored, 0, v.text().size(), at);
+  if (v.is_int_like()) out.authored.add(at, out.text.size());
+}
+
 Text to_str(Heap& heap, const Value& v) {
   Text out;
   append_str(heap, v, out);

@@ -22,8 +22,10 @@ size_t rfind_bytes(std::string_view s, std::string_view what) {
   return hit == s.npos ? s.npos : s.size() - hit - what.size();
 }
 
-Text replace_all(Heap& heap, std::string_view s, std::string_view from, std::string_view to, int64_t count) {
-  Text out;
+AuthoredText replace_all(Heap& heap, const Value& string, std::string_view from, const Value& to, int64_t count) {
+  const std::string_view s = string.text();
+  const Authored& authored = string.str()->authored;
+  AuthoredText out;
   uint64_t left = count < 0 ? UINT64_MAX : static_cast<uint64_t>(count);
   heap.step_bytes(s.size());
   size_t at = 0;
@@ -31,19 +33,20 @@ Text replace_all(Heap& heap, std::string_view s, std::string_view from, std::str
   while (more && heap.step()) {
     const size_t hit = from.empty() ? at : find_bytes(s, from, at);
     if (hit == s.npos) break;
-    out += s.substr(at, hit - at);
-    out += to;
+    out.append_part(s, authored, at, hit);
+    append_string(to, out);
     --left;
     at = hit + from.size();
     more = left > 0;
     if (from.empty()) {
       if (at >= s.size()) break;
       const size_t n = char_bytes(s, at);
-      out += s.substr(at, n);
+      out.append_part(s, authored, at, at + n);
       at += n;
     }
   }
-  return out += s.substr(at);
+  out.append_part(s, authored, at, s.size());
+  return out;
 }
 
 Vec<std::string_view> split_lines(std::string_view s, bool keep_ends) {

@@ -4,7 +4,7 @@
 
 #include <string_view>
 
-#include "text/jinja/heap.h"
+#include "text/jinja/value.h"
 
 namespace weir::jinja {
 
@@ -12,7 +12,7 @@ namespace weir::jinja {
 size_t find_bytes(std::string_view s, std::string_view what, size_t from);
 size_t rfind_bytes(std::string_view s, std::string_view what);  // the last hit
 // str.replace; count < 0: all. Fails the render when the result outgrows the heap limit.
-Text replace_all(Heap& heap, std::string_view s, std::string_view from, std::string_view to, int64_t count);
+AuthoredText replace_all(Heap& heap, const Value& string, std::string_view from, const Value& to, int64_t count);
 Vec<std::string_view> split_lines(std::string_view s, bool keep_ends);  // str.splitlines
 
 }  // namespace weir::jinja

@@ -93,6 +93,37 @@ Value make_string(Heap& heap, Text text, bool markup) {
   return Value::object(Kind::kString, s);
 }
 
+Value make_string(Heap& heap, AuthoredText text, bool markup) {
+  Value v = make_string(heap, std::move(text.text), markup);
+  v.str()->authored = std::move(text.authored);
+  return v;
+}
+
+Value part_of(const Value& string, std::string_view part) {
+  const Str* whole = string.str();
+  const auto begin = static_cast<size_t>(part.data() - whole->text.data());
+  Value v = make_string(*whole->heap, Text(part), whole->markup);
+  v.str()->authored = whole->authored.part(begin, begin + part.size());
+  return v;
+}
+
+Value mapped_from(const Value& string, Text text, bool markup) {
+  const Str* from = string.str();
+  Value v = make_string(*from->heap, std::move(text), markup);
+  if (from->authored.covers(0, from->text.size())) mark_authored(v);
+  return v;
+}
+
+void append_string(const Value& string, AuthoredText& out) {
+  out.append_part(string.text(), string.str()->authored, 0, string.text().size());
+}
+
+void mark_authored(const Value& string) {
+  Str* s = string.str();
+  s->authored = Authored();
+  s->authored.add(0, s->text.size());
+}
+
 Value make_seq(Heap& heap, SeqKind flavour) { return Value::object(Kind::kSeq, heap.make<Seq>(flavour)); }
 
 Value make_pair(Heap& heap, Value a, Value b) {
@@ -228,7 +259,7 @@ bool iterate(Heap& heap, const Value& v, Vec<Value>& out) {
     if (!heap.can_make(static_cast<uint64_t>(char_count(v)) * (sizeof(Value) + sizeof(Str)))) return false;
     for (size_t i = 0; i < s.size();) {
       const size_t n = char_bytes(s, i);
-      out.push_back(make_string(heap, Text(s.substr(i, n))));
+      out.push_back(part_of(v, s.substr(i, n)));
       if (heap.failed()) return false;
       i += n;
     }

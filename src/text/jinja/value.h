@@ -11,9 +11,14 @@
 #include <string_view>
 #include <utility>
 
+#include "text/authored.h"
 #include "text/jinja/heap.h"
 
 namespace weir::jinja {
+
+// Inside a render these too are bytes of its heap.
+using Authored = BasicAuthored<HeapAllocator<AuthoredStretch>>;
+using AuthoredText = BasicAuthoredText<Text, Authored>;
 
 enum class Kind : uint8_t {
   kMissing,    // internal: "no such variable"; never reaches a template
@@ -138,6 +143,7 @@ struct Str : Object {
   const bool ascii;
   bool markup = false;  // passed through |safe or |escape: "+" then escapes its other side
   int64_t chars = -1;   // code points, counted on first use
+  Authored authored;    // what the template itself wrote of it; where a filter cannot tell, nothing
 };
 
 enum class SeqKind : uint8_t { kList, kTuple, kRange, kKeys, kValues, kItems, kIterator, kGroup };
@@ -191,6 +197,11 @@ inline Dict* Value::dict() const { return static_cast<Dict*>(data_.object); }
 inline std::string_view Value::text() const { return str()->text; }
 
 Value make_string(Heap& heap, Text text, bool markup = false);
+Value make_string(Heap& heap, AuthoredText text, bool markup = false);
+Value part_of(const Value& string, std::string_view part);       // part: points into the string
+Value mapped_from(const Value& string, Text text, bool markup);  // the author's when all of the string was
+void append_string(const Value& string, AuthoredText& out);
+void mark_authored(const Value& string);  // all of it
 Value make_seq(Heap& heap, SeqKind flavour);
 Value make_pair(Heap& heap, Value a, Value b);
 Value make_dict(Heap& heap);
