@@ -90,6 +90,8 @@ struct WatchdogNow {
 struct ApiContext {
   const Tokenizer* tokenizer = nullptr;
   const ChatTemplate* chat_template = nullptr;  // null: the model has none, and chat is a 400
+  std::vector<int32_t> turn_tokens;             // ChatTemplate::turn_tokens()
+  bool parse_special_in_content = false;        // a client's text may become control tokens
   std::string bos_token, eos_token;             // as text, for the template
   FrontDoor* door = nullptr;
   Gateway* gateway = nullptr;

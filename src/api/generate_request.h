@@ -32,6 +32,7 @@ struct GenerateRequest {
   bool echo = false;  // completions: the prompt's text stands before the answer
   bool add_special_tokens = false;
   bool skip_special_tokens = true;
+  bool continues_message = false;  // chat: the answer goes on where the last message ends
   std::optional<int64_t> max_tokens;  // absent: chat takes what the model proposes or there is room for, completions 16
   const char* max_tokens_field = "max_tokens";  // as the client called it, for errors
   SamplingParams params;              // max_tokens is set after tokenising

@@ -114,19 +114,6 @@ Result<JsonBody> JsonBody::parse(std::string_view text) {
   return body;
 }
 
-boost::json::value parse_inner_json(std::string_view text, boost::json::storage_ptr storage) {
-  try {
-    boost::json::parser parser(storage, strict());
-    parser.reset(storage);
-    boost::json::error_code error;
-    parser.write(text.data(), text.size(), error);
-    if (error) return nullptr;
-    return parser.release();
-  } catch (const std::exception&) {
-    return nullptr;
-  }
-}
-
 bool append_json_value(const boost::json::value& value, std::string* out) {
   switch (value.kind()) {
     case boost::json::kind::null: out->append("null"); return true;

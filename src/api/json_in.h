@@ -43,9 +43,6 @@ class JsonBody {
   std::unique_ptr<boost::json::value> value_;
 };
 
-// A JSON text of its own, for strings that hold JSON. RETURNS: null value when it is not valid JSON.
-boost::json::value parse_inner_json(std::string_view text, boost::json::storage_ptr storage);
-
 // Writes a value back as JSON that any reader accepts. RETURNS: false when a number in it is not finite (1e400).
 [[nodiscard]] bool append_json_value(const boost::json::value& value, std::string* out);
 

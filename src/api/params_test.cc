@@ -226,7 +226,8 @@ TEST(Params, MessageShapes) {
   for (const auto& [text, param] : bad) EXPECT_EQ(parse_body(Endpoint::kChat, text).param(), param) << text;
 }
 
-TEST(Params, TheTemplateSeesWhatItWasWrittenFor) {
+// The form that a model's template wants is made from this in text/ (TemplateTraits).
+TEST(Params, MessagesReachTheTemplateAsTheyWereSent) {
   const Parsed p = parse_body(Endpoint::kChat, R"({"messages":[
       {"role":"developer","content":[{"type":"text","text":"a"},{"type":"text","text":"b"}]},
       {"role":"assistant","content":null,"tool_calls":[{"id":"1","type":"function","function":{"name":"f","arguments":"{\"x\":1.0}"}}]},
@@ -235,8 +236,8 @@ TEST(Params, TheTemplateSeesWhatItWasWrittenFor) {
   ASSERT_FALSE(p.error) << p.error->status.message();
   EXPECT_EQ(p.request.context_json,
             R"({"messages":[{"role":"system","content":"a\nb"},)"
-            R"({"role":"assistant","content":"","tool_calls":[{"id":"1","type":"function",)"
-            R"("function":{"name":"f","arguments":{"x":1.0}}}]},{"role":"tool","content":"ok","tool_call_id":"1"}],)"
+            R"({"role":"assistant","content":null,"tool_calls":[{"id":"1","type":"function",)"
+            R"("function":{"name":"f","arguments":"{\"x\":1.0}"}}]},{"role":"tool","content":"ok","tool_call_id":"1"}],)"
             R"("tools":[{"type":"function"}],"enable_thinking":false,"add_generation_prompt":true,)"
             R"("bos_token":"<s>","eos_token":"</s>"})");
 }

@@ -52,10 +52,22 @@ std::string join_parts(const boost::json::array& parts, size_t index, Fields* f)
   return text;
 }
 
+bool has_calls(const boost::json::object& message, std::string_view role) {
+  const auto* calls = role == "assistant" ? message.if_contains("tool_calls") : nullptr;
+  return calls != nullptr && calls->is_array() && !calls->get_array().empty();
+}
+
+bool says_nothing(const boost::json::value* content) {
+  return content == nullptr || content->is_null() || (content->is_string() && content->get_string().empty()) ||
+         (content->is_array() && content->get_array().empty());
+}
+
 void put_content(const boost::json::object& message, std::string_view role, size_t index, Fields* f, std::string* out) {
   const auto* content = message.if_contains("content");
   out->append("\"content\":");
-  if (content == nullptr || content->is_null()) {
+  if (says_nothing(content) && has_calls(message, role)) {
+    out->append("null,");
+  } else if (content == nullptr || content->is_null()) {
     if (role != "assistant") f->fail(bad_param(place(index, "content"), place(index, "content") + " is required"));
     out->append("\"\",");
   } else if (content->is_string()) {
@@ -69,37 +81,18 @@ void put_content(const boost::json::object& message, std::string_view role, size
   }
 }
 
-// OpenAI sends arguments as a string of JSON, templates walk them as an object.
-void put_function(const boost::json::object& function, Fields* f, std::string* out) {
-  out->append("\"function\":{");
-  for (const auto& member : function) {
-    boost::json::value inner;
-    if (member.key() == "arguments" && member.value().is_string()) {
-      inner = parse_inner_json(std::string_view(member.value().get_string()), function.storage());
-    }
-    const boost::json::value* shown = inner.is_object() ? &inner : &member.value();
-    put(member.key(), *shown, f, out);
-  }
-  close('}', out);
-  out->push_back(',');
-}
-
 void put_tool_calls(const boost::json::value& calls, size_t index, Fields* f, std::string* out) {
   const std::string param = place(index, "tool_calls");
   if (calls.is_null()) return;
   if (!calls.is_array()) return f->fail(bad_param(param, param + " must be an array"));
+  if (calls.get_array().empty()) return;  // templates look whether there is a list, not whether it holds a call
   out->append("\"tool_calls\":[");
   for (const auto& call : calls.get_array()) {
     const auto* function = call.is_object() ? call.get_object().if_contains("function") : nullptr;
     if (function == nullptr || !function->is_object()) {
       return f->fail(bad_param(param, param + " must hold objects with a function"));
     }
-    out->push_back('{');
-    for (const auto& member : call.get_object()) {
-      if (member.key() != "function") put(member.key(), member.value(), f, out);
-    }
-    put_function(function->get_object(), f, out);
-    close('}', out);
+    if (!append_json_value(call, out)) f->fail(bad_param(param, param + " holds a number that is too large for JSON"));
     out->push_back(',');
   }
   close(']', out);
@@ -125,6 +118,9 @@ void put_message(const boost::json::value& value, size_t index, Fields* f, std::
     if (member.key() == "role" || member.key() == "content") continue;
     if (member.key() == "tool_calls") {
       put_tool_calls(member.value(), index, f, out);
+    } else if (member.key() == "function_call" && !member.value().is_null()) {
+      const std::string param = place(index, "function_call");
+      f->fail(bad_param(param, param + " is not supported, no template shows it; send tool_calls"));
     } else {
       put(member.key(), member.value(), f, out);
     }
@@ -173,20 +169,42 @@ void read_logprobs(Fields* f, GenerateRequest* r) {
   if (wanted) r->params.top_logprobs = static_cast<int32_t>(count.value_or(0));
 }
 
+// A message can go on where it is the assistant's own text and nothing stands behind that.
+void check_continued(Fields* f) {
+  const auto* messages = f->array("messages");
+  if (messages == nullptr || messages->empty()) return;
+  const auto& last = messages->back().get_object();
+  const auto* content = last.if_contains("content");
+  if (last.at("role") != "assistant") return f->fail("continue_final_message", "needs an assistant's message at the end");
+  if (has_calls(last, "assistant")) return f->fail("continue_final_message", "cannot continue a message with tool calls");
+  if (content == nullptr || content->is_null()) f->fail("continue_final_message", "needs a content to continue");
+}
+
+// Whether the prompt ends inside the last message. The two flags exclude each other; what is not said follows the other.
+bool read_open(Fields* f) {
+  const bool open = f->flag("continue_final_message", false);
+  if (open && f->flag("add_generation_prompt", false)) {
+    f->fail("continue_final_message", "and add_generation_prompt cannot both be true");
+  }
+  if (open) check_continued(f);
+  return open;
+}
+
 }  // namespace
 
-std::string chat_context(const ChatTokens& tokens, Fields* f) {
+ChatInput chat_input(const ChatTokens& tokens, Fields* f) {
   std::string out = "{";
   put_messages(f, &out);
+  const bool open = read_open(f);
   put_tools(f, &out);
   put_kwargs(f, &out);
-  out.append(f->flag("add_generation_prompt", true) ? "\"add_generation_prompt\":true,\"bos_token\":"
+  out.append(f->flag("add_generation_prompt", !open) ? "\"add_generation_prompt\":true,\"bos_token\":"
                                                     : "\"add_generation_prompt\":false,\"bos_token\":");
   append_json_string(tokens.bos, &out);
   out.append(",\"eos_token\":");
   append_json_string(tokens.eos, &out);
   out.push_back('}');
-  return out;
+  return {.context_json = std::move(out), .open = open};
 }
 
 void parse_chat(const ParamLimits& limits, const ChatTokens& tokens, Fields* f, GenerateRequest* r) {
@@ -194,7 +212,10 @@ void parse_chat(const ParamLimits& limits, const ChatTokens& tokens, Fields* f, 
   read_common_params(limits, f, r);
   read_logprobs(f, r);
   check_sequences(limits, 1, f, *r);
-  if (f->ok()) r->context_json = chat_context(tokens, f);
+  if (!f->ok()) return;
+  ChatInput input = chat_input(tokens, f);
+  r->context_json = std::move(input.context_json);
+  r->continues_message = input.open;
 }
 
 }  // namespace weir::api

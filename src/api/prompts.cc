@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "api/host_bytes.h"
+#include "text/added_tokens.h"
 #include "text/chat_template.h"
 #include "text/tokenizer.h"
 
@@ -72,6 +73,11 @@ Status check_text_size(const ApiContext& context, size_t bytes) {
           refusal_name(Refusal::kPromptTooLong)};
 }
 
+ApiError hidden_part(const HiddenPart& hidden) {
+  const std::string param = fmt::format("messages[{}].{}", hidden.message, hidden.part);
+  return bad_param(param, param + " cannot be shown: the chat template of this model would leave it out of the prompt");
+}
+
 std::variant<PromptTokens, ApiError> completion_prompt(const ApiContext& context, const GenerateRequest& r,
                                                        Prompt* prompt) {
   if (prompt->is_tokens) {
@@ -85,10 +91,13 @@ std::variant<PromptTokens, ApiError> completion_prompt(const ApiContext& context
 }
 
 std::variant<PromptTokens, ApiError> chat_prompt(const ApiContext& context, GenerateRequest* r) {
-  auto ids = encode_chat(context, r->context_json, r->add_special_tokens);
+  auto ids = encode_chat(context, r->context_json,
+                         {.open = r->continues_message,
+                          .add_special_tokens = r->add_special_tokens,
+                          .parse_special = context.parse_special_in_content});
   std::string().swap(r->context_json);
-  if (!ids.ok()) return client_error(ids.status(), "messages");
-  return finish_prompt(context, *r, std::move(*ids), {});
+  if (auto* error = std::get_if<ApiError>(&ids)) return std::move(*error);
+  return finish_prompt(context, *r, std::move(std::get<std::vector<int32_t>>(ids)), {});
 }
 
 // The prompts of a request with the charge for what they keep.
@@ -128,14 +137,22 @@ class PromptList {
 
 }  // namespace
 
-Result<std::vector<int32_t>> encode_chat(const ApiContext& context, const std::string& context_json,
-                                         bool add_special_tokens) {
+std::variant<std::vector<int32_t>, ApiError> encode_chat(const ApiContext& context, const std::string& context_json,
+                                                         const ChatEncoding& encoding) {
   if (context.chat_template == nullptr) {
-    return invalid_argument("this model has no chat template; use /v1/completions or start the server with --chat-template");
+    return bad_param("messages",
+                     "this model has no chat template; use /v1/completions or start the server with --chat-template");
   }
-  WEIR_ASSIGN_OR_RETURN(const std::string text, context.chat_template->render(context_json));
-  WEIR_RETURN_IF_ERROR(check_text_size(context, text.size()));
-  return context.tokenizer->encode(text, add_special_tokens);
+  const auto chat = context.chat_template->render_chat(context_json, encoding.open);
+  if (!chat.ok()) return client_error(chat.status(), "messages");
+  if (chat->hidden) return hidden_part(*chat->hidden);
+  const AuthoredText& prompt = chat->prompt;
+  if (Status size = check_text_size(context, prompt.text.size()); !size.ok()) return client_error(size, "messages");
+  SpecialRule rule;
+  if (!encoding.parse_special) rule = {.authored = &prompt.authored, .turn_tokens = &context.turn_tokens};
+  auto ids = context.tokenizer->encode(prompt.text, encoding.add_special_tokens, rule);
+  if (!ids.ok()) return client_error(ids.status(), "messages");
+  return std::move(*ids);
 }
 
 PromptsOrError make_prompts(const ApiContext& context, GenerateRequest* r, Charge* kept) {

@@ -28,8 +28,14 @@ inline constexpr uint64_t kTokenisingFactor = 24;
 // the next one is begun. MODIFIES: request; its prompts are moved out, its context is dropped.
 PromptsOrError make_prompts(const ApiContext& context, GenerateRequest* request, Charge* kept);
 
-// One chat rendered and tokenised. ERRORS: kInvalidArgument for a chat that the template refuses.
-Result<std::vector<int32_t>> encode_chat(const ApiContext& context, const std::string& context_json,
-                                         bool add_special_tokens);
+struct ChatEncoding {
+  bool open = false;                 // the last message is to be continued
+  bool add_special_tokens = false;   // what the tokeniser itself puts around a text
+  bool parse_special = false;        // also what a client spells like a control token becomes one
+};
+
+// One chat rendered and tokenised, or a 400 that names the message which the template refuses or leaves out.
+std::variant<std::vector<int32_t>, ApiError> encode_chat(const ApiContext& context, const std::string& context_json,
+                                                         const ChatEncoding& encoding);
 
 }  // namespace weir::api

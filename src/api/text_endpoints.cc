@@ -23,6 +23,8 @@ struct TextJob {
   std::string text;            // prompt, or the template's context
   bool is_chat = false;
   bool add_special_tokens = true;
+  bool parse_special = true;
+  bool open = false;  // the last message of a chat is to be continued
   std::vector<int32_t> tokens;  // in or out
   std::optional<ApiError> error;
   TextQuota::Ticket ticket;
@@ -31,9 +33,12 @@ struct TextJob {
 void read_tokenize(const ApiContext& context, Fields* f, TextJob* job) {
   job->is_chat = f->has("messages");
   if (job->is_chat == f->has("prompt")) return f->fail("prompt", "or messages is required, and not both");
-  job->add_special_tokens = f->flag("add_special_tokens", !job->is_chat);
+  job->add_special_tokens = f->flag("add_special_tokens", f->flag("add_special", !job->is_chat));
+  job->parse_special = f->flag("parse_special", !job->is_chat || context.parse_special_in_content);
   if (job->is_chat) {
-    job->text = chat_context({context.bos_token, context.eos_token}, f);
+    ChatInput input = chat_input({context.bos_token, context.eos_token}, f);
+    job->text = std::move(input.context_json);
+    job->open = input.open;
   } else {
     job->text = f->text("prompt").value_or("");
   }
@@ -87,17 +92,27 @@ uint64_t tokenising_bytes(const ApiContext& context, size_t text_bytes) {
   return text_bytes > planned ? (text_bytes - planned) * kTokenisingFactor : 0;
 }
 
+std::variant<std::vector<int32_t>, ApiError> encode_job(const ApiContext& context, const TextJob& job) {
+  if (job.is_chat) {
+    return encode_chat(context, job.text,
+                       {.open = job.open, .add_special_tokens = job.add_special_tokens, .parse_special = job.parse_special});
+  }
+  auto ids = context.tokenizer->encode(job.text, job.add_special_tokens, job.parse_special);
+  if (!ids.ok()) return bad_param("prompt", ids.status().message());
+  return std::move(*ids);
+}
+
 void tokenize(const ApiContext& context, TextJob* job) {
   const uint64_t work = tokenising_bytes(context, job->text.size());
   if (!granted(job->text_charge.try_grow(work), job)) return;
-  auto ids = job->is_chat ? encode_chat(context, job->text, job->add_special_tokens)
-                          : context.tokenizer->encode(job->text, job->add_special_tokens);
+  auto made = encode_job(context, *job);
   job->text_charge.shrink(work);
-  if (!ids.ok()) {
-    job->error = bad_param(job->is_chat ? "messages" : "prompt", ids.status().message());
-  } else if (granted(job->ids_charge.try_settle(ids->capacity() * sizeof(int32_t)), job)) {
-    job->tokens = std::move(*ids);
+  if (auto* error = std::get_if<ApiError>(&made)) {
+    job->error = std::move(*error);
+    return;
   }
+  auto& ids = std::get<std::vector<int32_t>>(made);
+  if (granted(job->ids_charge.try_settle(ids.capacity() * sizeof(int32_t)), job)) job->tokens = std::move(ids);
 }
 
 std::string tokens_body(int64_t session_tokens, TextJob* job) {

@@ -55,7 +55,6 @@ constexpr Row kChatOnly[] = {
     {"prediction", never, "predicted outputs are not supported"},
     {"web_search_options", never, "web search is not supported"},
     {"echo", is_false, "echo belongs to /v1/completions"},
-    {"continue_final_message", is_false, "continuing a message is not supported"},
 };
 constexpr Row kCompletionOnly[] = {
     {"suffix", is_empty, "insertion is not supported"},

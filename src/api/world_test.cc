@@ -54,6 +54,13 @@ std::unique_ptr<ChatTemplate> plain_template() {
   return std::move(*parsed);
 }
 
+std::unique_ptr<ChatTemplate> template_of(const WorldOptions& options) {
+  if (options.template_source.empty()) return plain_template();
+  auto parsed = ChatTemplate::parse(options.template_source);
+  EXPECT_TRUE(parsed.ok()) << parsed.status().message();
+  return std::move(*parsed);
+}
+
 // FakeClock begins at 1.
 void load_tenants(const WorldOptions& options, Tenants* tenants) {
   std::vector<TenantPolicy> policies = options.tenants;
@@ -66,7 +73,7 @@ void load_tenants(const WorldOptions& options, Tenants* tenants) {
 World::World(WorldOptions options)
     : ledger(std::make_shared<Ledger>(options.ledger)),
       tokenizer(byte_tokenizer()),
-      chat_template(options.with_template ? plain_template() : nullptr),
+      chat_template(options.with_template ? template_of(options) : nullptr),
       gateway(options.running_max + options.queued_max, options.running_max, options.io_threads, 64),
       door({.running_max = options.running_max,
             .queued_max = options.queued_max,

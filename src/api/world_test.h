@@ -34,6 +34,7 @@ struct WorldOptions {
   int64_t queue_timeout_us = 0;
   int64_t request_timeout_us = 0, queue_keepalive_us = 0;
   bool with_template = true;
+  std::string template_source;  // empty: plain_template()
   SamplingParams defaults;
   LedgerOptions ledger;
   std::string admin_key;

@@ -287,6 +287,8 @@ TEST_F(ConfigTest, RangesAreErrorsThatNameTheirSource) {
 }
 
 TEST_F(ConfigTest, MemoryIsLockedOnlyWhereAsked) {
+  EXPECT_FALSE(parse({})->parse_special_in_content);
+  EXPECT_TRUE(parse({"--parse-special-in-content"})->parse_special_in_content);
   EXPECT_FALSE(parse({})->mlock);
   EXPECT_TRUE(parse({"--mlock"})->mlock);
   EXPECT_TRUE(parse({"--mlock", "--threads", "2"})->mlock);

@@ -163,6 +163,8 @@ std::vector<SettingOption> make_options() {
       {{"model-name", "NAME", kModel, "as clients call it; empty: the directory's name", ""}, set_model_name},
       {{"chat-template", "FILE", kModel, "a Jinja file that replaces the model's own", ""},
        text(&S::chat_template)},
+      {{"parse-special-in-content", "", kModel, "text of messages that spells a control token becomes one", ""},
+       switched_on(&S::parse_special_in_content)},
       {{"model-format", "FORMAT", kModel, "auto: as the checkpoint; int8, int4, ...: quantised at load", "auto"},
        word(&S::model_format, {"auto", "int8", "int4", "int4-g64", "int4z", "int4z-g64"})},
       {{"dtype", "TYPE", kModel, "auto, float32, bfloat16 or float16", "auto"},

@@ -26,6 +26,7 @@ struct Settings {
   std::string model;                  // positional: a local Hugging Face directory
   std::string model_name;             // as clients call it; empty: the directory's name
   std::string chat_template;          // path of a Jinja file that replaces the model's own
+  bool parse_special_in_content = false;  // text of messages may become control tokens
   std::string model_format = "auto";  // auto: as the checkpoint; int8, int4, int4-g64, int4z, int4z-g64: quantised at load
   std::string dtype = "auto";         // auto: the checkpoint's | float32 | bfloat16 | float16
   std::string weight_cache;           // folder that keeps packed weights between starts; empty: none

@@ -41,6 +41,12 @@
 namespace weir {
 namespace {
 
+// What clients will get a 400 for, said once instead of found out.
+void log_template_limits(const TemplateTraits& traits) {
+  if (traits.hidden.empty()) return;
+  log_info("server", "chat template: it cannot show " + hidden_kinds(traits) + "; a request with such a message is a 400");
+}
+
 // Without a watchdog the step loop may be busy for this long in one step before /health/live turns red: a prefill step of
 // a large model on few cores takes seconds, a stuck one for ever.
 constexpr Micros kStuckAfterUs = 120'000'000;
@@ -135,9 +141,11 @@ Status App::Impl::load_text(ApiContext* context) {
     WEIR_ASSIGN_OR_RETURN(files.source, read_small_file(blueprint.settings.chat_template, kTemplateBytesMax));
   }
   if (!files.source.empty()) {
-    auto parsed = ChatTemplate::parse(files.source);
+    auto parsed = ChatTemplate::parse(files.source, files.bos_token, files.eos_token);
     if (!parsed.ok()) return parsed.status().with_prefix("the chat template cannot be used (--chat-template FILE replaces it)");
     chat_template = std::move(parsed).value();
+    context->turn_tokens = chat_template->turn_tokens(*blueprint.tokenizer);
+    log_template_limits(chat_template->traits());
   }
   context->bos_token = files.bos_token;
   context->eos_token = files.eos_token;
@@ -244,6 +252,7 @@ Status App::Impl::build_door(ApiContext context) {
   const Settings& settings = blueprint.settings;
   context.tokenizer = blueprint.tokenizer.get();
   context.chat_template = chat_template.get();
+  context.parse_special_in_content = settings.parse_special_in_content;
   context.door = door.get();
   context.gateway = gateway.get();
   context.clock = &clock;

@@ -98,15 +98,17 @@ uint64_t TokenTrie::memory_bytes() const {
 
 AddedTokens::AddedTokens(std::vector<AddedTokenSpec> tokens, const std::vector<std::string>& normalized_contents)
     : tokens_(std::move(tokens)) {
-  std::vector<TokenTrie::Entry> raw, normalized;
+  std::vector<TokenTrie::Entry> raw, normalized, spelled;
   for (uint32_t i = 0; i < tokens_.size(); ++i) {
     by_id_.emplace(tokens_[i].id, i);
     by_content_.emplace(tokens_[i].content, i);
     (tokens_[i].normalized ? normalized : raw)
         .push_back({tokens_[i].normalized ? normalized_contents[i] : tokens_[i].content, i});
+    if (tokens_[i].normalized) spelled.push_back({tokens_[i].content, i});
   }
   raw_ = TokenTrie(std::move(raw));
   normalized_ = TokenTrie(std::move(normalized));
+  spelled_ = TokenTrie(std::move(spelled));
 }
 
 const AddedTokenSpec* AddedTokens::find(int32_t id) const {
@@ -120,15 +122,48 @@ const AddedTokenSpec* AddedTokens::find(std::string_view content) const {
 }
 
 uint64_t AddedTokens::memory_bytes() const {
-  uint64_t bytes = raw_.memory_bytes() + normalized_.memory_bytes();
+  uint64_t bytes = raw_.memory_bytes() + normalized_.memory_bytes() + spelled_.memory_bytes();
   for (const auto& token : tokens_) bytes += sizeof(token) + token.content.capacity() + 96;  // two map nodes
   return bytes;
 }
 
+size_t AddedTokens::guard_spelled(std::string_view raw, const SpecialRule& rule, std::string_view guard,
+                                  std::string* out) const {
+  size_t authored = 0;
+  size_t copied = 0;
+  for (size_t at = spelled_.next_candidate(raw, 0); at < raw.size(); at = spelled_.next_candidate(raw, at)) {
+    uint32_t which = 0;
+    const size_t bytes = spelled_.longest_at(raw, at, &which);
+    if (bytes == 0 || !rule.is_control(tokens_[which])) {
+      at += std::max<size_t>(bytes, 1);
+      continue;
+    }
+    const size_t end = at + bytes;
+    if (rule.allows(at, end)) {
+      ++authored;
+      at = end;
+      continue;
+    }
+    const size_t inside = at + utf8_decode(raw.data() + at).bytes;
+    out->append(raw.substr(copied, inside - copied)).append(guard);
+    copied = inside;
+    at = std::max(inside, rule.resume(at, end));
+  }
+  out->append(raw.substr(copied));
+  return authored;
+}
+
+size_t AddedTokens::count_control(const std::vector<Segment>& segments, const SpecialRule& rule) const {
+  return static_cast<size_t>(std::count_if(segments.begin(), segments.end(), [&](const Segment& s) {
+    const AddedTokenSpec* token = s.id < 0 ? nullptr : find(s.id);
+    return token != nullptr && rule.is_control(*token);
+  }));
+}
+
 // A match that its token refuses (part of a word, or special when those are text) is used up all the same:
-// nothing that starts inside it is looked for. A token found inside the spaces that an earlier one's rstrip
+// nothing that starts inside it is looked for, but for what the author of a prompt wrote. A token found inside the spaces that an earlier one's rstrip
 // took still counts, and text goes on where it ends. Both are what the reference implementation does.
-void AddedTokens::cut(const TokenTrie& trie, std::string_view text, bool parse_special,
+void AddedTokens::cut(const TokenTrie& trie, std::string_view text, const SpecialRule& rule,
                       std::vector<Segment>* segments) const {
   segments->clear();
   size_t done = 0;
@@ -146,8 +181,11 @@ void AddedTokens::cut(const TokenTrie& trie, std::string_view text, bool parse_s
     const AddedTokenSpec& token = tokens_[which];
     size_t begin = at;
     size_t end = at + bytes;
+    if (rule.is_control(token) && !rule.allows(begin, end)) {
+      at = rule.resume(begin, end);
+      continue;
+    }
     at = end;
-    if (token.special && !parse_special) continue;
     if (token.single_word && (word_before(text, begin) || word_after(text, end))) continue;
     if (token.lstrip) begin = spaces_before(text, done, begin);
     if (token.rstrip) end = spaces_after(text, end);

@@ -1,14 +1,18 @@
 #include "text/chat_template.h"
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <optional>
 #include <utility>
 
 #include "base/files.h"
 #include "base/python_json.h"
+#include "text/chat_context.h"
 #include "text/jinja/engine.h"
 #include "text/jinja/json.h"
+#include "text/tokenizer.h"
 
 namespace weir {
 namespace {
@@ -66,17 +70,86 @@ std::string template_member(const Value& config) {
 
 }  // namespace
 
-ChatTemplate::ChatTemplate(std::unique_ptr<const jinja::Template> engine) : engine_(std::move(engine)) {}
+ChatTemplate::ChatTemplate(std::unique_ptr<const jinja::Template> engine, TemplateTraits traits)
+    : engine_(std::move(engine)), traits_(std::move(traits)) {}
 ChatTemplate::~ChatTemplate() = default;
 
-Result<std::unique_ptr<ChatTemplate>> ChatTemplate::parse(std::string_view jinja_source) {
+Result<std::unique_ptr<ChatTemplate>> ChatTemplate::parse(std::string_view jinja_source, const std::string& bos_token,
+                                                          const std::string& eos_token) {
   WEIR_ASSIGN_OR_RETURN(jinja::Template parsed, jinja::Template::parse(jinja_source));
   auto engine = std::make_unique<const jinja::Template>(std::move(parsed));
-  return std::unique_ptr<ChatTemplate>(new ChatTemplate(std::move(engine)));
+  TemplateTraits traits = probe_traits(*engine, bos_token, eos_token);
+  return std::unique_ptr<ChatTemplate>(new ChatTemplate(std::move(engine), std::move(traits)));
 }
 
-Result<std::string> ChatTemplate::render(std::string_view context_json) const {
-  return engine_->render(context_json, jinja::Options{});
+Result<std::string> ChatTemplate::render(std::string_view context_json, size_t bytes_max) const {
+  WEIR_ASSIGN_OR_RETURN(AuthoredText prompt, render_adapted(context_json, false, bytes_max));
+  return std::move(prompt.text);
+}
+
+Result<RenderedChat> ChatTemplate::render_chat(std::string_view context_json, bool open, size_t bytes_max) const {
+  RenderedChat out;
+  WEIR_ASSIGN_OR_RETURN(out.hidden, find_hidden(context_json, bytes_max));
+  if (out.hidden) return out;
+  WEIR_ASSIGN_OR_RETURN(out.prompt, render_adapted(context_json, open, bytes_max));
+  if (!open || cut_at_mark(&out.prompt)) return out;
+  return invalid_argument("the last message cannot be continued: this model's chat template does not show it once and as it is");
+}
+
+Result<AuthoredText> ChatTemplate::render_adapted(std::string_view context_json, bool open, size_t bytes_max) const {
+  const jinja::Options options{.limits = {.heap_bytes = bytes_max}};
+  Heap heap(options.limits);  // outlives the values below
+  return jinja::guarded(heap, [&]() -> Result<AuthoredText> {
+    WEIR_ASSIGN_OR_RETURN(const Value context, jinja::Template::read_context(heap, context_json));
+    if (open) mark_last_message(heap, context);
+    adapt_chat(heap, context, traits_);
+    return engine_->run(heap, context, options);
+  });
+}
+
+// With values of its own, because a report changes them and a template may too. Where the template fails, the render that
+// follows says why.
+Result<std::optional<HiddenPart>> ChatTemplate::find_hidden(std::string_view context_json, size_t bytes_max) const {
+  const jinja::Options options{.limits = {.heap_bytes = bytes_max}};
+  Heap heap(options.limits);
+  return jinja::guarded(heap, [&]() -> Result<std::optional<HiddenPart>> {
+    WEIR_ASSIGN_OR_RETURN(const Value context, jinja::Template::read_context(heap, context_json));
+    if (is_shown_plain_chat(context, traits_)) return std::optional<HiddenPart>();
+    const ShownReport report = report_shown(*engine_, heap, context, traits_, options);
+    if (report.hidden.empty()) return std::optional<HiddenPart>();
+    return std::optional<HiddenPart>(report.hidden.front());
+  });
+}
+
+Result<std::string> ChatTemplate::adapted_context(std::string_view context_json) const {
+  Heap heap(jinja::Limits{});
+  return jinja::guarded(heap, [&]() -> Result<std::string> {
+    WEIR_ASSIGN_OR_RETURN(const Value context, jinja::Template::read_context(heap, context_json));
+    adapt_chat(heap, context, traits_);
+    const jinja::Text out = jinja::dump_json(heap, context, {.ensure_ascii = true});
+    if (heap.failed()) return invalid_argument(heap.error());
+    return std::string(out);
+  });
+}
+
+std::vector<int32_t> ChatTemplate::turn_tokens(const Tokenizer& tokenizer) const {
+  static constexpr std::string_view kWithSystem =
+      R"({"messages":[{"role":"system","content":"s"},{"role":"user","content":"u"},{"role":"assistant","content":"a"},)"
+      R"({"role":"user","content":"u"}],"add_generation_prompt":false})";
+  static constexpr std::string_view kWithout =
+      R"({"messages":[{"role":"user","content":"u"},{"role":"assistant","content":"a"},{"role":"user","content":"u"}],)"
+      R"("add_generation_prompt":false})";
+  std::vector<int32_t> out;
+  for (const std::string_view context : {kWithSystem, kWithout}) {
+    const auto rendered = render(context);
+    const auto ids = tokenizer.encode(rendered.ok() ? *rendered : "", false);
+    if (!ids.ok()) continue;
+    std::copy_if(ids->begin(), ids->end(), std::back_inserter(out),
+                 [&](int32_t id) { return tokenizer.is_added(id) && !tokenizer.is_special(id); });
+  }
+  std::sort(out.begin(), out.end());
+  out.erase(std::unique(out.begin(), out.end()), out.end());
+  return out;
 }
 
 Result<ChatTemplateFiles> read_chat_template(const std::string& model_dir) {

@@ -22,8 +22,10 @@ struct Tokenizer::Impl {
   int32_t vocab_size = 0;
   std::vector<bool> special;  // by id
 
-  Status encode_text(std::string_view text, bool at_start, bool parse_special, Pieces* pieces, BpeScratch* scratch,
+  Status encode_text(std::string_view text, bool at_start, const SpecialRule& rule, Pieces* pieces, BpeScratch* scratch,
                      std::vector<int32_t>* out) const;
+  Status cut_normalized(std::string_view text, const SpecialRule& rule, std::string* normalized,
+                        std::vector<Segment>* segments) const;
   Status encode_pieces(bool at_start, Pieces* pieces, BpeScratch* scratch, std::vector<int32_t>* out) const;
 };
 
@@ -31,6 +33,20 @@ namespace {
 
 constexpr size_t kTextBytesMax = size_t{1} << 30;
 constexpr size_t kTemplateTokensMax = 1024;
+// U+FDD0, a code point that Unicode keeps free for uses inside a program: it stands in a text between normalising and
+// splitting only, and a client's own is dropped with it.
+constexpr std::string_view kGuard = "\xEF\xB7\x90";
+
+void drop_guards(std::string* text) {
+  size_t kept = text->find(kGuard);
+  for (size_t at = kept; at != text->npos;) {
+    at += kGuard.size();
+    const size_t next = std::min(text->find(kGuard, at), text->size());
+    kept += text->copy(text->data() + kept, next - at, at);  // to the front, over what was read before
+    at = next == text->size() ? text->npos : next;
+  }
+  text->resize(std::min(kept, text->size()));
+}
 
 // Ids of `text` inside one template.
 std::vector<int32_t> apply_template(const TemplateSpec& spec, std::vector<int32_t> text) {
@@ -94,6 +110,11 @@ Result<std::unique_ptr<Tokenizer>> Tokenizer::build(TokenizerSpec spec) {
 
 Result<std::vector<int32_t>> Tokenizer::encode(std::string_view utf8, bool add_special_tokens,
                                                bool parse_special) const {
+  return encode(utf8, add_special_tokens, SpecialRule{.parse = parse_special});
+}
+
+Result<std::vector<int32_t>> Tokenizer::encode(std::string_view utf8, bool add_special_tokens,
+                                               const SpecialRule& rule) const {
   if (utf8.size() >= kTextBytesMax) return Status(Code::kTooLarge, "the text is 1 GiB or longer; send a shorter one");
   if (const size_t good = utf8_valid_prefix(utf8); good < utf8.size()) {
     return invalid_argument("the text is not valid UTF-8 at byte " + std::to_string(good));
@@ -104,14 +125,20 @@ Result<std::vector<int32_t>> Tokenizer::encode(std::string_view utf8, bool add_s
   BpeScratch scratch;
   scratch.cache.prepare(utf8.size());
   std::vector<Segment> segments;
-  impl_->added.cut_raw(utf8, parse_special, &segments);
+  impl_->added.cut_raw(utf8, rule, &segments);
   for (const Segment& segment : segments) {
     if (segment.id >= 0) {
       ids.push_back(segment.id);
       continue;
     }
     const auto text = utf8.substr(segment.begin, segment.end - segment.begin);
-    WEIR_RETURN_IF_ERROR(impl_->encode_text(text, segment.begin == 0, parse_special, &pieces, &scratch, &ids));
+    SpecialRule here = rule;
+    Authored part;
+    if (rule.authored != nullptr && impl_->added.any_normalized()) {
+      part = rule.authored->part(segment.begin, segment.end);
+      here.authored = &part;
+    }
+    WEIR_RETURN_IF_ERROR(impl_->encode_text(text, segment.begin == 0, here, &pieces, &scratch, &ids));
   }
   if (add_special_tokens) {
     for (const auto& spec : impl_->templates) ids = apply_template(spec, std::move(ids));
@@ -120,12 +147,13 @@ Result<std::vector<int32_t>> Tokenizer::encode(std::string_view utf8, bool add_s
 }
 
 // One stretch without raw added tokens: normalise, cut at those that are matched after normalising, encode.
-Status Tokenizer::Impl::encode_text(std::string_view text, bool at_start, bool parse_special, Pieces* pieces,
+Status Tokenizer::Impl::encode_text(std::string_view text, bool at_start, const SpecialRule& rule, Pieces* pieces,
                                     BpeScratch* scratch, std::vector<int32_t>* out) const {
-  std::string normalized(text);
-  WEIR_RETURN_IF_ERROR(normalizer.apply(&normalized));
+  std::string normalized;
   std::vector<Segment> segments;
-  added.cut_normalized(normalized, parse_special, &segments);
+  WEIR_RETURN_IF_ERROR(cut_normalized(text, rule, &normalized, &segments));
+  const bool guarded = rule.authored != nullptr && added.any_normalized();
+  if (guarded && segments.size() == 1 && segments[0].id < 0) drop_guards(&normalized);
   if (segments.size() == 1 && segments[0].id < 0) {
     pieces->text = std::move(normalized);
     return encode_pieces(at_start, pieces, scratch, out);
@@ -136,8 +164,30 @@ Status Tokenizer::Impl::encode_text(std::string_view text, bool at_start, bool p
       continue;
     }
     pieces->text.assign(normalized, segment.begin, segment.end - segment.begin);
+    if (guarded) drop_guards(&pieces->text);
     WEIR_RETURN_IF_ERROR(encode_pieces(at_start && segment.begin == 0, pieces, scratch, out));
   }
+  return ok_status();
+}
+
+// Where the author's stretches matter, a normaliser can still make a token from what did not spell one before; then there
+// are more than the author wrote, and none is taken for one.
+Status Tokenizer::Impl::cut_normalized(std::string_view text, const SpecialRule& rule, std::string* normalized,
+                                       std::vector<Segment>* segments) const {
+  SpecialRule all = rule;
+  all.authored = nullptr;
+  if (rule.authored == nullptr || !added.any_normalized()) {
+    normalized->assign(text);
+    WEIR_RETURN_IF_ERROR(normalizer.apply(normalized));
+    added.cut_normalized(*normalized, all, segments);
+    return ok_status();
+  }
+  const size_t authored = added.guard_spelled(text, rule, kGuard, normalized);
+  WEIR_RETURN_IF_ERROR(normalizer.apply(normalized));
+  added.cut_normalized(*normalized, all, segments);
+  if (added.count_control(*segments, rule) <= authored) return ok_status();
+  all.parse = false;
+  added.cut_normalized(*normalized, all, segments);
   return ok_status();
 }
 
@@ -182,6 +232,8 @@ std::string Tokenizer::token_bytes(int32_t id) const { return impl_->decoder.byt
 bool Tokenizer::is_special(int32_t id) const {
   return id >= 0 && id < impl_->vocab_size && impl_->special[static_cast<size_t>(id)];
 }
+
+bool Tokenizer::is_added(int32_t id) const { return impl_->added.find(id) != nullptr; }
 
 uint64_t Tokenizer::memory_bytes() const {
   return sizeof(Impl) + impl_->model->memory_bytes() + impl_->added.memory_bytes() + impl_->special.size() / 8;

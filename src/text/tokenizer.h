@@ -20,6 +20,7 @@
 namespace weir {
 
 class DecoderChain;
+struct SpecialRule;  // text/added_tokens.h
 struct TokenizerSpec;
 
 inline constexpr uint64_t kTokenizerFileBytesMax = uint64_t{256} << 20;
@@ -40,6 +41,9 @@ class Tokenizer {
   // text. Added tokens that are not special match either way.
   // ERRORS: kInvalidArgument (not UTF-8, or a split pattern takes too long), kTooLarge (1 GiB or more).
   Result<std::vector<int32_t>> encode(std::string_view utf8, bool add_special_tokens, bool parse_special = true) const;
+  // The same with a rule of the caller's: in a prompt, a control token is one only where the prompt's author wrote all of
+  // its bytes. What a client spells is encoded as ordinary text, and neither hides nor completes a token beside it.
+  Result<std::vector<int32_t>> encode(std::string_view utf8, bool add_special_tokens, const SpecialRule& rule) const;
 
   // Ids that do not exist give nothing; bytes that are not UTF-8 give U+FFFD.
   std::string decode(std::span<const int32_t> ids, bool skip_special_tokens) const;
@@ -51,6 +55,7 @@ class Tokenizer {
   // Raw bytes this id contributes when decoded in the middle of a text; may be half a character.
   std::string token_bytes(int32_t id) const;
   bool is_special(int32_t id) const;
+  bool is_added(int32_t id) const;  // one of the file's added tokens, special or not
   uint64_t memory_bytes() const;  // estimate of resident bytes, for the memory plan
 
   const DecoderChain& decoder_chain() const;  // for Detokenizer

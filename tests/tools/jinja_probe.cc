@@ -19,8 +19,8 @@ using weir::jinja::Value;
 
 std::string answer(Heap& heap, const char* key, const std::string& text) {
   const Value out = weir::jinja::make_dict(heap);
-  out.dict()->set(weir::jinja::make_string(heap, key), weir::jinja::make_string(heap, text));
-  return weir::jinja::dump_json(heap, out, {.ensure_ascii = true});
+  out.dict()->set(weir::jinja::make_string(heap, key), weir::jinja::make_string(heap, weir::jinja::Text(text)));
+  return std::string(weir::jinja::dump_json(heap, out, {.ensure_ascii = true}));
 }
 
 std::string handle(const std::string& line) {

@@ -6,7 +6,7 @@ Bound::Bound(Heap& heap, std::string_view what, const Args& args, std::initializ
              size_t required)
     : heap_(heap), what_(what), slots_(names.size(), nullptr) {
   if (args.positional.size() > names.size()) {
-    fail("takes at most " + std::to_string(names.size()) + " arguments");
+    fail("takes at most " + number_text(names.size()) + " arguments");
     return;
   }
   for (size_t i = 0; i < args.positional.size(); ++i) slots_[i] = &args.positional[i];
@@ -25,12 +25,12 @@ Bound::Bound(Heap& heap, std::string_view what, const Args& args, std::initializ
     }
   }
   for (size_t i = 0; i < required; ++i) {
-    if (slots_[i] == nullptr) fail(std::string("needs the argument '") + names.begin()[i] + "'");
+    if (slots_[i] == nullptr) fail(Text("needs the argument '") + names.begin()[i] + "'");
   }
 }
 
-void Bound::fail(const std::string& why) {
-  heap_.fail(std::string(what_) + " " + why);
+void Bound::fail(const Text& why) {
+  heap_.fail(Text(what_) + " " + why);
   ok_ = false;
 }
 
@@ -38,7 +38,7 @@ int64_t Bound::integer(size_t i, int64_t fallback) {
   const Value* v = slots_[i];
   if (v == nullptr) return fallback;
   if (v->is_int_like()) return v->integer();
-  fail("needs an integer, not " + std::string(type_name(*v)));
+  fail("needs an integer, not " + Text(type_name(*v)));
   return fallback;
 }
 
@@ -46,7 +46,7 @@ std::string_view Bound::text(size_t i, std::string_view fallback) {
   const Value* v = slots_[i];
   if (v == nullptr) return fallback;
   if (v->is(Kind::kString)) return v->text();
-  fail("needs a string, not " + std::string(type_name(*v)));
+  fail("needs a string, not " + Text(type_name(*v)));
   return fallback;
 }
 

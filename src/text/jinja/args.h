@@ -3,18 +3,16 @@
 #pragma once
 
 #include <initializer_list>
-#include <string>
 #include <string_view>
 #include <utility>
-#include <vector>
 
 #include "text/jinja/value.h"
 
 namespace weir::jinja {
 
 struct Args {
-  std::vector<Value> positional;
-  std::vector<std::pair<std::string, Value>> keyword;
+  Vec<Value> positional;
+  Vec<std::pair<Text, Value>> keyword;
   const Value* find(std::string_view name) const {
     for (const auto& [key, value] : keyword) {
       if (key == name) return &value;
@@ -37,10 +35,10 @@ class Bound {
   std::string_view text(size_t i, std::string_view fallback);  // likewise; valid while the Args live
 
  private:
-  void fail(const std::string& why);
+  void fail(const Text& why);
   Heap& heap_;
   const std::string_view what_;
-  std::vector<const Value*> slots_;
+  Vec<const Value*> slots_;
   bool ok_ = true;
 };
 

@@ -121,10 +121,16 @@ struct Stmt {
   std::unique_ptr<MacroDef> macro;
 };
 
+// Finds a symbol by any text without making a string of it.
+struct SymbolHash {
+  using is_transparent = void;
+  size_t operator()(std::string_view name) const { return std::hash<std::string_view>()(name); }
+};
+
 struct Program {
   Body body;
   std::vector<std::string> symbols;
-  std::unordered_map<std::string, uint32_t> symbol_ids;
+  std::unordered_map<std::string, uint32_t, SymbolHash, std::equal_to<>> symbol_ids;
   std::vector<Constant> constants;
   uint32_t loop = 0, caller = 0, varargs = 0, kwargs = 0;  // symbols the language itself binds
 };

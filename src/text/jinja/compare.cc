@@ -116,7 +116,7 @@ bool compare_order(Heap& heap, Compare op, const Value& a, const Value& b, int d
   for (const Value* v : {&a, &b}) {
     if (v->is_undefined()) heap.fail(v->undefined_message());
   }
-  heap.fail("cannot order '" + std::string(type_name(a)) + "' and '" + std::string(type_name(b)) + "'");
+  heap.fail("cannot order '" + Text(type_name(a)) + "' and '" + Text(type_name(b)) + "'");
   return false;
 }
 
@@ -168,7 +168,7 @@ bool compare(Heap& heap, Compare op, const Value& a, const Value& b) {
 bool contains(Heap& heap, const Value& container, const Value& item) {
   if (container.is(Kind::kString)) {
     if (!item.is(Kind::kString)) {
-      heap.fail("'in <string>' requires a string on its left, not " + std::string(type_name(item)));
+      heap.fail("'in <string>' requires a string on its left, not " + Text(type_name(item)));
       return false;
     }
     const std::string_view text = container.text();
@@ -178,12 +178,12 @@ bool contains(Heap& heap, const Value& container, const Value& item) {
   }
   if (container.is(Kind::kDict) || (container.is(Kind::kSeq) && container.seq()->flavour == SeqKind::kKeys)) {
     if (!hashable(item)) {
-      heap.fail("unhashable type: '" + std::string(type_name(item)) + "'");
+      heap.fail("unhashable type: '" + Text(type_name(item)) + "'");
       return false;
     }
   }
   if (container.is(Kind::kDict)) return heap.step() && container.dict()->find(item) != nullptr;
-  std::vector<Value> items;
+  Vec<Value> items;
   if (!iterate(heap, container, items)) return false;
   for (const Value& candidate : items) {
     if (equals(heap, candidate, item)) return true;

@@ -11,18 +11,39 @@ Result<Template> Template::parse(std::string_view source) {
 }
 
 Result<std::string> Template::render(std::string_view context_json, const Options& options) const {
+  Heap heap(options.limits);  // declared first: it outlives every value
+  return guarded(heap, [&]() -> Result<std::string> {
+    WEIR_ASSIGN_OR_RETURN(const Value context, read_context(heap, context_json));
+    weir::AuthoredText out;
+    if (!run_into(heap, context, options, &out)) return invalid_argument(heap.error());
+    return std::move(out.text);
+  });
+}
+
+Result<Value> Template::read_context(Heap& heap, std::string_view context_json) {
   if (context_json.size() > kMaxContextBytes) {
     return invalid_argument("the template's context has " + std::to_string(context_json.size()) +
                             " bytes; the limit is " + std::to_string(kMaxContextBytes));
   }
-  Heap heap(options.limits);  // declared first: it outlives every value below
-  const Value context = parse_json(heap, context_json);
+  Value context = parse_json(heap, context_json);
   if (heap.failed()) return invalid_argument("template context, " + heap.error());
   if (!context.is(Kind::kDict)) return invalid_argument("the template's context must be a JSON object");
-  std::string out;
-  Interp(*program_, heap, options).run(context.dict(), out);
-  if (heap.failed()) return invalid_argument(heap.error());
+  return context;
+}
+
+Result<weir::AuthoredText> Template::run(Heap& heap, const Value& context, const Options& options) const {
+  weir::AuthoredText out;
+  if (!run_into(heap, context, options, &out)) return invalid_argument(heap.error());
   return out;
+}
+
+// RETURNS: false where the heap knows why there is no text.
+bool Template::run_into(Heap& heap, const Value& context, const Options& options, weir::AuthoredText* out) const {
+  AuthoredText made;
+  Interp(*program_, heap, options).run(context.dict(), made);
+  if (heap.failed() || !heap.can_copy_out(made.text.size() + 1 + made.authored.bytes())) return false;
+  *out = {std::string(made.text), weir::Authored(made.authored)};
+  return true;
 }
 
 }  // namespace weir::jinja

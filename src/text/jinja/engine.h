@@ -4,6 +4,7 @@
 #pragma once
 
 #include <memory>
+#include <new>
 #include <string>
 #include <string_view>
 
@@ -22,10 +23,25 @@ class Template {
   // ERRORS: kInvalidArgument for bad JSON, an error in the template, raise_exception (its message alone) or a
   // limit.
   Result<std::string> render(std::string_view context_json, const Options& options) const;
+  // The steps of it, for callers that look at the values between them; inside guarded(), and the heap outlives the values.
+  static Result<Value> read_context(Heap& heap, std::string_view context_json);
+  // RETURNS: a copy, counted in the heap, with what the template wrote of it.
+  Result<weir::AuthoredText> run(Heap& heap, const Value& context, const Options& options) const;
 
  private:
+  bool run_into(Heap& heap, const Value& context, const Options& options, weir::AuthoredText* out) const;
   explicit Template(std::unique_ptr<const Program> program) : program_(std::move(program)) {}
   std::unique_ptr<const Program> program_;
 };
+
+// Does work with values of a heap. RETURNS: its Result, or why the heap had no room for it.
+template <class Work>
+auto guarded(Heap& heap, Work work) -> decltype(work()) {
+  try {
+    return work();
+  } catch (const std::bad_alloc&) {  // of the heap, which has noted why; or the machine has no memory
+    return invalid_argument(heap.failed() ? heap.error() : "there is no memory to render the template");
+  }
+}
 
 }  // namespace weir::jinja

@@ -42,7 +42,7 @@ class AttrPath {
 
  private:
   Interp& in_;
-  std::vector<Value> parts_;
+  Vec<Value> parts_;
   const Value* default_ = nullptr;
 };
 

@@ -4,7 +4,7 @@
 namespace weir::jinja {
 namespace {
 
-bool map_attribute(Interp& in, const std::vector<Value>& items, const Args& args, Seq& out) {
+bool map_attribute(Interp& in, const Vec<Value>& items, const Args& args, Seq& out) {
   Bound b(in.heap, "map", args, {"attribute", "default"});
   if (!b.ok()) return true;
   AttrPath path(in, *b.get(0));
@@ -18,7 +18,7 @@ bool map_attribute(Interp& in, const std::vector<Value>& items, const Args& args
 }
 
 bool map(Interp& in, const Value& v, const Args& args, Seq& out) {
-  std::vector<Value> items;
+  Vec<Value> items;
   if (!truthy(v)) return true;  // none, 0 and the like map to nothing, and the arguments are not looked at
   if (args.positional.empty() && args.find("attribute") == nullptr)
     in.heap.fail("map needs a filter or attribute=");
@@ -40,7 +40,7 @@ bool map(Interp& in, const Value& v, const Args& args, Seq& out) {
 
 template <bool kAttribute, bool kKeep>
 bool select(Interp& in, const Value& v, const Args& args, Seq& out) {
-  std::vector<Value> items;
+  Vec<Value> items;
   if (!truthy(v)) return true;
   constexpr size_t kTestAt = kAttribute ? 1 : 0;
   if (kAttribute && args.positional.empty()) in.heap.fail("the name of an attribute is missing");
@@ -67,7 +67,7 @@ bool select(Interp& in, const Value& v, const Args& args, Seq& out) {
 
 Value attr(Interp& in, const Value& v, const Args& args) {
   Bound b(in.heap, "attr", args, {"name"}, 1);
-  const std::string name(b.ok() ? b.text(0, "") : "");
+  const Text name(b.ok() ? b.text(0, "") : "");
   if (in.heap.failed()) return {};
   // Unlike v.name, this never looks into a dict's keys.
   if (v.is(Kind::kDict)) {

@@ -10,7 +10,7 @@
 namespace weir::jinja {
 namespace {
 
-Value seq_of(Interp& in, SeqKind flavour, const std::vector<Value>& items) {
+Value seq_of(Interp& in, SeqKind flavour, const Vec<Value>& items) {
   Value out = make_seq(in.heap, flavour);
   if (!out.seq()->reserve(items.size())) return {};
   for (const Value& v : items) out.seq()->push(v);
@@ -18,7 +18,7 @@ Value seq_of(Interp& in, SeqKind flavour, const std::vector<Value>& items) {
 }
 
 Value list(Interp& in, const Value& v, const Args& args) {
-  std::vector<Value> items;
+  Vec<Value> items;
   if (!Bound(in.heap, "list", args, {}).ok() || !iterate(in.heap, v, items)) return {};
   return seq_of(in, SeqKind::kList, items);
 }
@@ -31,17 +31,17 @@ Value length(Interp& in, const Value& v, const Args& args) {
 
 Value first(Interp& in, const Value& v, const Args& args) {
   if (!Bound(in.heap, "first", args, {}).ok()) return {};
-  static const std::string kName = "the first item";
+  static constexpr std::string_view kName = "the first item";
   if (v.is(Kind::kString) && !v.text().empty()) return in.get_item(v, Value::integer(0));
   if (v.is(Kind::kSeq)) {
     Seq* s = v.seq();
     const size_t at = s->flavour == SeqKind::kIterator ? s->taken++ : 0;
-    if (at >= s->items.size() && s->error != nullptr) return in.fail(*std::exchange(s->error, nullptr));
-    return at < s->items.size() ? s->items[at] : Value::undefined(&kName);
+    if (at >= s->items.size() && s->error) return in.fail(*std::exchange(s->error, std::nullopt));
+    return at < s->items.size() ? s->items[at] : Value::undefined(kName);
   }
-  std::vector<Value> items;
+  Vec<Value> items;
   if (!iterate(in.heap, v, items)) return {};
-  return items.empty() ? Value::undefined(&kName) : items[0];
+  return items.empty() ? Value::undefined(kName) : items[0];
 }
 
 bool reversible(const Value& v) {
@@ -51,21 +51,21 @@ bool reversible(const Value& v) {
 
 Value last(Interp& in, const Value& v, const Args& args) {
   if (!Bound(in.heap, "last", args, {}).ok()) return {};
-  static const std::string kName = "the last item";
-  if (v.is_undefined()) return Value::undefined(&kName);
-  if (!reversible(v)) return in.fail("'" + std::string(type_name(v)) + "' object is not reversible");
-  if (v.is(Kind::kSeq)) return v.seq()->items.empty() ? Value::undefined(&kName) : v.seq()->items.back();
+  static constexpr std::string_view kName = "the last item";
+  if (v.is_undefined()) return Value::undefined(kName);
+  if (!reversible(v)) return in.fail("'" + Text(type_name(v)) + "' object is not reversible");
+  if (v.is(Kind::kSeq)) return v.seq()->items.empty() ? Value::undefined(kName) : v.seq()->items.back();
   if (v.is(Kind::kString) && !v.text().empty()) return in.get_item(v, Value::integer(-1));
-  std::vector<Value> items;
+  Vec<Value> items;
   if (!iterate(in.heap, v, items)) return {};
-  return items.empty() ? Value::undefined(&kName) : items.back();
+  return items.empty() ? Value::undefined(kName) : items.back();
 }
 
 Value reverse(Interp& in, const Value& v, const Args& args) {
-  std::vector<Value> items;
+  Vec<Value> items;
   if (!Bound(in.heap, "reverse", args, {}).ok()) return {};
   if (v.is(Kind::kString)) {
-    std::string out;
+    Text out;
     const std::string_view s = v.text();
     in.heap.step_bytes(s.size());
     for (size_t end = s.size(); end > 0;) {
@@ -83,15 +83,14 @@ Value reverse(Interp& in, const Value& v, const Args& args) {
 
 Value join(Interp& in, const Value& v, const Args& args) {
   Bound b(in.heap, "join", args, {"d", "attribute"});
-  std::vector<Value> items;
+  Vec<Value> items;
   if (!b.ok() || !iterate(in.heap, v, items)) return {};
-  const std::string glue = b.get(0) != nullptr ? to_str(in.heap, *b.get(0)) : "";
+  const Value glue = b.get(0) != nullptr ? as_string(in.heap, *b.get(0)) : in.string("");
   const AttrPath path(in, b.given(1) ? *b.get(1) : Value::none());
-  std::string out;
+  AuthoredText out;
   for (size_t i = 0; i < items.size() && in.heap.step(); ++i) {
-    if (i > 0) out += glue;
-    append_str(in.heap, path.get(items[i]), out);
-    if (out.size() > in.heap.limits().heap_bytes) in.heap.fail("a joined string is larger than the heap limit");
+    if (i > 0) append_string(glue, out);
+    append_value(in.heap, path.get(items[i]), out);
   }
   return in.heap.failed() ? Value() : in.string(std::move(out));
 }
@@ -115,8 +114,8 @@ struct Keyed {
 };
 
 // Stable, and safe whatever the keys compare like: an order that contradicts itself cannot lead a merge astray.
-bool sort_keyed(Heap& heap, std::vector<Keyed>& items, bool reverse) {
-  std::vector<Keyed> scratch(items.size());
+bool sort_keyed(Heap& heap, Vec<Keyed>& items, bool reverse) {
+  Vec<Keyed> scratch(items.size());
   for (size_t width = 1; width < items.size(); width *= 2) {
     for (size_t from = 0; from < items.size(); from += 2 * width) {
       const size_t middle = std::min(from + width, items.size());
@@ -139,7 +138,7 @@ bool sort_keyed(Heap& heap, std::vector<Keyed>& items, bool reverse) {
 
 // The key of |sort: a list of one attribute or of several. Even one is kept in a list, as jinja2 does, because
 // lists look for == before <, so that items which cannot be ordered, such as none, may stand beside their equals.
-Value sort_key(Interp& in, const std::vector<AttrPath>& paths, bool case_sensitive, const Value& item) {
+Value sort_key(Interp& in, const Vec<AttrPath>& paths, bool case_sensitive, const Value& item) {
   Value key = make_seq(in.heap, SeqKind::kList);
   for (const AttrPath& path : paths) {
     const Value v = path.get(item);
@@ -148,8 +147,8 @@ Value sort_key(Interp& in, const std::vector<AttrPath>& paths, bool case_sensiti
   return key;
 }
 
-std::vector<AttrPath> sort_paths(Interp& in, const Value& attribute) {
-  std::vector<AttrPath> out;
+Vec<AttrPath> sort_paths(Interp& in, const Value& attribute) {
+  Vec<AttrPath> out;
   if (!attribute.is(Kind::kString)) {
     out.emplace_back(in, attribute);
     return out;
@@ -157,7 +156,7 @@ std::vector<AttrPath> sort_paths(Interp& in, const Value& attribute) {
   std::string_view rest = attribute.text();
   while (in.heap.step(16)) {
     const size_t comma = std::min(rest.find(','), rest.size());
-    out.emplace_back(in, in.string(std::string(rest.substr(0, comma))));
+    out.emplace_back(in, in.string(Text(rest.substr(0, comma))));
     if (comma == rest.size()) break;
     rest.remove_prefix(comma + 1);
   }
@@ -166,11 +165,11 @@ std::vector<AttrPath> sort_paths(Interp& in, const Value& attribute) {
 
 Value sort(Interp& in, const Value& v, const Args& args) {
   Bound b(in.heap, "sort", args, {"reverse", "case_sensitive", "attribute"});
-  std::vector<Value> items;
+  Vec<Value> items;
   if (!b.ok() || !iterate(in.heap, v, items)) return {};
-  const std::vector<AttrPath> paths = sort_paths(in, b.given(2) ? *b.get(2) : Value::none());
+  const Vec<AttrPath> paths = sort_paths(in, b.given(2) ? *b.get(2) : Value::none());
   if (!in.heap.can_make(items.size() * 4 * sizeof(Value))) return {};
-  std::vector<Keyed> keyed;
+  Vec<Keyed> keyed;
   for (const Value& item : items) {
     keyed.push_back({sort_key(in, paths, b.flag(1, false), item), item});
     if (in.heap.failed()) return {};
@@ -187,7 +186,7 @@ Value dictsort(Interp& in, const Value& v, const Args& args) {
   const std::string_view by = b.text(1, "key");
   if (by != "key" && by != "value") return in.fail("dictsort sorts by key or value");
   if (!v.is(Kind::kDict)) return in.fail(v.is_undefined() ? v.undefined_message() : "dictsort needs a mapping");
-  std::vector<Keyed> keyed;
+  Vec<Keyed> keyed;
   for (const auto& [key, value] : v.dict()->items) {
     const Value& chosen = by == "key" ? key : value;
     keyed.push_back({b.flag(0, false) ? chosen : ignore_case(in, chosen), make_pair(in.heap, key, value)});
@@ -201,7 +200,7 @@ Value dictsort(Interp& in, const Value& v, const Args& args) {
 
 bool unique(Interp& in, const Value& v, const Args& args, Seq& out) {
   Bound b(in.heap, "unique", args, {"case_sensitive", "attribute"});
-  std::vector<Value> items;
+  Vec<Value> items;
   if (!b.ok()) return false;
   iterate(in.heap, v, items);
   const AttrPath path(in, b.given(1) ? *b.get(1) : Value::none());
@@ -210,7 +209,7 @@ bool unique(Interp& in, const Value& v, const Args& args, Seq& out) {
     if (!in.heap.step()) break;
     Value key = path.get(item);
     if (!b.flag(0, false)) key = ignore_case(in, key);
-    if (!hashable(key)) in.heap.fail("unhashable type: '" + std::string(type_name(key)) + "'");
+    if (!hashable(key)) in.heap.fail("unhashable type: '" + Text(type_name(key)) + "'");
     if (in.heap.failed()) break;
     if (seen.dict()->find(key) != nullptr) continue;
     seen.dict()->set(key, Value::none());
@@ -222,10 +221,10 @@ bool unique(Interp& in, const Value& v, const Args& args, Seq& out) {
 template <bool kMax>
 Value extreme(Interp& in, const Value& v, const Args& args) {
   Bound b(in.heap, kMax ? "max" : "min", args, {"case_sensitive", "attribute"});
-  std::vector<Value> items;
+  Vec<Value> items;
   if (!b.ok() || !iterate(in.heap, v, items)) return {};
-  static const std::string kName = kMax ? "the largest item" : "the smallest item";
-  if (items.empty()) return Value::undefined(&kName);
+  static constexpr std::string_view kName = kMax ? "the largest item" : "the smallest item";
+  if (items.empty()) return Value::undefined(kName);
   const AttrPath path(in, b.given(1) ? *b.get(1) : Value::none());
   const auto key_of = [&](const Value& item) {
     return b.flag(0, false) ? path.get(item) : ignore_case(in, path.get(item));
@@ -243,7 +242,7 @@ Value extreme(Interp& in, const Value& v, const Args& args) {
 
 Value sum(Interp& in, const Value& v, const Args& args) {
   Bound b(in.heap, "sum", args, {"attribute", "start"});
-  std::vector<Value> items;
+  Vec<Value> items;
   if (!b.ok() || !iterate(in.heap, v, items)) return {};
   const AttrPath path(in, b.given(0) ? *b.get(0) : Value::none());
   Value total = b.get(1) != nullptr ? *b.get(1) : Value::integer(0);
@@ -257,7 +256,7 @@ Value sum(Interp& in, const Value& v, const Args& args) {
 
 bool batch(Interp& in, const Value& v, const Args& args, Seq& out) {
   Bound b(in.heap, "batch", args, {"linecount", "fill_with"}, 1);
-  std::vector<Value> items;
+  Vec<Value> items;
   if (!b.ok()) return false;
   if (!iterate(in.heap, v, items) || items.empty()) return true;
   // Python compares the length of a row with whatever was given; what is no number never equals it.
@@ -281,7 +280,7 @@ bool batch(Interp& in, const Value& v, const Args& args, Seq& out) {
 
 bool slice(Interp& in, const Value& v, const Args& args, Seq& out) {
   Bound b(in.heap, "slice", args, {"slices", "fill_with"}, 1);
-  std::vector<Value> items;
+  Vec<Value> items;
   if (!b.ok()) return false;
   if (!iterate(in.heap, v, items)) return true;
   const int64_t slices = b.integer(0, 1);
@@ -300,12 +299,12 @@ bool slice(Interp& in, const Value& v, const Args& args, Seq& out) {
 
 Value groupby(Interp& in, const Value& v, const Args& args) {
   Bound b(in.heap, "groupby", args, {"attribute", "default", "case_sensitive"}, 1);
-  std::vector<Value> items;
+  Vec<Value> items;
   if (!b.ok() || !iterate(in.heap, v, items)) return {};
   AttrPath path(in, *b.get(0));
   if (b.given(1)) path.set_default(b.get(1));
   const bool sensitive = b.flag(2, false);
-  std::vector<Keyed> keyed;
+  Vec<Keyed> keyed;
   for (const Value& item : items) {
     const Value key = path.get(item);
     keyed.push_back({sensitive ? key : ignore_case(in, key), item});

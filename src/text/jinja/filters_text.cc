@@ -39,11 +39,11 @@ Value center(Interp& in, const Value& v, const Args& args) {
 // Jinja's own |title: words begin after white space, "-" and opening brackets, and only there.
 Value title(Interp& in, const Value& v, const Args& args) {
   if (!Bound(in.heap, "title", args, {}).ok()) return {};
-  const std::string s = to_str(in.heap, v);
+  const Text s = to_str(in.heap, v);
   const auto separates = [](uint32_t c) {
     return is_space(c) || std::string_view("-({[<").find(static_cast<char>(c)) != std::string_view::npos;
   };
-  std::string out;
+  Text out;
   for (size_t i = 0; i < s.size() && in.heap.step();) {
     size_t end = i;
     while (end < s.size() && !(char_at(s, end) < 0x80 ? separates(char_at(s, end)) : is_space(char_at(s, end))))
@@ -58,7 +58,7 @@ Value title(Interp& in, const Value& v, const Args& args) {
       i += n;
     }
   }
-  return in.string(std::move(out));
+  return v.is(Kind::kString) ? mapped_from(v, std::move(out), false) : in.string(std::move(out));
 }
 
 Value string(Interp& in, const Value& v, const Args& args) {
@@ -69,10 +69,11 @@ Value replace(Interp& in, const Value& v, const Args& args) {
   Bound b(in.heap, "replace", args, {"old", "new", "count"}, 2);
   if (!b.ok()) return {};
   const int64_t count = b.given(2) ? b.integer(2, -1) : -1;
-  const std::string from = to_str(in.heap, *b.get(0));
-  const std::string to = to_str(in.heap, *b.get(1));
+  const Text from = to_str(in.heap, *b.get(0));
+  const Value to = as_string(in.heap, *b.get(1));
+  const Value text = as_string(in.heap, v);
   if (in.heap.failed()) return {};
-  return in.string(replace_all(in.heap, to_str(in.heap, v), from, to, count));
+  return in.string(replace_all(in.heap, text, from, to, count));
 }
 
 Value format(Interp& in, const Value& v, const Args& args) {
@@ -88,16 +89,16 @@ Value indent(Interp& in, const Value& v, const Args& args) {
   Bound b(in.heap, "indent", args, {"width", "first", "blank"});
   if (!b.ok()) return {};
   if (!v.is(Kind::kString)) return in.fail(v.is_undefined() ? v.undefined_message() : "indent needs a string");
-  std::string pad;
+  Text pad;
   if (b.get(0) != nullptr && b.get(0)->is(Kind::kString)) {
-    pad = std::string(b.get(0)->text());
+    pad = Text(b.get(0)->text());
   } else {
     const int64_t width = std::max<int64_t>(0, b.integer(0, 4));
     if (!in.heap.can_make(static_cast<uint64_t>(width))) return {};
     pad.assign(static_cast<size_t>(width), ' ');
   }
-  const std::string text = std::string(v.text()) + "\n";
-  std::string out;
+  const Text text = Text(v.text()) + "\n";
+  Text out;
   bool first_line = true;
   for (const std::string_view line : split_lines(text, false)) {
     if (!first_line) out += '\n';
@@ -105,8 +106,7 @@ Value indent(Interp& in, const Value& v, const Args& args) {
     if (wanted) out += pad;
     out += line;
     first_line = false;
-    if (!in.heap.step_bytes(pad.size()) || out.size() > in.heap.limits().heap_bytes)
-      return in.fail("indent made too much text");
+    if (!in.heap.step_bytes(pad.size())) return {};
   }
   return make_string(in.heap, std::move(out), v.str()->markup);
 }
@@ -114,7 +114,7 @@ Value indent(Interp& in, const Value& v, const Args& args) {
 Value truncate(Interp& in, const Value& v, const Args& args) {
   Bound b(in.heap, "truncate", args, {"length", "killwords", "end", "leeway"});
   if (!b.ok()) return {};
-  const std::string end(b.text(2, "..."));
+  const Text end(b.text(2, "..."));
   const int64_t length = b.integer(0, 255);
   const int64_t leeway = b.given(3) ? b.integer(3, 5) : 5;
   const int64_t end_chars = static_cast<int64_t>(count_chars(end));
@@ -124,12 +124,12 @@ Value truncate(Interp& in, const Value& v, const Args& args) {
   if (!v.is(Kind::kString)) return in.fail("truncate needs a string");
   std::string_view kept = v.text().substr(0, byte_offset(v.text(), length - end_chars));
   if (!b.flag(1, false)) kept = kept.substr(0, std::min(kept.rfind(' '), kept.size()));
-  return in.string(std::string(kept) + end);
+  return in.string(Text(kept) + end);
 }
 
 Value wordcount(Interp& in, const Value& v, const Args& args) {
   if (!Bound(in.heap, "wordcount", args, {}).ok()) return {};
-  const std::string s = to_str(in.heap, v);
+  const Text s = to_str(in.heap, v);
   int64_t words = 0;
   bool inside = false;
   for (size_t i = 0; i < s.size(); i += char_bytes(s, i)) {
@@ -214,13 +214,16 @@ Value round_filter(Interp& in, const Value& v, const Args& args) {
     return up ? arithmetic(in.heap, Arith::kAdd, Value::integer(down), Value::integer(unit)) : Value::integer(down);
   }
   if (!std::isfinite(v.real()) || digits > 100) return v;
-  if (digits >= 0) return Value::real(std::stod(fixed(v.real(), static_cast<int>(digits))));
+  if (digits >= 0) return Value::real(std::strtod(fixed(v.real(), static_cast<int>(digits)).c_str(), nullptr));
   const double unit = std::pow(10.0, static_cast<double>(-digits));
   return Value::real(std::nearbyint(v.real() / unit) * unit);
 }
 
 Value safe(Interp& in, const Value& v, const Args& args) {
-  return Bound(in.heap, "safe", args, {}).ok() ? make_string(in.heap, to_str(in.heap, v), true) : Value();
+  if (!Bound(in.heap, "safe", args, {}).ok()) return {};
+  AuthoredText out;
+  append_value(in.heap, v, out);
+  return make_string(in.heap, std::move(out), true);
 }
 
 Value force_escape(Interp& in, const Value& v, const Args& args) {
@@ -250,20 +253,20 @@ Value tojson(Interp& in, const Value& v, const Args& args) {
     style.item_separator = ",";
     const Value& width = *b.get(1);
     if (width.is(Kind::kString)) {
-      style.indent = std::string(width.text());
+      style.indent = Text(width.text());
     } else {
       const int64_t n = std::max<int64_t>(0, b.integer(1, 0));
       if (n > 1000) in.heap.fail("tojson: the indent is too large");
-      if (!in.heap.failed()) style.indent = std::string(static_cast<size_t>(n), ' ');
+      if (!in.heap.failed()) style.indent = Text(static_cast<size_t>(n), ' ');
     }
   }
   if (b.given(2)) {
-    std::vector<Value> two;
+    Vec<Value> two;
     if (!iterate(in.heap, *b.get(2), two)) return {};
     if (two.size() != 2 || !two[0].is(Kind::kString) || !two[1].is(Kind::kString))
       return in.fail("tojson: separators are two strings");
-    style.item_separator = std::string(two[0].text());
-    style.key_separator = std::string(two[1].text());
+    style.item_separator = Text(two[0].text());
+    style.key_separator = Text(two[1].text());
   }
   return in.heap.failed() ? Value() : in.string(dump_json(in.heap, v, style));
 }
@@ -271,7 +274,7 @@ Value tojson(Interp& in, const Value& v, const Args& args) {
 Value urlencode(Interp& in, const Value& v, const Args& args) {
   if (!Bound(in.heap, "urlencode", args, {}).ok()) return {};
   const auto quote = [&](const Value& each, bool query) {
-    std::string out;
+    Text out;
     for (const char c : to_str(in.heap, each)) {
       const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
                          std::string_view("_.-~").find(c) != std::string_view::npos;
@@ -286,12 +289,12 @@ Value urlencode(Interp& in, const Value& v, const Args& args) {
     return out;
   };
   if (v.is(Kind::kString) || !is_iterable(v)) return in.string(quote(v, false));
-  std::string out;
+  Text out;
   const Value pairs = v.is(Kind::kDict) ? find_dict_method("items")->fn(in, v, Args{}) : v;
-  std::vector<Value> items;
+  Vec<Value> items;
   if (in.heap.failed() || !iterate(in.heap, pairs, items)) return {};
   for (const Value& pair : items) {
-    std::vector<Value> two;
+    Vec<Value> two;
     if (!iterate(in.heap, pair, two)) return {};
     if (two.size() != 2) return in.fail("urlencode needs pairs");
     if (!out.empty()) out += '&';

@@ -12,7 +12,7 @@ namespace weir::jinja {
 namespace {
 
 struct Spec {
-  std::string fill = " ";
+  Text fill = " ";
   char align = 0;  // '<', '>', '^', '='
   char sign = '-';
   bool alternate = false;
@@ -44,7 +44,7 @@ bool parse_spec(Heap& heap, std::string_view s, Spec& out) {
   const auto is_align = [](char c) { return c == '<' || c == '>' || c == '^' || c == '='; };
   const size_t first = s.empty() ? 0 : char_bytes(s, 0);
   if (s.size() > first && first > 0 && is_align(s[first])) {
-    out.fill = std::string(s.substr(0, first));
+    out.fill = Text(s.substr(0, first));
     out.align = s[first];
     at = first + 1;
   } else if (!s.empty() && is_align(s[0])) {
@@ -62,18 +62,18 @@ bool parse_spec(Heap& heap, std::string_view s, Spec& out) {
   bool ok = true;
   if (at < s.size() && s[at] == '.') ok = read_number(s, ++at, out.precision);
   if (at < s.size()) out.type = s[at++];
-  if (!ok || at != s.size()) heap.fail("invalid format specifier '" + std::string(s) + "'");
+  if (!ok || at != s.size()) heap.fail("invalid format specifier '" + Text(s) + "'");
   return !heap.failed() && check(heap, out);
 }
 
-std::string pad(std::string body, std::string prefix, const Spec& spec, char default_align) {
+Text pad(Text body, Text prefix, const Spec& spec, char default_align) {
   const int64_t have = static_cast<int64_t>(count_chars(body) + prefix.size());
   const int64_t missing = std::max<int64_t>(0, spec.width - have);
   const char align = spec.align == 0 ? default_align : spec.align;
   int64_t left = 0;
   if (align == '>' || align == '=') left = missing;
   if (align == '^') left = missing / 2;
-  std::string out;
+  Text out;
   const auto fill = [&](int64_t n) {
     while (n-- > 0) out += spec.fill;
   };
@@ -85,9 +85,9 @@ std::string pad(std::string body, std::string prefix, const Spec& spec, char def
   return out;
 }
 
-std::string grouped(const std::string& digits, char mark, size_t every) {
+Text grouped(const Text& digits, char mark, size_t every) {
   const size_t end = std::min(digits.find_first_of(".e"), digits.size());
-  std::string out;
+  Text out;
   for (size_t i = 0; i < end; ++i) {
     if (i > 0 && (end - i) % every == 0) out += mark;
     out += digits[i];
@@ -95,8 +95,8 @@ std::string grouped(const std::string& digits, char mark, size_t every) {
   return out + digits.substr(end);
 }
 
-std::string in_base(uint64_t n, unsigned base, bool upper) {
-  std::string out;
+Text in_base(uint64_t n, unsigned base, bool upper) {
+  Text out;
   do {
     out += (upper ? "0123456789ABCDEF" : "0123456789abcdef")[n % base];
     n /= base;
@@ -105,56 +105,56 @@ std::string in_base(uint64_t n, unsigned base, bool upper) {
   return out;
 }
 
-std::string sign_text(bool negative, char sign) {
+Text sign_text(bool negative, char sign) {
   if (negative) return "-";
-  return sign == '-' ? "" : std::string(1, sign);
+  return sign == '-' ? "" : Text(1, sign);
 }
 
-std::string general(double d, int64_t precision, char type, bool alternate) {
+Text general(double d, int64_t precision, char type, bool alternate) {
   char buffer[512];
-  const std::string form = std::string(alternate ? "%#.*" : "%.*") + type;
+  const Text form = Text(alternate ? "%#.*" : "%.*") + type;
   const int p = static_cast<int>(precision);
-  return std::string(buffer, static_cast<size_t>(std::snprintf(buffer, sizeof(buffer), form.c_str(), p, d)));
+  return Text(buffer, static_cast<size_t>(std::snprintf(buffer, sizeof(buffer), form.c_str(), p, d)));
 }
 
-std::string float_body(double d, const Spec& spec, char type) {
+Text float_body(double d, const Spec& spec, char type) {
   if (!std::isfinite(d)) return std::isnan(d) ? "nan" : "inf";
   const int64_t precision = spec.precision < 0 ? 6 : spec.precision;
   if (type == 0) {
     if (spec.precision < 0) return float_repr(d);
-    std::string s = general(d, std::max<int64_t>(1, precision), 'g', spec.alternate);
-    const bool plain = s.find_first_of(".e") == std::string::npos;
+    Text s = general(d, std::max<int64_t>(1, precision), 'g', spec.alternate);
+    const bool plain = s.find_first_of(".e") == Text::npos;
     return plain ? s + ".0" : s;
   }
   if (type == '%') return general(d * 100, precision, 'f', spec.alternate) + "%";
   return general(d, precision, type, spec.alternate);
 }
 
-std::string format_float(Heap& heap, double d, const Spec& spec) {
+Text format_float(Heap& heap, double d, const Spec& spec) {
   static constexpr std::string_view kTypes = "eEfFgG%";
   if (spec.type != 0 && kTypes.find(spec.type) == kTypes.npos) {
-    heap.fail(std::string("unknown format code '") + spec.type + "' for a float");
+    heap.fail(Text("unknown format code '") + spec.type + "' for a float");
     return "";
   }
   if (spec.precision > kMaxFormatPrecision) {
-    heap.fail("a float precision is at most " + std::to_string(kMaxFormatPrecision));
+    heap.fail("a float precision is at most " + number_text(kMaxFormatPrecision));
     return "";
   }
-  std::string body = float_body(std::fabs(d), spec, spec.type);
+  Text body = float_body(std::fabs(d), spec, spec.type);
   if (spec.group != 0) body = grouped(body, spec.group, 3);
   return pad(std::move(body), sign_text(std::signbit(d) && !std::isnan(d), spec.sign), spec, '>');
 }
 
-std::string format_int(Heap& heap, const Value& v, const Spec& spec) {
+Text format_int(Heap& heap, const Value& v, const Spec& spec) {
   const int64_t n = v.integer();
   const uint64_t magnitude = n < 0 ? 0 - static_cast<uint64_t>(n) : static_cast<uint64_t>(n);
-  std::string prefix = sign_text(n < 0, spec.sign);
-  std::string body;
+  Text prefix = sign_text(n < 0, spec.sign);
+  Text body;
   switch (spec.type) {
     case 0:
     case 'd':
     case 'n':
-      body = std::to_string(magnitude);
+      body = number_text(magnitude);
       break;
     case 'b':
       body = in_base(magnitude, 2, false);
@@ -174,19 +174,19 @@ std::string format_int(Heap& heap, const Value& v, const Spec& spec) {
       return format_float(heap, static_cast<double>(n), spec);
   }
   if (spec.precision >= 0) heap.fail("precision is not allowed for an integer");
-  if (spec.alternate && spec.type != 0 && spec.type != 'd') prefix += std::string("0") + spec.type;
+  if (spec.alternate && spec.type != 0 && spec.type != 'd') prefix += Text("0") + spec.type;
   if (spec.group != 0) body = grouped(body, spec.group, spec.type == 0 || spec.type == 'd' ? 3 : 4);
   return pad(std::move(body), std::move(prefix), spec, '>');
 }
 
-std::string format_text(Heap& heap, std::string s, const Spec& spec) {
+Text format_text(Heap& heap, Text s, const Spec& spec) {
   if ((spec.type != 0 && spec.type != 's') || spec.align == '=') heap.fail("invalid format specifier for a string");
   if (spec.precision >= 0) s.resize(byte_offset(s, spec.precision));
   return pad(std::move(s), "", spec, '<');
 }
 
 // One conversion of the % language.
-std::string convert(Heap& heap, char type, const Value& v, Spec spec) {
+Text convert(Heap& heap, char type, const Value& v, Spec spec) {
   if (type == 's' || type == 'r' || type == 'a') {
     spec.type = 0;
     if (spec.align == '=') spec.align = 0, spec.fill = " ";
@@ -195,11 +195,11 @@ std::string convert(Heap& heap, char type, const Value& v, Spec spec) {
   }
   if (type == 'c' && v.is(Kind::kString) && char_count(v) == 1) {
     spec.align = spec.align == '<' ? '<' : '>';
-    return format_text(heap, std::string(v.text()), spec);
+    return format_text(heap, Text(v.text()), spec);
   }
   if (!v.is_number()) {
     heap.fail(v.is_undefined() ? v.undefined_message()
-                               : std::string("%") + type + " needs a number, not " + std::string(type_name(v)));
+                               : Text("%") + type + " needs a number, not " + Text(type_name(v)));
     return "";
   }
   static constexpr std::string_view kFloats = "eEfFgG";
@@ -209,14 +209,14 @@ std::string convert(Heap& heap, char type, const Value& v, Spec spec) {
   }
   const bool whole_only = type == 'x' || type == 'X' || type == 'o' || type == 'c';
   if (v.is(Kind::kFloat) && (whole_only || !std::isfinite(v.real()) || std::fabs(v.real()) >= 9.2e18)) {
-    heap.fail(std::string("%") + type + " needs an integer");
+    heap.fail(Text("%") + type + " needs an integer");
     return "";
   }
   const int64_t n = v.is(Kind::kFloat) ? static_cast<int64_t>(v.real()) : v.integer();
   spec.type = type == 'i' || type == 'u' ? 'd' : type;
   const size_t digits = static_cast<size_t>(std::max<int64_t>(0, spec.precision));
   spec.precision = -1;
-  std::string text =
+  Text text =
       format_int(heap, Value::integer(n), Spec{.sign = spec.sign, .alternate = spec.alternate, .type = spec.type});
   const size_t sign = !text.empty() && (text[0] == '-' || text[0] == '+' || text[0] == ' ') ? 1 : 0;
   if (text.size() - sign < digits) text.insert(sign, digits - (text.size() - sign), '0');
@@ -249,18 +249,29 @@ char read_percent(std::string_view f, size_t& at, Spec& spec) {
 
 }  // namespace
 
+void append_shown(const Value& v, std::string_view shown, AuthoredText& out) {
+  const bool whole = v.is(Kind::kString) && v.str()->authored.covers(0, v.text().size());
+  if (v.is(Kind::kString) && v.text() == shown) {
+    append_string(v, out);
+  } else if (whole || v.is_int_like()) {
+    out.append_authored(shown);
+  } else {
+    out.append(shown);
+  }
+}
+
 Value percent_format(Heap& heap, const Value& format, const Value& values) {
   const std::string_view f = format.text();
   const bool tuple = values.is(Kind::kSeq) && values.seq()->tuple_like();
-  const std::vector<Value> one{values};
-  const std::vector<Value>& list = tuple ? values.seq()->items : one;
+  const Vec<Value> one{values};
+  const Vec<Value>& list = tuple ? values.seq()->items : one;
   size_t next = 0;
-  std::string out;
+  AuthoredText out;
   heap.step_bytes(f.size());
   for (size_t at = 0; at < f.size() && heap.step();) {
     const size_t from = at;
     at = std::min(f.find('%', at), f.size());
-    out += f.substr(from, at - from);
+    out.append_part(f, format.str()->authored, from, at);
     if (at == f.size()) break;
     ++at;
     Value v;
@@ -273,7 +284,7 @@ Value percent_format(Heap& heap, const Value& format, const Value& values) {
       }
       const Value* found = values.dict()->find(f.substr(at + 1, close - at - 1));
       if (found == nullptr)
-        heap.fail("no value named '" + std::string(f.substr(at + 1, close - at - 1)) + "'");
+        heap.fail("no value named '" + Text(f.substr(at + 1, close - at - 1)) + "'");
       else
         v = *found;
       named = true;
@@ -283,21 +294,20 @@ Value percent_format(Heap& heap, const Value& format, const Value& values) {
     const char type = read_percent(f, at, spec);
     if (!check(heap, spec)) return {};
     if (type == '%') {
-      out += '%';
+      out.append("%");
       continue;
     }
     if (std::string_view("sradiuxXoeEfFgGc").find(type) == std::string_view::npos || type == '\0') {
-      heap.fail("unsupported % format in '" + std::string(f.substr(0, 80)) + "'");
+      heap.fail("unsupported % format in '" + Text(f.substr(0, 80)) + "'");
     } else if (!named && next >= list.size()) {
       heap.fail("not enough arguments for a format string");
     } else if (!named) {
       v = list[next++];
     }
     if (heap.failed()) return {};
-    std::string piece = convert(heap, type, v, spec);
+    Text piece = convert(heap, type, v, spec);
     if (format.str()->markup && !(v.is(Kind::kString) && v.str()->markup)) piece = escape_html(piece);
-    out += piece;
-    if (out.size() > heap.limits().heap_bytes) heap.fail("a formatted string is larger than the heap limit");
+    append_shown(v, piece, out);
   }
   // Python lets everything that can be subscripted, bar strings and tuples, pass for a mapping that was not used.
   const bool mapping = values.is(Kind::kDict) || values.is_undefined() ||
@@ -308,19 +318,19 @@ Value percent_format(Heap& heap, const Value& format, const Value& values) {
   return heap.failed() ? Value() : make_string(heap, std::move(out), format.str()->markup);
 }
 
-std::string format_spec(Heap& heap, const Value& v, std::string_view text) {
+Text format_spec(Heap& heap, const Value& v, std::string_view text) {
   if (text.empty()) return to_str(heap, v);
   Spec spec;
   if (!parse_spec(heap, text, spec)) return "";
-  if (v.is(Kind::kString)) return format_text(heap, std::string(v.text()), spec);
+  if (v.is(Kind::kString)) return format_text(heap, Text(v.text()), spec);
   if (v.is(Kind::kFloat)) return format_float(heap, v.real(), spec);
   if (v.is_int_like()) return format_int(heap, v, spec);
-  heap.fail("a format specifier cannot be applied to " + std::string(type_name(v)));
+  heap.fail("a format specifier cannot be applied to " + Text(type_name(v)));
   return "";
 }
 
-std::string escape_html(std::string_view s) {
-  std::string out;
+Text escape_html(std::string_view s) {
+  Text out;
   out.reserve(s.size());
   for (const char c : s) {
     switch (c) {

@@ -22,7 +22,7 @@ Value make_range(Interp& in, const Value&, const Args& args) {
   for (const Value& v : a) {
     if (!v.is_int_like()) {
       return in.fail(v.is_undefined() ? v.undefined_message()
-                                      : "range needs integers, not " + std::string(type_name(v)));
+                                      : "range needs integers, not " + Text(type_name(v)));
     }
   }
   Value out = make_seq(in.heap, SeqKind::kRange);
@@ -33,7 +33,7 @@ Value make_range(Interp& in, const Value&, const Args& args) {
   if (s.jump == 0) return in.fail("range needs a step other than zero");
   const uint64_t length = range_length(s.start, s.stop, s.jump);
   if (length > static_cast<uint64_t>(kMaxRange)) {
-    return in.fail("a range has at most " + std::to_string(kMaxRange) + " items");
+    return in.fail("a range has at most " + number_text(kMaxRange) + " items");
   }
   if (!s.reserve(length)) return {};
   for (uint64_t i = 0; i < length; ++i) s.push(Value::integer(s.start + static_cast<int64_t>(i) * s.jump));
@@ -53,10 +53,10 @@ bool fill_dict(Interp& in, const Args& args, Dict& out) {
         out.set(key, value);
       }
     } else {
-      std::vector<Value> pairs;
+      Vec<Value> pairs;
       if (!iterate(in.heap, from, pairs)) return false;
       for (const Value& pair : pairs) {
-        std::vector<Value> two;
+        Vec<Value> two;
         if (!iterate(in.heap, pair, two)) return false;
         if (two.size() != 2) in.heap.fail("dict needs pairs");
         if (!in.heap.failed() && !hashable(two[0])) in.heap.fail("a dict key must be hashable");
@@ -83,7 +83,6 @@ Value make_cycler(Interp& in, const Value&, const Args& args) {
   if (args.positional.empty()) return in.fail("cycler needs at least one item");
   const Ref<Cycler> c = in.heap.make<Cycler>();
   c->items = args.positional;
-  in.heap.charge(c.get(), c->items.size() * sizeof(Value));
   return Value::object(Kind::kCycler, c.get());
 }
 
@@ -104,7 +103,7 @@ Value make_joiner(Interp& in, const Value&, const Args& args) {
 Value raise_exception(Interp& in, const Value&, const Args& args) {
   Bound b(in.heap, "raise_exception", args, {"message"}, 1);
   if (!b.ok()) return {};
-  const std::string message = to_str(in.heap, *b.get(0));
+  const Text message = to_str(in.heap, *b.get(0));
   in.heap.fail_exact(message.substr(0, 2000));
   return {};
 }
@@ -112,7 +111,7 @@ Value raise_exception(Interp& in, const Value&, const Args& args) {
 Value strftime_now(Interp& in, const Value&, const Args& args) {
   Bound b(in.heap, "strftime_now", args, {"format"}, 1);
   if (!b.ok()) return {};
-  std::string format(b.text(0, ""));
+  Text format(b.text(0, ""));
   if (in.heap.failed()) return {};
   if (format.size() > 1000 || format.find('\0') != format.npos)
     return in.fail("strftime_now got an unusable format");
@@ -135,7 +134,7 @@ Value strftime_now(Interp& in, const Value&, const Args& args) {
     }
     ++i;
   }
-  std::string out(format.size() * 64 + 64, '\0');
+  Text out(format.size() * 64 + 64, '\0');
   format += ' ';  // so that an empty result can be told from one that does not fit
   out.resize(std::strftime(out.data(), out.size(), format.c_str(), &parts));
   if (!out.empty()) out.pop_back();

@@ -1,15 +1,33 @@
 #include "text/jinja/heap.h"
 
+#include <charconv>
+#include <new>
+
+#include "base/check.h"
+
 namespace weir::jinja {
+namespace {
+
+constinit thread_local Heap* t_heap = nullptr;
+
+}  // namespace
+
+Text number_text(int64_t number) {
+  char digits[24];
+  return Text(digits, std::to_chars(digits, digits + sizeof(digits), number).ptr);
+}
 
 Object::Object(Heap& owner) : heap(&owner), next(owner.live_) {
   if (next != nullptr) next->prev = this;
   owner.live_ = this;
 }
 
-Object::~Object() { heap->live_bytes_ -= bytes; }
+Object::~Object() = default;
+
+Heap::Heap(const Limits& limits) : limits_(limits), slabs_(limits.heap_bytes), outer_(t_heap) { t_heap = this; }
 
 Heap::~Heap() {
+  WEIR_CHECK(t_heap == this);
   // What is still alive here is held by a cycle, or by a failed render. Pin everything first, so that dropping the
   // references between objects frees none of them half way through the walk.
   for (Object* o = live_; o != nullptr; o = o->next) ++o->refs;
@@ -19,6 +37,26 @@ Heap::~Heap() {
     live_ = o->next;
     delete o;
   }
+  names_.clear();
+  WEIR_CHECK_MSG(live_bytes_ == 0, "a Text or a Vec outlived its Heap");
+  t_heap = outer_;
+}
+
+void* Heap::take(size_t bytes) {
+  WEIR_CHECK_MSG(t_heap != nullptr, "a Text or a Vec without a Heap");
+  void* const at = t_heap->slabs_.take(bytes);
+  if (at == nullptr) {
+    t_heap->fail_full();
+    throw std::bad_alloc();
+  }
+  t_heap->live_bytes_ += bytes;
+  return at;
+}
+
+void Heap::give(void* at, size_t bytes) noexcept {
+  if (at == nullptr) return;
+  t_heap->live_bytes_ -= bytes;
+  t_heap->slabs_.give(at, bytes);
 }
 
 void Heap::retire(Object* object) {
@@ -38,44 +76,45 @@ void Heap::retire(Object* object) {
   draining_ = false;
 }
 
-void Heap::charge(Object* object, size_t bytes) {
-  object->bytes += bytes;
-  live_bytes_ += bytes;
-  if (live_bytes_ > limits_.heap_bytes) {
-    fail_limit("the template holds more than " + std::to_string(limits_.heap_bytes) + " bytes of values");
-  }
+void Heap::fail_full() {
+  fail_limit("the template holds more than " + std::to_string(limits_.heap_bytes) + " bytes of values");
 }
 
 bool Heap::can_make(uint64_t bytes) {
-  if (bytes > limits_.heap_bytes || live_bytes_ + bytes > limits_.heap_bytes) {
+  if (bytes > limits_.heap_bytes - slabs_.counted_bytes()) {
     fail_limit("the template asks for a value of " + std::to_string(bytes) + " bytes; the limit is " +
                std::to_string(limits_.heap_bytes));
   }
   return step_bytes(bytes) && !failed_;
 }
 
-void Heap::fail(std::string message) {
-  if (failed_) return;
-  failed_ = true;
-  error_ = std::move(message);
+bool Heap::can_copy_out(size_t bytes) {
+  if (!slabs_.count_outside(bytes)) fail_full();
+  return !failed_;
 }
 
-void Heap::fail_limit(std::string message) {
-  fail(std::move(message));
+void Heap::fail(std::string_view message) {
+  if (failed_) return;
+  failed_ = true;
+  error_ = message.substr(0, kMessageBytesMax);
+}
+
+void Heap::fail_limit(std::string_view message) {
+  fail(message);
   final_ = true;
 }
 
-const std::string* Heap::postpone() {
-  if (!failed_ || final_) return nullptr;
+std::optional<std::string_view> Heap::postpone() {
+  if (!failed_ || final_) return {};
   const std::string message = std::exchange(error_, {});
   failed_ = false;
   located_ = false;
   return intern(message);
 }
 
-void Heap::fail_exact(std::string message) {
+void Heap::fail_exact(std::string_view message) {
   if (!failed_) located_ = true;
-  fail(std::move(message));
+  fail(message);
 }
 
 void Heap::locate(int line) {
@@ -88,10 +127,6 @@ void Heap::fail_steps() {
   fail_limit("the template ran for more than " + std::to_string(limits_.steps) + " steps; it may loop for ever");
 }
 
-const std::string* Heap::intern(std::string_view text) {
-  if (!can_make(text.size() + sizeof(std::string))) text = {};
-  live_bytes_ += text.size() + sizeof(std::string);
-  return &names_.emplace_back(text);
-}
+std::string_view Heap::intern(std::string_view text) { return names_.emplace_front(text); }
 
 }  // namespace weir::jinja

@@ -28,39 +28,41 @@ void Scope::set(uint32_t symbol, Value v) {
       return;
     }
   }
-  if (vars.size() >= kMaxVars) heap->fail("a block sets more than " + std::to_string(kMaxVars) + " variables");
-  heap->charge(this, sizeof(vars[0]));
+  if (vars.size() >= kMaxVars) heap->fail("a block sets more than " + number_text(kMaxVars) + " variables");
   vars.emplace_back(symbol, std::move(v));
 }
 
-void Interp::run(Dict* context, std::string& out) {
+void Interp::run(Dict* context, AuthoredText& out) {
   scope_ = heap.make<Scope>(nullptr);
   scope_->dense.assign(program_.symbols.size(), Value::missing());
-  heap.charge(scope_.get(), program_.symbols.size() * sizeof(Value));
   for (const auto& [key, value] : context->items) {
-    const auto it = program_.symbol_ids.find(std::string(key.text()));
+    const auto it = program_.symbol_ids.find(key.text());
     if (it != program_.symbol_ids.end()) scope_->dense[it->second] = value;
   }
   out_ = &out;
   exec(program_.body);
 }
 
-void Interp::emit(std::string_view text) {
-  buffered_bytes_ += text.size();
-  if (buffered_bytes_ > heap.limits().output_bytes) {
-    heap.fail("the template writes more than " + std::to_string(heap.limits().output_bytes) + " bytes");
-    buffered_bytes_ -= text.size();
-    return;
+// authored: what the template wrote of it; null for text that it wrote whole.
+void Interp::emit(std::string_view text, const Authored* authored) {
+  if (buffered_bytes_ + text.size() > heap.limits().output_bytes) {
+    return heap.fail("the template writes more than " + number_text(heap.limits().output_bytes) + " bytes");
   }
   heap.step_bytes(text.size());
-  *out_ += text;
+  buffered_bytes_ += text.size();
+  if (authored == nullptr) {
+    out_->append_authored(text);
+  } else {
+    out_->append_part(text, *authored, 0, text.size());
+  }
 }
 
 void Interp::emit_value(const Value& v) {
   if (heap.failed()) return;
-  if (v.is(Kind::kString)) return emit(v.text());
+  if (v.is(Kind::kString)) return emit(v.text(), &v.str()->authored);
   if (v.is_undefined()) return;
-  emit(to_str(heap, v));
+  const Authored none;
+  emit(to_str(heap, v), v.is_int_like() ? nullptr : &none);
 }
 
 Interp::Flow Interp::exec(const Body& body) {
@@ -78,7 +80,7 @@ Interp::Flow Interp::exec(const Stmt& s) {
   Flow flow = Flow::kNext;
   switch (s.kind) {
     case StmtKind::kData:
-      emit(s.text);
+      emit(s.text, nullptr);
       break;
     case StmtKind::kPrint:
       emit_value(eval(*s.expr));
@@ -137,7 +139,7 @@ Interp::Flow Interp::exec_if(const Stmt& s) {
   return exec(s.else_body);
 }
 
-bool Interp::loop_items(const Stmt& s, std::vector<Value>& out) {
+bool Interp::loop_items(const Stmt& s, Vec<Value>& out) {
   const Value source = eval(*s.expr);
   if (heap.failed() || !iterate(heap, source, out)) return false;
   if (s.test == nullptr) return true;
@@ -157,7 +159,6 @@ Interp::Flow Interp::exec_for(const Stmt& s) {
   const Ref<Scope> outer = scope_;
   Ref<Loop> loop = heap.make<Loop>();
   if (!loop_items(s, loop->items)) return Flow::kNext;
-  heap.charge(loop.get(), loop->items.size() * sizeof(Value));
   if (loop->items.empty()) {
     exec_scoped(s.else_body);
     return Flow::kNext;
@@ -195,7 +196,7 @@ void Interp::exec_with(const Stmt& s) {
   scope_ = outer;
 }
 
-std::string Interp::captured(const Body& body) {
+AuthoredText Interp::captured(const Body& body) {
   Capture capture(*this);
   exec_scoped(body);
   return capture.finish();
@@ -216,11 +217,11 @@ void Interp::assign(const Target& target, const Value& v) {
     if (!space.is(Kind::kNamespace)) return heap.fail("cannot assign attribute on non-namespace object");
     return space.dict()->set(string(target.attr), v);
   }
-  std::vector<Value> items;
+  Vec<Value> items;
   if (!iterate(heap, v, items)) return;
   if (items.size() != target.targets.size()) {
-    return heap.fail("cannot unpack " + std::to_string(items.size()) + " values into " +
-                     std::to_string(target.targets.size()) + " names");
+    return heap.fail("cannot unpack " + number_text(items.size()) + " values into " +
+                     number_text(target.targets.size()) + " names");
   }
   for (size_t i = 0; i < items.size() && !heap.failed(); ++i) assign(target.targets[i], items[i]);
 }

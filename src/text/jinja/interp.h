@@ -5,9 +5,7 @@
 
 #include <cstdint>
 #include <optional>
-#include <string>
 #include <string_view>
-#include <vector>
 
 #include "text/jinja/args.h"
 #include "text/jinja/ast.h"
@@ -33,8 +31,8 @@ struct Scope : Object {
   const Value* find(uint32_t symbol) const;
   void set(uint32_t symbol, Value v);
   Ref<Scope> parent;
-  std::vector<std::pair<uint32_t, Value>> vars;
-  std::vector<Value> dense;
+  Vec<std::pair<uint32_t, Value>> vars;
+  Vec<Value> dense;
   static constexpr size_t kMaxVars = 256;
 };
 
@@ -60,7 +58,7 @@ struct Loop : Object {
     items.clear();
     last_changed = Value::missing();
   }
-  std::vector<Value> items;
+  Vec<Value> items;
   size_t index = 0;
   Value last_changed = Value::missing();
 };
@@ -68,7 +66,7 @@ struct Loop : Object {
 struct Cycler : Object {
   explicit Cycler(Heap& heap) : Object(heap) {}
   void drop() override { items.clear(); }
-  std::vector<Value> items;
+  Vec<Value> items;
   size_t at = 0;
 };
 
@@ -77,17 +75,20 @@ class Interp {
   Interp(const Program& program, Heap& heap, const Options& options)
       : heap(heap), options(options), program_(program), constants_(program.constants.size(), Value::missing()) {}
 
-  void run(Dict* context, std::string& out);
+  void run(Dict* context, AuthoredText& out);
 
-  Value fail(std::string message) {
-    heap.fail(std::move(message));
+  Value fail(std::string_view message) {
+    heap.fail(message);
     return {};
   }
   Value call(const Value& callee, const Args& args);
   // of.name; lasting: the name outlives the render, as one in the source does, and need not be copied.
-  Value get_attr(const Value& of, const std::string& name, bool lasting = false);
+  Value get_attr(const Value& of, std::string_view name, bool lasting = false);
   Value get_item(const Value& of, const Value& key);  // of[key]
-  Value string(std::string text) { return make_string(heap, std::move(text)); }
+  Value string(std::string_view text) { return make_string(heap, Text(text)); }
+  Value string(Text&& text) { return make_string(heap, std::move(text)); }
+  Value string(const char* text) { return make_string(heap, Text(text)); }
+  Value string(AuthoredText text) { return make_string(heap, std::move(text)); }
 
   Heap& heap;
   const Options& options;
@@ -102,13 +103,13 @@ class Interp {
   Flow exec(const Stmt& s);
   Flow exec_if(const Stmt& s);
   Flow exec_for(const Stmt& s);
-  bool loop_items(const Stmt& s, std::vector<Value>& out);
+  bool loop_items(const Stmt& s, Vec<Value>& out);
   void exec_scoped(const Body& body);
   void exec_with(const Stmt& s);
   void exec_call_block(const Stmt& s);
-  std::string captured(const Body& body);
+  AuthoredText captured(const Body& body);
   void assign(const Target& target, const Value& v);
-  void emit(std::string_view text);
+  void emit(std::string_view text, const Authored* authored);
   void emit_value(const Value& v);
 
   // interp_expr.cc
@@ -130,13 +131,13 @@ class Interp {
   Value call_macro(Macro* macro, const Args& args);
   bool bind_macro(Macro* macro, const Args& args, Scope* scope);
   void bind_extra_keywords(Macro* macro, const Args& args, Scope* scope);
-  Value special_attr(const Value& of, const std::string& name);
+  Value special_attr(const Value& of, std::string_view name);
 
   const Program& program_;
-  std::vector<Value> constants_;  // made on first use; this render's own copies
+  Vec<Value> constants_;  // made on first use; this render's own copies
   Ref<Scope> scope_;
-  std::string* out_ = nullptr;
-  size_t buffered_bytes_ = 0;  // in all open buffers
+  AuthoredText* out_ = nullptr;
+  size_t buffered_bytes_ = 0;  // of text in all open buffers
   int depth_ = 0;
   Value block_input_;  // the text of the {% filter %} or {% set %} block being filtered
 };
@@ -162,15 +163,15 @@ class Interp::Capture {
     in_.out_ = saved_;
     in_.buffered_bytes_ -= size_;
   }
-  std::string finish() {
-    size_ = text.size();
+  AuthoredText finish() {
+    size_ = text.text.size();
     return std::move(text);
   }
-  std::string text;
+  AuthoredText text;
 
  private:
   Interp& in_;
-  std::string* saved_;
+  AuthoredText* saved_;
   size_t size_ = 0;
 };
 

@@ -15,7 +15,7 @@ Value Interp::call(const Value& callee, const Args& args) {
     return heap.failed() ? Value() : v;
   }
   if (callee.is_undefined()) return fail(callee.undefined_message());
-  return fail("'" + std::string(type_name(callee)) + "' object is not callable");
+  return fail("'" + Text(type_name(callee)) + "' object is not callable");
 }
 
 Value Interp::call_macro(Macro* macro, const Args& args) {
@@ -23,7 +23,7 @@ Value Interp::call_macro(Macro* macro, const Args& args) {
   const Ref<Scope> scope = heap.make<Scope>(macro->scope.get());
   const Ref<Scope> caller_scope = scope_;
   scope_ = scope;
-  std::string text;
+  AuthoredText text;
   if (bind_macro(macro, args, scope.get())) {
     Capture capture(*this);
     exec(macro->def->body);
@@ -38,7 +38,7 @@ bool Interp::bind_macro(Macro* macro, const Args& args, Scope* scope) {
   const size_t given = std::min(args.positional.size(), def.params.size());
   for (size_t i = 0; i < given; ++i) scope->set(def.params[i], args.positional[i]);
   if (args.positional.size() > given && !def.takes_varargs) {
-    heap.fail("macro '" + def.name + "' takes at most " + std::to_string(def.params.size()) + " arguments");
+    heap.fail("macro '" + Text(def.name) + "' takes at most " + number_text(def.params.size()) + " arguments");
   }
   if (def.takes_varargs) {
     Value rest = make_seq(heap, SeqKind::kTuple);
@@ -53,7 +53,7 @@ bool Interp::bind_macro(Macro* macro, const Args& args, Scope* scope) {
     } else if (i >= first_default) {
       scope->set(def.params[i], eval(*def.defaults[i - first_default]));
     } else {
-      scope->set(def.params[i], Value::undefined(&def.param_names[i]));
+      scope->set(def.params[i], Value::undefined(def.param_names[i]));
     }
   }
   return !heap.failed();
@@ -66,25 +66,25 @@ void Interp::bind_extra_keywords(Macro* macro, const Args& args, Scope* scope) {
   const Value* caller = nullptr;
   for (const auto& [key, value] : args.keyword) {
     size_t param = 0;
-    while (param < def.params.size() && def.param_names[param] != key) ++param;
+    while (param < def.params.size() && std::string_view(def.param_names[param]) != key) ++param;
     if (param < def.params.size()) {
-      if (param < given) heap.fail("macro '" + def.name + "' got two values for '" + key + "'");
+      if (param < given) heap.fail("macro '" + Text(def.name) + "' got two values for '" + key + "'");
     } else if (key == "caller" && def.takes_caller) {
       caller = &value;
     } else if (def.takes_kwargs && key != "caller") {
       rest.dict()->set(string(key), value);
     } else {
-      heap.fail("macro '" + def.name + "' takes no keyword argument '" + key + "'");
+      heap.fail("macro '" + Text(def.name) + "' takes no keyword argument '" + key + "'");
     }
     if (!heap.step()) return;
   }
   if (def.takes_kwargs) scope->set(program_.kwargs, rest);
   if (!def.takes_caller) return;
-  static const std::string kCaller = "caller";
-  for (const std::string& name : def.param_names) {
+  static constexpr std::string_view kCaller = "caller";
+  for (std::string_view name : def.param_names) {
     if (name == kCaller) return;
   }
-  scope->set(program_.caller, caller != nullptr ? *caller : Value::undefined(&kCaller));
+  scope->set(program_.caller, caller != nullptr ? *caller : Value::undefined(kCaller));
 }
 
 namespace {
@@ -104,7 +104,7 @@ Value loop_changed(Interp& in, const Value& self, const Args& args) {
   return Value::boolean(!same);
 }
 
-Value loop_attr(Interp& in, Loop* loop, const std::string& name) {
+Value loop_attr(Interp& in, Loop* loop, std::string_view name) {
   const int64_t index = static_cast<int64_t>(loop->index);
   const int64_t length = static_cast<int64_t>(loop->items.size());
   if (name == "index") return Value::integer(index + 1);
@@ -116,9 +116,9 @@ Value loop_attr(Interp& in, Loop* loop, const std::string& name) {
   if (name == "revindex0") return Value::integer(length - index - 1);
   if (name == "depth") return Value::integer(1);  // grows only in recursive loops, which are not supported
   if (name == "depth0") return Value::integer(0);
-  static const std::string kPrev = "previous item", kNext = "next item";
-  if (name == "previtem") return index == 0 ? Value::undefined(&kPrev) : loop->items[loop->index - 1];
-  if (name == "nextitem") return index + 1 >= length ? Value::undefined(&kNext) : loop->items[loop->index + 1];
+  static constexpr std::string_view kPrev = "previous item", kNext = "next item";
+  if (name == "previtem") return index == 0 ? Value::undefined(kPrev) : loop->items[loop->index - 1];
+  if (name == "nextitem") return index + 1 >= length ? Value::undefined(kNext) : loop->items[loop->index + 1];
   const Value self = Value::object(Kind::kLoop, loop);
   if (name == "cycle") return Value::object(Kind::kBuiltin, in.heap.make<Builtin>(loop_cycle, self));
   if (name == "changed") return Value::object(Kind::kBuiltin, in.heap.make<Builtin>(loop_changed, self));
@@ -137,7 +137,7 @@ Value cycler_reset(Interp&, const Value& self, const Args&) {
   return Value::none();
 }
 
-Value cycler_attr(Interp& in, Cycler* c, const std::string& name) {
+Value cycler_attr(Interp& in, Cycler* c, std::string_view name) {
   const Value self = Value::object(Kind::kCycler, c);
   if (name == "current") return c->items[c->at];
   if (name == "next") return Value::object(Kind::kBuiltin, in.heap.make<Builtin>(cycler_next, self));
@@ -145,21 +145,21 @@ Value cycler_attr(Interp& in, Cycler* c, const std::string& name) {
   return Value::missing();
 }
 
-Value macro_attr(Interp& in, const MacroDef& def, const std::string& name) {
-  if (name == "name") return in.string(def.name);
+Value macro_attr(Interp& in, const MacroDef& def, std::string_view name) {
+  if (name == "name") return in.string(std::string_view(def.name));
   if (name == "catch_kwargs") return Value::boolean(def.takes_kwargs);
   if (name == "catch_varargs") return Value::boolean(def.takes_varargs);
   if (name == "caller") return Value::boolean(def.takes_caller);
   if (name != "arguments") return Value::missing();
   Value names = make_seq(in.heap, SeqKind::kTuple);
-  for (const std::string& param : def.param_names) names.seq()->push(in.string(param));
+  for (const std::string& param : def.param_names) names.seq()->push(in.string(std::string_view(param)));
   return names;
 }
 
 }  // namespace
 
 // Attributes that are neither methods nor dict keys. RETURNS: missing when there is none.
-Value Interp::special_attr(const Value& of, const std::string& name) {
+Value Interp::special_attr(const Value& of, std::string_view name) {
   if (of.is(Kind::kLoop)) return loop_attr(*this, static_cast<Loop*>(of.object()), name);
   if (of.is(Kind::kCycler)) return cycler_attr(*this, static_cast<Cycler*>(of.object()), name);
   if (of.is(Kind::kMacro)) return macro_attr(*this, *static_cast<Macro*>(of.object())->def, name);
@@ -181,7 +181,7 @@ Value Interp::special_attr(const Value& of, const std::string& name) {
   return Value::missing();
 }
 
-Value Interp::get_attr(const Value& of, const std::string& name, bool lasting) {
+Value Interp::get_attr(const Value& of, std::string_view name, bool lasting) {
   if (of.is_undefined()) return fail(of.undefined_message());
   if (const Method* method = find_method(of, name)) {
     if (method->mutates && options.immutable) return Value::undefined(heap.intern(name), of.kind(), true);
@@ -192,7 +192,7 @@ Value Interp::get_attr(const Value& of, const std::string& name, bool lasting) {
   if (of.is(Kind::kDict)) {
     if (const Value* found = of.dict()->find(name)) return *found;
   }
-  return Value::undefined(lasting ? &name : heap.intern(name), of.kind());
+  return Value::undefined(lasting ? name : heap.intern(name), of.kind());
 }
 
 Value Interp::get_item(const Value& of, const Value& key) {
@@ -210,11 +210,11 @@ Value Interp::get_item(const Value& of, const Value& key) {
       const std::string_view s = of.text();
       if (!of.str()->ascii) heap.step_bytes(s.size());
       const size_t from = of.str()->ascii ? static_cast<size_t>(i) : byte_offset(s, i);
-      return make_string(heap, std::string(s.substr(from, char_bytes(s, from))), of.str()->markup);
+      return part_of(of, s.substr(from, char_bytes(s, from)));
     }
   }
   if (key.is(Kind::kString)) {
-    const std::string name(key.text());
+    const Text name(key.text());
     if (const Method* method = find_method(of, name)) {
       if (method->mutates && options.immutable) return Value::undefined(heap.intern(name), of.kind(), true);
       return Value::object(Kind::kBuiltin, heap.make<Builtin>(method->fn, of));
@@ -223,8 +223,8 @@ Value Interp::get_item(const Value& of, const Value& key) {
     if (!v.is(Kind::kMissing)) return v;
     return Value::undefined(heap.intern(name), of.kind());
   }
-  static const std::string kElement = "this element";
-  return Value::undefined(&kElement, of.kind());
+  static constexpr std::string_view kElement = "this element";
+  return Value::undefined(kElement, of.kind());
 }
 
 }  // namespace weir::jinja

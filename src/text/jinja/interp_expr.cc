@@ -66,8 +66,8 @@ Value Interp::eval_inner(const Expr& e) {
       const bool chosen = truthy(eval(*e.kids[1]));
       if (heap.failed()) return {};
       if (chosen) return eval(*e.kids[0]);
-      static const std::string kNoElse = "the inline if-expression without an else";
-      return e.kids[2] == nullptr ? Value::undefined(&kNoElse) : eval(*e.kids[2]);
+      static constexpr std::string_view kNoElse = "the inline if-expression without an else";
+      return e.kids[2] == nullptr ? Value::undefined(kNoElse) : eval(*e.kids[2]);
     }
     case ExprKind::kList:
     case ExprKind::kTuple:
@@ -94,6 +94,7 @@ Value Interp::eval_constant(uint32_t index) {
       break;
     case Kind::kString:
       cached = string(c.text);
+      mark_authored(cached);
       break;
     default:
       cached = Value::none();
@@ -103,11 +104,11 @@ Value Interp::eval_constant(uint32_t index) {
 
 Value Interp::eval_name(uint32_t symbol) {
   if (const Value* v = scope_->find(symbol)) return *v;
-  const std::string& name = program_.symbols[symbol];
+  const std::string_view name = program_.symbols[symbol];
   if (const BuiltinFn fn = find_global(name)) {
     return Value::object(Kind::kBuiltin, heap.make<Builtin>(fn, Value()));
   }
-  return Value::undefined(&name);
+  return Value::undefined(name);
 }
 
 bool Interp::eval_args(const CallArgs& call, Args& out) {
@@ -126,9 +127,9 @@ bool Interp::eval_args(const CallArgs& call, Args& out) {
     if (!key.is(Kind::kString)) heap.fail("keywords must be strings");
     if (heap.failed() || !heap.step()) return false;
     for (const auto& given : call.keyword) {
-      if (given.first == key.text()) heap.fail("got two values for '" + given.first + "'");
+      if (given.first == key.text()) heap.fail("got two values for '" + Text(given.first) + "'");
     }
-    out.keyword.emplace_back(std::string(key.text()), value);
+    out.keyword.emplace_back(Text(key.text()), value);
   }
   return !heap.failed();
 }
@@ -155,7 +156,7 @@ Value Interp::eval_filter(const Expr& e) {
   const Value input = e.kids[0] == nullptr ? std::move(block_input_) : eval(*e.kids[0]);
   Args args;
   if (heap.failed() || !eval_args(*e.call, args)) return {};
-  if (e.filter == nullptr) return fail("there is no filter named '" + e.name + "'");
+  if (e.filter == nullptr) return fail("there is no filter named '" + Text(e.name) + "'");
   Value v = e.filter(*this, input, args);
   return heap.failed() ? Value() : v;
 }
@@ -164,7 +165,7 @@ Value Interp::eval_test(const Expr& e) {
   const Value input = eval(*e.kids[0]);
   Args args;
   if (heap.failed() || !eval_args(*e.call, args)) return {};
-  if (e.test == nullptr) return fail("there is no test named '" + e.name + "'");
+  if (e.test == nullptr) return fail("there is no test named '" + Text(e.name) + "'");
   return Value::boolean(e.test(*this, input, args));
 }
 
@@ -180,14 +181,13 @@ Value Interp::eval_compare(const Expr& e) {
 }
 
 Value Interp::eval_concat(const Expr& e) {
-  std::string text;
+  AuthoredText out;
   for (const ExprPtr& kid : e.kids) {
     const Value v = eval(*kid);
     if (heap.failed()) return {};
-    append_str(heap, v, text);
-    if (text.size() > heap.limits().heap_bytes) heap.fail("a string is larger than the heap limit");
+    append_value(heap, v, out);
   }
-  return heap.failed() ? Value() : string(std::move(text));
+  return heap.failed() ? Value() : string(std::move(out));
 }
 
 Value Interp::eval_list(const Expr& e) {
@@ -202,7 +202,7 @@ Value Interp::eval_dict(const Expr& e) {
   for (size_t i = 0; i + 1 < e.kids.size(); i += 2) {
     Value key = eval(*e.kids[i]);
     Value value = eval(*e.kids[i + 1]);
-    if (!heap.failed() && !hashable(key)) heap.fail("unhashable type: '" + std::string(type_name(key)) + "'");
+    if (!heap.failed() && !hashable(key)) heap.fail("unhashable type: '" + Text(type_name(key)) + "'");
     if (heap.failed()) return {};
     out.dict()->set(std::move(key), std::move(value));
   }
@@ -219,7 +219,7 @@ struct Range {
 bool slice_range(Heap& heap, const Value parts[3], int64_t length, Range& out) {
   for (int i = 0; i < 3; ++i) {
     if (!parts[i].is(Kind::kNone) && !parts[i].is_int_like()) {
-      heap.fail("slice indices must be integers or none, not " + std::string(type_name(parts[i])));
+      heap.fail("slice indices must be integers or none, not " + Text(type_name(parts[i])));
       return false;
     }
   }
@@ -250,12 +250,12 @@ Value slice_string(Interp& in, const Value& of, const Range& r) {
     const size_t from = ascii ? static_cast<size_t>(r.start) : byte_offset(s, r.start);
     const size_t count =
         ascii ? static_cast<size_t>(r.stop - r.start) : byte_offset(s.substr(from), r.stop - r.start);
-    return make_string(in.heap, std::string(s.substr(from, count)), markup);
+    return part_of(of, s.substr(from, count));
   }
-  std::vector<uint32_t> chars;
+  Vec<uint32_t> chars;
   if (!in.heap.can_make(s.size() * sizeof(uint32_t))) return {};
   for (size_t i = 0; i < s.size(); i += char_bytes(s, i)) chars.push_back(char_at(s, i));
-  std::string out;
+  Text out;
   for (int64_t i = r.start; r.step > 0 ? i < r.stop : i > r.stop;) {
     append_char(out, chars[static_cast<size_t>(i)]);
     if (__builtin_add_overflow(i, r.step, &i)) break;
@@ -272,7 +272,7 @@ Value Interp::eval_slice(const Expr& e) {
   if (heap.failed()) return {};
   const bool list = of.is(Kind::kSeq) && of.seq()->indexable();
   if (!of.is(Kind::kString) && !list) {
-    return fail(of.is_undefined() ? of.undefined_message() : "cannot slice '" + std::string(type_name(of)) + "'");
+    return fail(of.is_undefined() ? of.undefined_message() : "cannot slice '" + Text(type_name(of)) + "'");
   }
   Range r{};
   if (!slice_range(heap, parts, length_of(heap, of), r)) return {};

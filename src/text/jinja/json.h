@@ -4,7 +4,6 @@
 #pragma once
 
 #include <optional>
-#include <string>
 #include <string_view>
 
 #include "text/jinja/value.h"
@@ -16,14 +15,14 @@ inline constexpr int kMaxJsonDepth = 150;
 struct JsonStyle {
   bool ensure_ascii = false;
   bool sort_keys = false;
-  std::optional<std::string> indent;  // one level; absent: on one line
-  std::string item_separator = ", ";
-  std::string key_separator = ": ";
+  std::optional<Text> indent;  // one level; absent: on one line
+  Text item_separator = ", ";
+  Text key_separator = ": ";
 };
 
 // ERRORS: fails the heap with "position N: ..." and returns undefined.
 Value parse_json(Heap& heap, std::string_view text);
 // ERRORS: fails the heap for what JSON cannot hold: undefined, macros, cycles.
-std::string dump_json(Heap& heap, const Value& v, const JsonStyle& style);
+Text dump_json(Heap& heap, const Value& v, const JsonStyle& style);
 
 }  // namespace weir::jinja

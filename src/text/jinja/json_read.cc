@@ -1,5 +1,6 @@
 #include <charconv>
 #include <cstdlib>
+#include <new>
 
 #include "text/jinja/json.h"
 #include "text/jinja/number.h"
@@ -21,7 +22,7 @@ class Reader {
   }
 
  private:
-  void fail(const std::string& what) { heap_.fail("position " + std::to_string(at_) + ": " + what); }
+  void fail(const Text& what) { heap_.fail("position " + number_text(at_) + ": " + what); }
   char peek() const { return at_ < text_.size() ? text_[at_] : '\0'; }
   void skip_space() {
     while (at_ < text_.size() && (peek() == ' ' || peek() == '\n' || peek() == '\t' || peek() == '\r')) ++at_;
@@ -38,13 +39,13 @@ class Reader {
   }
 
   Value value(int depth) {
-    if (depth > kMaxJsonDepth) fail("nested deeper than " + std::to_string(kMaxJsonDepth));
+    if (depth > kMaxJsonDepth) fail("nested deeper than " + number_text(kMaxJsonDepth));
     if (!heap_.step()) return {};
     skip_space();
     if (take('{')) return object(depth);
     if (take('[')) return array(depth);
     if (peek() == '"') {
-      std::string s;
+      Text s;
       return string(s) ? make_string(heap_, std::move(s)) : Value();
     }
     if (take_word("true")) return Value::boolean(true);
@@ -72,7 +73,7 @@ class Reader {
     if (take('}')) return out;
     while (!heap_.failed()) {
       skip_space();
-      std::string key;
+      Text key;
       if (!string(key)) break;
       skip_space();
       if (!take(':')) fail("expected ':'");
@@ -95,7 +96,7 @@ class Reader {
     return true;
   }
 
-  bool unicode_escape(std::string& out) {
+  bool unicode_escape(Text& out) {
     uint32_t c = 0;
     if (!hex4(c)) return false;
     if (c >= 0xDC00 && c < 0xE000) return false;
@@ -108,7 +109,7 @@ class Reader {
     return true;
   }
 
-  bool escape(std::string& out) {
+  bool escape(Text& out) {
     if (at_ >= text_.size()) return false;
     switch (text_[at_++]) {
       case '"':
@@ -142,7 +143,7 @@ class Reader {
     }
   }
 
-  bool string(std::string& out) {
+  bool string(Text& out) {
     if (!take('"')) {
       fail("expected a string");
       return false;
@@ -185,12 +186,12 @@ class Reader {
       fail("expected a value");
       return {};
     }
-    const std::string text(text_.substr(from, at_ - from));
+    const Text text(text_.substr(from, at_ - from));
     int64_t i = 0;
     if (!whole) return Value::real(std::strtod(text.c_str(), nullptr));
     if (parse_int(text, 10, i)) return Value::integer(i);
     if (text.size() > 4300) fail("an integer of more than 4300 digits");
-    return Value::object(Kind::kBigInt, heap_.make<Str>(std::string(text)));
+    return Value::object(Kind::kBigInt, heap_.make<Str>(Text(text)));
   }
 
   Heap& heap_;
@@ -200,6 +201,12 @@ class Reader {
 
 }  // namespace
 
-Value parse_json(Heap& heap, std::string_view text) { return Reader(heap, text).document(); }
+Value parse_json(Heap& heap, std::string_view text) {
+  try {
+    return Reader(heap, text).document();
+  } catch (const std::bad_alloc&) {  // of the heap, which has noted why
+    return {};
+  }
+}
 
 }  // namespace weir::jinja

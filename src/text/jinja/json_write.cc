@@ -10,12 +10,12 @@
 namespace weir::jinja {
 namespace {
 
-void append_u(std::string& out, uint32_t unit) {
+void append_u(Text& out, uint32_t unit) {
   char buffer[8];
   out.append(buffer, static_cast<size_t>(std::snprintf(buffer, sizeof(buffer), "\\u%04x", unit & 0xFFFF)));
 }
 
-void append_quoted(std::string& out, std::string_view s, bool ensure_ascii) {
+void append_quoted(Text& out, std::string_view s, bool ensure_ascii) {
   out += '"';
   for (size_t i = 0; i < s.size();) {
     const size_t n = char_bytes(s, i);
@@ -57,7 +57,7 @@ void append_quoted(std::string& out, std::string_view s, bool ensure_ascii) {
   out += '"';
 }
 
-std::string json_float(double d) {
+Text json_float(double d) {
   if (std::isnan(d)) return "NaN";
   if (std::isinf(d)) return d < 0 ? "-Infinity" : "Infinity";
   return float_repr(d);
@@ -78,12 +78,12 @@ class Writer {
     } else if (v.is(Kind::kDict)) {
       if (enter(v.object())) object(v.dict()), path_.pop_back();
     } else {
-      heap_.fail("object of type " + std::string(type_name(v)) + " is not JSON serializable" +
+      heap_.fail("object of type " + Text(type_name(v)) + " is not JSON serializable" +
                  (v.is_undefined() ? ": " + v.undefined_message() : ""));
     }
   }
 
-  std::string out;
+  Text out;
 
  private:
   bool scalar(const Value& v) {
@@ -95,7 +95,7 @@ class Writer {
         out += v.boolean() ? "true" : "false";
         return true;
       case Kind::kInt:
-        out += std::to_string(v.integer());
+        out += number_text(v.integer());
         return true;
       case Kind::kBigInt:
         out += v.text();
@@ -112,7 +112,6 @@ class Writer {
     if (std::find(path_.begin(), path_.end(), object) != path_.end())
       heap_.fail("a value that holds itself is not JSON");
     if (path_.size() > static_cast<size_t>(kMaxValueDepth)) heap_.fail("a value is nested too deeply for JSON");
-    if (out.size() > heap_.limits().heap_bytes) heap_.fail("the JSON text is larger than the heap limit");
     if (heap_.failed()) return false;
     path_.push_back(object);
     return true;
@@ -147,7 +146,7 @@ class Writer {
     }
     out += '"';
     if (!scalar(k))
-      heap_.fail("JSON keys must be strings, numbers, booleans or none, not " + std::string(type_name(k)));
+      heap_.fail("JSON keys must be strings, numbers, booleans or none, not " + Text(type_name(k)));
     out += '"';
   }
 
@@ -156,7 +155,7 @@ class Writer {
       out += "{}";
       return;
     }
-    std::vector<const std::pair<Value, Value>*> order;
+    Vec<const std::pair<Value, Value>*> order;
     for (const auto& item : d->items) order.push_back(&item);
     if (style_.sort_keys) sort(order);
     out += '{';
@@ -171,7 +170,7 @@ class Writer {
     out += '}';
   }
 
-  void sort(std::vector<const std::pair<Value, Value>*>& order) {
+  void sort(Vec<const std::pair<Value, Value>*>& order) {
     for (size_t i = 1; i < order.size() && heap_.step(4); ++i) {  // fails the render for keys of mixed types
       compare(heap_, Compare::kLt, order[i - 1]->first, order[i]->first);
     }
@@ -181,12 +180,12 @@ class Writer {
 
   Heap& heap_;
   const JsonStyle& style_;
-  std::vector<const Object*> path_;
+  Vec<const Object*> path_;
 };
 
 }  // namespace
 
-std::string dump_json(Heap& heap, const Value& v, const JsonStyle& style) {
+Text dump_json(Heap& heap, const Value& v, const JsonStyle& style) {
   Writer writer(heap, style);
   writer.value(v);
   return std::move(writer.out);

@@ -10,15 +10,17 @@ class Formatter {
  public:
   Formatter(Interp& in, const Args& args, bool markup) : in_(in), args_(args), markup_(markup) {}
 
-  std::string run(std::string_view f, int depth) {
-    std::string out;
+  // authored: of f.
+  AuthoredText run(std::string_view f, const Authored& authored, int depth) {
+    AuthoredText out;
     for (size_t at = 0; at < f.size() && in_.heap.step();) {
       const size_t brace = f.find_first_of("{}", at);
-      out += f.substr(at, brace == f.npos ? f.npos : brace - at);
+      out.append_part(f, authored, at, std::min(brace, f.size()));
       if (brace == f.npos) break;
       at = brace + 1;
       if (at < f.size() && f[at] == f[brace]) {
-        out += f[at++];
+        out.append_part(f, authored, at, at + 1);
+        ++at;
       } else if (f[brace] == '}') {
         in_.heap.fail("single '}' in a format string");
       } else {
@@ -27,11 +29,11 @@ class Formatter {
           in_.heap.fail("expected '}' in a format string");
           break;
         }
-        out += field(f.substr(at, end - at), depth);
+        Value v;
+        const Text shown = field(f.substr(at, end - at), depth, &v);
+        append_shown(v, shown, out);
         at = end + 1;
       }
-      if (out.size() > in_.heap.limits().heap_bytes)
-        in_.heap.fail("a formatted string is larger than the heap limit");
     }
     return out;
   }
@@ -51,7 +53,8 @@ class Formatter {
     return f.npos;
   }
 
-  std::string field(std::string_view text, int depth) {
+  // RETURNS: the value as it is shown.
+  Text field(std::string_view text, int depth, Value* value) {
     if (depth > 1) {
       in_.heap.fail("a format string is nested too deeply");
       return "";
@@ -72,14 +75,14 @@ class Formatter {
       in_.heap.fail("a format conversion is missing");
     }
     if (!rest.empty() && rest[0] != ':') in_.heap.fail("expected ':' in a format field");
-    Value v = lookup(name);
+    Value& v = *value = lookup(name);
     if (in_.heap.failed()) return "";
-    const std::string spec = rest.empty() ? "" : run(rest.substr(1), depth + 1);
+    const Text spec = rest.empty() ? "" : run(rest.substr(1), Authored(), depth + 1).text;
     if (conversion == 'r') v = make_string(in_.heap, to_repr(in_.heap, v));
     if (conversion == 's') v = as_string(in_.heap, v);
     if (in_.heap.failed()) return "";
     const bool safe = v.is(Kind::kString) && v.str()->markup;
-    std::string out = format_spec(in_.heap, v, spec);
+    Text out = format_spec(in_.heap, v, spec);
     return markup_ && !safe ? escape_html(out) : out;
   }
 
@@ -87,17 +90,23 @@ class Formatter {
     return !s.empty() && s.find_first_not_of("0123456789") == s.npos && s.size() < 10;
   }
 
+  static int64_t number_of(std::string_view digits) {
+    int64_t number = 0;
+    (void)parse_int(digits, 10, number);
+    return number;
+  }
+
   Value first(std::string_view name) {
     if (name.empty() || is_number(name)) {
       const bool automatic = name.empty();
       if (mode_ != 0 && mode_ != (automatic ? 1 : 2)) return in_.fail("a format string mixes {} and {0}");
       mode_ = automatic ? 1 : 2;
-      const size_t i = automatic ? next_++ : std::stoul(std::string(name));
+      const size_t i = automatic ? next_++ : static_cast<size_t>(number_of(name));
       if (i >= args_.positional.size()) return in_.fail("a format string asks for an argument that is not there");
       return args_.positional[i];
     }
     if (const Value* v = args_.find(name)) return *v;
-    return in_.fail("a format string asks for '" + std::string(name) + "', which is not given");
+    return in_.fail("a format string asks for '" + Text(name) + "', which is not given");
   }
 
   Value lookup(std::string_view path) {
@@ -106,7 +115,7 @@ class Formatter {
     while (at < path.size() && !in_.heap.failed()) {
       if (path[at] == '.') {
         const size_t end = std::min(path.find_first_of(".[", at + 1), path.size());
-        v = in_.get_attr(v, std::string(path.substr(at + 1, end - at - 1)));
+        v = in_.get_attr(v, Text(path.substr(at + 1, end - at - 1)));
         at = end;
         continue;
       }
@@ -114,7 +123,7 @@ class Formatter {
       if (end == path.npos) return in_.fail("a format field has a bad subscript");
       const std::string_view key = path.substr(at + 1, end - at - 1);
       v = in_.get_item(v,
-                       is_number(key) ? Value::integer(std::stol(std::string(key))) : in_.string(std::string(key)));
+                       is_number(key) ? Value::integer(number_of(key)) : in_.string(Text(key)));
       at = end + 1;
     }
     return v;
@@ -130,7 +139,7 @@ class Formatter {
 }  // namespace
 
 Value format_string(Interp& in, const Value& format, const Args& args) {
-  std::string out = Formatter(in, args, format.str()->markup).run(format.text(), 0);
+  AuthoredText out = Formatter(in, args, format.str()->markup).run(format.text(), format.str()->authored, 0);
   return in.heap.failed() ? Value() : make_string(in.heap, std::move(out), format.str()->markup);
 }
 

@@ -16,7 +16,7 @@ Value list_append(Interp& in, const Value& self, const Args& args) {
 
 Value list_extend(Interp& in, const Value& self, const Args& args) {
   Bound b(in.heap, "extend", args, {"values"}, 1);
-  std::vector<Value> items;
+  Vec<Value> items;
   if (!b.ok() || !iterate(in.heap, *b.get(0), items)) return {};
   if (!in.heap.can_make(items.size() * sizeof(Value))) return {};
   for (Value& v : items) self.seq()->push(std::move(v));
@@ -63,7 +63,7 @@ Value list_remove(Interp& in, const Value& self, const Args& args) {
 }
 
 Value list_clear(Interp&, const Value& self, const Args&) {
-  std::vector<Value> old;
+  Vec<Value> old;
   old.swap(self.seq()->items);
   return Value::none();
 }
@@ -129,14 +129,14 @@ Value dict_values(Interp& in, const Value& self, const Args& args) {
 }
 
 bool key_ok(Interp& in, const Value& key) {
-  if (!hashable(key)) in.heap.fail("unhashable type: '" + std::string(type_name(key)) + "'");
+  if (!hashable(key)) in.heap.fail("unhashable type: '" + Text(type_name(key)) + "'");
   return in.heap.step();
 }
 
 // Python's dict methods take no keywords.
 bool plain(Interp& in, const char* name, const Args& args, size_t least, size_t most) {
   if (args.keyword.empty() && args.positional.size() >= least && args.positional.size() <= most) return true;
-  in.heap.fail(std::string(name) + " takes " + std::to_string(least) + " to " + std::to_string(most) +
+  in.heap.fail(Text(name) + " takes " + number_text(least) + " to " + number_text(most) +
                " positional arguments");
   return false;
 }
@@ -186,10 +186,10 @@ Value dict_update(Interp& in, const Value& self, const Args& args) {
         self.dict()->set(key, value);
       }
     } else {
-      std::vector<Value> pairs;
+      Vec<Value> pairs;
       if (!iterate(in.heap, from, pairs)) return {};
       for (const Value& pair : pairs) {
-        std::vector<Value> two;
+        Vec<Value> two;
         if (!iterate(in.heap, pair, two)) return {};
         if (two.size() != 2) return in.fail("update needs pairs");
         if (!key_ok(in, two[0])) return {};

@@ -28,6 +28,6 @@ Value str_partition(Interp& in, const Value& self, const Args& args);
 Value str_rpartition(Interp& in, const Value& self, const Args& args);
 Value format_string(Interp& in, const Value& format, const Args& args);  // str.format
 // A string with the flavour (markup or not) of the one it was made from.
-Value like(Interp& in, const Value& self, std::string text);
+Value like(Interp& in, const Value& self, Text text);
 
 }  // namespace weir::jinja

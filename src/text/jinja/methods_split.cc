@@ -7,14 +7,17 @@
 
 namespace weir::jinja {
 
-Value like(Interp& in, const Value& self, std::string text) {
-  return make_string(in.heap, std::move(text), self.str()->markup);
-}
+Value like(Interp&, const Value& self, Text text) { return mapped_from(self, std::move(text), self.str()->markup); }
 
 namespace {
 
-Value push_piece(Interp& in, const Value& self, Value& list, std::string_view piece) {
-  list.seq()->push(like(in, self, std::string(piece)));
+Value push_piece(const Value& self, Value& list, std::string_view piece) {
+  list.seq()->push(part_of(self, piece));
+  return list;
+}
+
+Value push_literal(Interp& in, const Value& self, Value& list, std::string_view piece) {
+  list.seq()->push(make_string(in.heap, Text(piece), self.str()->markup));
   return list;
 }
 
@@ -22,12 +25,12 @@ void split_space(Interp& in, const Value& self, std::string_view s, int64_t max,
   s = strip_left(s);
   while (!s.empty() && !in.heap.failed()) {
     if (max == 0) {
-      push_piece(in, self, out, s);
+      push_piece(self, out, s);
       return;
     }
     size_t end = 0;
     while (end < s.size() && !is_space(char_at(s, end))) end += char_bytes(s, end);
-    push_piece(in, self, out, s.substr(0, end));
+    push_piece(self, out, s.substr(0, end));
     s = strip_left(s.substr(end));
     --max;
   }
@@ -37,7 +40,7 @@ void rsplit_space(Interp& in, const Value& self, std::string_view s, int64_t max
   s = strip_right(s);
   while (!s.empty() && !in.heap.failed()) {
     if (max == 0) {
-      push_piece(in, self, out, s);
+      push_piece(self, out, s);
       break;
     }
     size_t from = s.size();
@@ -47,7 +50,7 @@ void rsplit_space(Interp& in, const Value& self, std::string_view s, int64_t max
       if (is_space(char_at(s, before))) break;
       from = before;
     }
-    push_piece(in, self, out, s.substr(from));
+    push_piece(self, out, s.substr(from));
     s = strip_right(s.substr(0, from));
     --max;
   }
@@ -58,25 +61,25 @@ void split_by(Interp& in, const Value& self, std::string_view s, std::string_vie
   for (; max != 0 && !in.heap.failed(); --max) {
     const size_t hit = find_bytes(s, by, 0);
     if (hit == s.npos) break;
-    push_piece(in, self, out, s.substr(0, hit));
+    push_piece(self, out, s.substr(0, hit));
     s.remove_prefix(hit + by.size());
   }
-  push_piece(in, self, out, s);
+  push_piece(self, out, s);
 }
 
 void rsplit_by(Interp& in, const Value& self, std::string_view s, std::string_view by, int64_t max, Value& out) {
   // The separators that count are the last ones found from the right, without overlaps.
-  const std::string mirror(s.rbegin(), s.rend());
-  const std::string mirror_by(by.rbegin(), by.rend());
+  const Text mirror(s.rbegin(), s.rend());
+  const Text mirror_by(by.rbegin(), by.rend());
   std::string_view rest = mirror;
   for (; max != 0 && !in.heap.failed(); --max) {
     const size_t hit = find_bytes(rest, mirror_by, 0);
     if (hit == rest.npos) break;
-    push_piece(in, self, out, s.substr(rest.size() - hit, hit));
+    push_piece(self, out, s.substr(rest.size() - hit, hit));
     rest.remove_prefix(hit + by.size());
     s = s.substr(0, rest.size());
   }
-  push_piece(in, self, out, s);
+  push_piece(self, out, s);
   std::reverse(out.seq()->items.begin(), out.seq()->items.end());
 }
 
@@ -106,7 +109,7 @@ Value str_splitlines(Interp& in, const Value& self, const Args& args) {
   if (!b.ok()) return {};
   for (const std::string_view line : split_lines(self.text(), b.flag(0, false))) {
     if (in.heap.failed()) return {};
-    push_piece(in, self, out, line);
+    push_piece(self, out, line);
   }
   return out;
 }
@@ -121,13 +124,13 @@ Value partition(Interp& in, const Value& self, const Args& args, bool right) {
   const size_t hit = right ? rfind_bytes(s, by) : find_bytes(s, by, 0);
   Value out = make_seq(in.heap, SeqKind::kTuple);
   if (hit != s.npos) {
-    push_piece(in, self, out, s.substr(0, hit));
-    push_piece(in, self, out, by);
-    return push_piece(in, self, out, s.substr(hit + by.size()));
+    push_piece(self, out, s.substr(0, hit));
+    push_literal(in, self, out, by);
+    return push_piece(self, out, s.substr(hit + by.size()));
   }
-  push_piece(in, self, out, right ? "" : s);
-  push_piece(in, self, out, "");
-  return push_piece(in, self, out, right ? s : "");
+  push_piece(self, out, right ? s.substr(0, 0) : s);
+  push_piece(self, out, s.substr(0, 0));
+  return push_piece(self, out, right ? s : s.substr(0, 0));
 }
 }  // namespace
 

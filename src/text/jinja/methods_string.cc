@@ -19,7 +19,7 @@ Value str_strip(Interp& in, const Value& self, const Args& args) {
   if (!in.heap.step_bytes(s.size() * (1 + chars.size() / 32))) return {};
   if (kLeft) s = b.given(0) ? strip_left(s, chars) : strip_left(s);
   if (kRight) s = b.given(0) ? strip_right(s, chars) : strip_right(s);
-  return like(in, self, std::string(s));
+  return part_of(self, s);
 }
 
 // The part of the text that start and stop (characters) choose. RETURNS: false when start lies behind the end.
@@ -87,12 +87,14 @@ Value str_replace(Interp& in, const Value& self, const Args& args) {
   Bound b(in.heap, "replace", args, {"old", "new", "count"}, 2);
   if (!b.ok()) return {};
   const std::string_view from = b.text(0, "");
-  const std::string_view to = b.text(1, "");
+  b.text(1, "");
   const int64_t count = b.integer(2, -1);
-  return in.heap.failed() ? Value() : like(in, self, replace_all(in.heap, self.text(), from, to, count));
+  if (in.heap.failed()) return {};
+  AuthoredText out = replace_all(in.heap, self, from, *b.get(1), count);
+  return in.heap.failed() ? Value() : make_string(in.heap, std::move(out), self.str()->markup);
 }
 
-template <std::string (*kMap)(std::string_view)>
+template <Text (*kMap)(std::string_view)>
 Value str_map(Interp& in, const Value& self, const Args& args) {
   if (!Bound(in.heap, "this string method", args, {}).ok() || !in.heap.step_bytes(self.text().size() * 4))
     return {};
@@ -138,20 +140,19 @@ Value str_istitle(Interp& in, const Value& self, const Args&) {
 
 Value str_join(Interp& in, const Value& self, const Args& args) {
   Bound b(in.heap, "join", args, {"values"}, 1);
-  std::vector<Value> items;
+  Vec<Value> items;
   if (!b.ok() || !iterate(in.heap, *b.get(0), items)) return {};
-  std::string out;
+  AuthoredText out;
   for (size_t i = 0; i < items.size() && in.heap.step(); ++i) {
     if (!items[i].is(Kind::kString)) {
-      return in.fail("join: item " + std::to_string(i) + " is not a string but " +
-                     std::string(type_name(items[i])));
+      return in.fail("join: item " + number_text(i) + " is not a string but " +
+                     Text(type_name(items[i])));
     }
-    if (i > 0) out += self.text();
-    out +=
-        self.str()->markup && !items[i].str()->markup ? escape_html(items[i].text()) : std::string(items[i].text());
-    if (out.size() > in.heap.limits().heap_bytes) in.heap.fail("a joined string is larger than the heap limit");
+    if (i > 0) append_string(self, out);
+    const bool escaped = self.str()->markup && !items[i].str()->markup;
+    append_string(escaped ? mapped_from(items[i], escape_html(items[i].text()), true) : items[i], out);
   }
-  return in.heap.failed() ? Value() : like(in, self, std::move(out));
+  return in.heap.failed() ? Value() : make_string(in.heap, std::move(out), self.str()->markup);
 }
 
 template <int kSide>  // -1: text left, 0: centred, 1: text right
@@ -159,14 +160,14 @@ Value str_justify(Interp& in, const Value& self, const Args& args) {
   Bound b(in.heap, "justify", args, {"width", "fillchar"}, 1);
   if (!b.ok()) return {};
   const int64_t width = b.integer(0, 0);
-  const std::string fill(b.text(1, " "));
+  const Text fill(b.text(1, " "));
   if (count_chars(fill) != 1) in.heap.fail("a fill character is one character");
   const int64_t missing = width - char_count(self);
   if (in.heap.failed() || missing <= 0) return in.heap.failed() ? Value() : self;
   if (!in.heap.can_make(static_cast<uint64_t>(missing) * fill.size())) return {};
   const int64_t half = missing / 2 + (missing & width & 1);  // Python's odd space goes left when the width is odd
   const int64_t left = kSide < 0 ? 0 : (kSide > 0 ? missing : half);
-  std::string out;
+  Text out;
   for (int64_t i = 0; i < left; ++i) out += fill;
   out += self.text();
   for (int64_t i = left; i < missing; ++i) out += fill;
@@ -177,7 +178,7 @@ Value str_zfill(Interp& in, const Value& self, const Args& args) {
   Bound b(in.heap, "zfill", args, {"width"}, 1);
   const int64_t missing = b.ok() ? b.integer(0, 0) - char_count(self) : 0;
   if (in.heap.failed() || (missing > 0 && !in.heap.can_make(static_cast<uint64_t>(missing)))) return {};
-  std::string out(self.text());
+  Text out(self.text());
   if (missing > 0)
     out.insert(!out.empty() && (out[0] == '-' || out[0] == '+') ? 1 : 0, static_cast<size_t>(missing), '0');
   return like(in, self, std::move(out));
@@ -191,21 +192,19 @@ Value str_remove(Interp& in, const Value& self, const Args& args) {
   if (in.heap.failed()) return {};
   if (!kSuffix && s.starts_with(affix)) s.remove_prefix(affix.size());
   if (kSuffix && s.ends_with(affix)) s.remove_suffix(affix.size());
-  return like(in, self, std::string(s));
+  return part_of(self, s);
 }
 
 Value str_expandtabs(Interp& in, const Value& self, const Args& args) {
   Bound b(in.heap, "expandtabs", args, {"tabsize"});
   const int64_t size = b.ok() ? b.integer(0, 8) : 8;
   if (size > kMaxFormatWidth) in.heap.fail("the tab size is too large");
-  std::string out;
+  Text out;
   int64_t column = 0;
   const std::string_view s = self.text();
   for (size_t i = 0; i < s.size() && in.heap.step(); i += char_bytes(s, i)) {
     if (s[i] == '\t') {
       const int64_t n = size > 0 ? size - column % size : 0;
-      if (out.size() + static_cast<size_t>(n) > in.heap.limits().heap_bytes)
-        return in.fail("expandtabs made too much");
       out.append(static_cast<size_t>(n), ' ');
       column += n;
     } else {

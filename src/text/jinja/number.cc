@@ -118,12 +118,12 @@ Value repeat_string(Heap& heap, const Value& s, int64_t count) {
   const std::string_view text = s.text();
   if (n == 0 || text.empty()) return make_string(heap, "", s.str()->markup);
   if (n > heap.limits().heap_bytes || !heap.can_make(n * text.size())) {
-    heap.fail("the template repeats a string " + std::to_string(n) + " times");
+    heap.fail("the template repeats a string " + number_text(n) + " times");
     return {};
   }
-  std::string out;
-  out.reserve(n * text.size());
-  for (uint64_t i = 0; i < n; ++i) out += text;
+  AuthoredText out;
+  out.text.reserve(n * text.size());
+  for (uint64_t i = 0; i < n; ++i) append_string(s, out);
   return make_string(heap, std::move(out), s.str()->markup);
 }
 
@@ -132,7 +132,7 @@ Value repeat_list(Heap& heap, Seq* s, int64_t count) {
   Value out = make_seq(heap, s->flavour == SeqKind::kList ? SeqKind::kList : SeqKind::kTuple);
   if (n == 0 || s->items.empty()) return out;
   if (n > heap.limits().heap_bytes || !out.seq()->reserve(n * s->items.size())) {
-    heap.fail("the template repeats a list " + std::to_string(n) + " times");
+    heap.fail("the template repeats a list " + number_text(n) + " times");
     return {};
   }
   for (uint64_t i = 0; i < n; ++i) {
@@ -144,9 +144,15 @@ Value repeat_list(Heap& heap, Seq* s, int64_t count) {
 Value add_strings(Heap& heap, const Value& a, const Value& b) {
   const bool markup = a.str()->markup || b.str()->markup;
   if (!heap.can_make(a.text().size() + b.text().size())) return {};
-  if (!markup) return make_string(heap, std::string(a.text()).append(b.text()));
-  const auto safe = [](const Value& v) { return v.str()->markup ? std::string(v.text()) : escape_html(v.text()); };
-  return make_string(heap, safe(a) + safe(b), true);
+  AuthoredText out;
+  for (const Value* v : {&a, &b}) {
+    if (markup && !v->str()->markup) {
+      append_string(mapped_from(*v, escape_html(v->text()), true), out);
+    } else {
+      append_string(*v, out);
+    }
+  }
+  return make_string(heap, std::move(out), markup);
 }
 
 bool is_list(const Value& v) { return v.is(Kind::kSeq) && v.seq()->flavour == SeqKind::kList; }
@@ -187,8 +193,8 @@ Value arithmetic(Heap& heap, Arith op, const Value& a, const Value& b) {
     if (count.is_int_like() && (is_list(what) || is_tuple(what)))
       return repeat_list(heap, what.seq(), count.integer());
   }
-  heap.fail(std::string("cannot compute '") + std::string(type_name(a)) + "' " + kOpNames[static_cast<int>(op)] +
-            " '" + std::string(type_name(b)) + "'");
+  heap.fail(Text("cannot compute '") + Text(type_name(a)) + "' " + kOpNames[static_cast<int>(op)] +
+            " '" + Text(type_name(b)) + "'");
   return {};
 }
 
@@ -198,7 +204,7 @@ Value negate(Heap& heap, const Value& v) {
   }
   if (v.is(Kind::kFloat)) return Value::real(-v.real());
   heap.fail(v.is_undefined() ? v.undefined_message()
-                             : "bad operand for unary -: '" + std::string(type_name(v)) + "'");
+                             : "bad operand for unary -: '" + Text(type_name(v)) + "'");
   return {};
 }
 
@@ -206,11 +212,11 @@ Value plus(Heap& heap, const Value& v) {
   if (v.is_int_like()) return Value::integer(v.integer());
   if (v.is(Kind::kFloat) || v.is(Kind::kBigInt)) return v;
   heap.fail(v.is_undefined() ? v.undefined_message()
-                             : "bad operand for unary +: '" + std::string(type_name(v)) + "'");
+                             : "bad operand for unary +: '" + Text(type_name(v)) + "'");
   return {};
 }
 
-std::string float_repr(double d) {
+Text float_repr(double d) {
   if (std::isnan(d)) return "nan";
   if (std::isinf(d)) return d < 0 ? "-inf" : "inf";
   char buffer[64];
@@ -219,19 +225,19 @@ std::string float_repr(double d) {
   const size_t e = s.find('e');
   int exponent = 0;
   std::from_chars(s.data() + e + (s[e + 1] == '+' ? 2 : 1), end, exponent);
-  if (exponent < -4 || exponent >= 16) return std::string(s);
+  if (exponent < -4 || exponent >= 16) return Text(s);
   const auto plain = std::to_chars(buffer, buffer + sizeof(buffer), d, std::chars_format::fixed).ptr;
-  std::string out(buffer, plain);
-  if (out.find('.') == std::string::npos) out += ".0";
+  Text out(buffer, plain);
+  if (out.find('.') == Text::npos) out += ".0";
   return out;
 }
 
-std::string fixed(double d, int precision) {
+Text fixed(double d, int precision) {
   if (std::isnan(d)) return "nan";
   if (std::isinf(d)) return d < 0 ? "-inf" : "inf";
   char buffer[512];  // 309 digits, a point, 100 decimals and a sign
   const int n = std::snprintf(buffer, sizeof(buffer), "%.*f", precision, d);
-  return std::string(buffer, static_cast<size_t>(n));
+  return Text(buffer, static_cast<size_t>(n));
 }
 
 bool parse_int(std::string_view text, int base, int64_t& out) {
@@ -279,21 +285,25 @@ bool parse_int(std::string_view text, int base, int64_t& out) {
 
 bool parse_float(std::string_view text, double& out) {
   text = strip_right(strip_left(text));
-  std::string clean;
+  if (text.size() > kFloatTextMax) return false;
+  char clean_bytes[kFloatTextMax + 1];
+  size_t clean_size = 0;
   for (size_t i = 0; i < text.size(); ++i) {
     const bool between = i > 0 && i + 1 < text.size() && is_decimal(static_cast<unsigned char>(text[i - 1])) &&
                          is_decimal(static_cast<unsigned char>(text[i + 1]));
     if (text[i] == '_' && between) continue;
-    clean += text[i];
+    clean_bytes[clean_size++] = text[i];
   }
+  clean_bytes[clean_size] = '\0';
+  const std::string_view clean(clean_bytes, clean_size);
   const size_t sign = !clean.empty() && (clean[0] == '-' || clean[0] == '+') ? 1 : 0;
-  const std::string_view body = std::string_view(clean).substr(sign);
+  const std::string_view body = clean.substr(sign);
   if (body.empty() || body[0] == '-' || body[0] == '+') return false;
   double value = 0;
   const auto [end, error] = std::from_chars(body.data(), body.data() + body.size(), value);
   if (end != body.data() + body.size() || error == std::errc::invalid_argument) return false;
   if (body.find('(') != body.npos) return false;  // "nan(0)" is C, not Python
-  if (error == std::errc::result_out_of_range) value = std::strtod(std::string(body).c_str(), nullptr);
+  if (error == std::errc::result_out_of_range) value = std::strtod(clean_bytes + sign, nullptr);
   out = sign == 1 && clean[0] == '-' ? -value : value;
   return true;
 }

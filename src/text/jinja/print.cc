@@ -11,8 +11,8 @@ namespace {
 
 struct Printer {
   Heap& heap;
-  std::string& out;
-  std::vector<const Object*> path;  // what is being printed, outermost first
+  Text& out;
+  Vec<const Object*> path;  // what is being printed, outermost first
 
   bool enter(const Object* object, const char* loop_text) {
     if (std::find(path.begin(), path.end(), object) != path.end()) {
@@ -20,13 +20,12 @@ struct Printer {
       return false;
     }
     if (path.size() > static_cast<size_t>(kMaxValueDepth)) heap.fail("a value is nested too deeply to print");
-    if (out.size() > heap.limits().heap_bytes) heap.fail("a printed value is larger than the heap limit");
     if (heap.failed()) return false;
     path.push_back(object);
     return true;
   }
 
-  void list(const std::vector<Value>& items, const char* open, const char* close) {
+  void list(const Vec<Value>& items, const char* open, const char* close) {
     out += open;
     for (size_t i = 0; i < items.size() && heap.step(); ++i) {
       if (i > 0) out += ", ";
@@ -45,8 +44,8 @@ struct Printer {
         if (enter(s, "(...)")) list(s->items, "(", s->items.size() == 1 ? ",)" : ")"), path.pop_back();
         return;
       case SeqKind::kRange:
-        out += "range(" + std::to_string(s->start) + ", " + std::to_string(s->stop);
-        if (s->jump != 1) out += ", " + std::to_string(s->jump);
+        out += "range(" + number_text(s->start) + ", " + number_text(s->stop);
+        if (s->jump != 1) out += ", " + number_text(s->jump);
         out += ")";
         return;
       case SeqKind::kIterator:
@@ -88,7 +87,7 @@ struct Printer {
         out += v.boolean() ? "True" : "False";
         return;
       case Kind::kInt:
-        out += std::to_string(v.integer());
+        out += number_text(v.integer());
         return;
       case Kind::kFloat:
         out += float_repr(v.real());
@@ -121,7 +120,7 @@ struct Printer {
   }
 };
 
-void append_escape(uint32_t c, std::string& out) {
+void append_escape(uint32_t c, Text& out) {
   char buffer[16];
   const char* form = c < 0x100 ? "\\x%02x" : (c < 0x10000 ? "\\u%04x" : "\\U%08x");
   out.append(buffer, static_cast<size_t>(std::snprintf(buffer, sizeof(buffer), form, c)));
@@ -129,7 +128,7 @@ void append_escape(uint32_t c, std::string& out) {
 
 }  // namespace
 
-void append_string_repr(std::string_view text, std::string& out) {
+void append_string_repr(std::string_view text, Text& out) {
   const bool single = text.find('\'') != text.npos;
   const char quote = single && text.find('"') == text.npos ? '"' : '\'';
   out += quote;
@@ -155,12 +154,12 @@ void append_string_repr(std::string_view text, std::string& out) {
   out += quote;
 }
 
-void append_repr(Heap& heap, const Value& v, std::string& out) {
+void append_repr(Heap& heap, const Value& v, Text& out) {
   Printer printer{heap, out, {}};
   printer.repr(v);
 }
 
-void append_str(Heap& heap, const Value& v, std::string& out) {
+void append_str(Heap& heap, const Value& v, Text& out) {
   if (v.is(Kind::kString)) {
     heap.step_bytes(v.text().size());
     out += v.text();
@@ -169,14 +168,21 @@ void append_str(Heap& heap, const Value& v, std::string& out) {
   }
 }
 
-std::string to_str(Heap& heap, const Value& v) {
-  std::string out;
+void append_value(Heap& heap, const Value& v, AuthoredText& out) {
+  const size_t at = out.text.size();
+  append_str(heap, v, out.text);
+  if (v.is(Kind::kString)) out.authored.add_part(v.str()->authored, 0, v.text().size(), at);
+  if (v.is_int_like()) out.authored.add(at, out.text.size());
+}
+
+Text to_str(Heap& heap, const Value& v) {
+  Text out;
   append_str(heap, v, out);
   return out;
 }
 
-std::string to_repr(Heap& heap, const Value& v) {
-  std::string out;
+Text to_repr(Heap& heap, const Value& v) {
+  Text out;
   append_repr(heap, v, out);
   return out;
 }

@@ -2,18 +2,18 @@
 // that holds itself prints as [...]. One render, one thread.
 #pragma once
 
-#include <string>
 #include <string_view>
 
 #include "text/jinja/value.h"
 
 namespace weir::jinja {
 
-void append_str(Heap& heap, const Value& v, std::string& out);
-void append_repr(Heap& heap, const Value& v, std::string& out);
-std::string to_str(Heap& heap, const Value& v);
-std::string to_repr(Heap& heap, const Value& v);
-void append_string_repr(std::string_view text, std::string& out);  // 'it' or "it's"
+void append_str(Heap& heap, const Value& v, Text& out);
+void append_value(Heap& heap, const Value& v, AuthoredText& out);  // str(), keeping what the template wrote; numbers count as its own
+void append_repr(Heap& heap, const Value& v, Text& out);
+Text to_str(Heap& heap, const Value& v);
+Text to_repr(Heap& heap, const Value& v);
+void append_string_repr(std::string_view text, Text& out);  // 'it' or "it's"
 Value as_string(Heap& heap, const Value& v);  // v itself when it is a string already (keeps its markup flag)
 
 }  // namespace weir::jinja

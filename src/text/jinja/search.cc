@@ -16,14 +16,16 @@ size_t find_bytes(std::string_view s, std::string_view what, size_t from) {
 // Searching backwards is searching the mirror image forwards, which stays linear for any pattern.
 size_t rfind_bytes(std::string_view s, std::string_view what) {
   if (what.size() > s.size()) return s.npos;
-  const std::string mirror(s.rbegin(), s.rend());
-  const std::string mirror_what(what.rbegin(), what.rend());
+  const Text mirror(s.rbegin(), s.rend());
+  const Text mirror_what(what.rbegin(), what.rend());
   const size_t hit = find_bytes(mirror, mirror_what, 0);
   return hit == s.npos ? s.npos : s.size() - hit - what.size();
 }
 
-std::string replace_all(Heap& heap, std::string_view s, std::string_view from, std::string_view to, int64_t count) {
-  std::string out;
+AuthoredText replace_all(Heap& heap, const Value& string, std::string_view from, const Value& to, int64_t count) {
+  const std::string_view s = string.text();
+  const Authored& authored = string.str()->authored;
+  AuthoredText out;
   uint64_t left = count < 0 ? UINT64_MAX : static_cast<uint64_t>(count);
   heap.step_bytes(s.size());
   size_t at = 0;
@@ -31,24 +33,24 @@ std::string replace_all(Heap& heap, std::string_view s, std::string_view from, s
   while (more && heap.step()) {
     const size_t hit = from.empty() ? at : find_bytes(s, from, at);
     if (hit == s.npos) break;
-    out += s.substr(at, hit - at);
-    out += to;
+    out.append_part(s, authored, at, hit);
+    append_string(to, out);
     --left;
     at = hit + from.size();
     more = left > 0;
     if (from.empty()) {
       if (at >= s.size()) break;
       const size_t n = char_bytes(s, at);
-      out += s.substr(at, n);
+      out.append_part(s, authored, at, at + n);
       at += n;
     }
-    if (out.size() > heap.limits().heap_bytes) heap.fail("replace made a string larger than the heap limit");
   }
-  return out += s.substr(at);
+  out.append_part(s, authored, at, s.size());
+  return out;
 }
 
-std::vector<std::string_view> split_lines(std::string_view s, bool keep_ends) {
-  std::vector<std::string_view> out;
+Vec<std::string_view> split_lines(std::string_view s, bool keep_ends) {
+  Vec<std::string_view> out;
   size_t from = 0;
   for (size_t i = 0; i < s.size();) {
     const size_t n = char_bytes(s, i);

@@ -1,12 +1,10 @@
-// Searching in UTF-8 text by bytes: linear for any pattern, which std::string's own rfind and find are not. Pure,
+// Searching in UTF-8 text by bytes: linear for any pattern, which Text's own rfind and find are not. Pure,
 // any thread, except replace_all, which charges the heap.
 #pragma once
 
-#include <string>
 #include <string_view>
-#include <vector>
 
-#include "text/jinja/heap.h"
+#include "text/jinja/value.h"
 
 namespace weir::jinja {
 
@@ -14,7 +12,7 @@ namespace weir::jinja {
 size_t find_bytes(std::string_view s, std::string_view what, size_t from);
 size_t rfind_bytes(std::string_view s, std::string_view what);  // the last hit
 // str.replace; count < 0: all. Fails the render when the result outgrows the heap limit.
-std::string replace_all(Heap& heap, std::string_view s, std::string_view from, std::string_view to, int64_t count);
-std::vector<std::string_view> split_lines(std::string_view s, bool keep_ends);  // str.splitlines
+AuthoredText replace_all(Heap& heap, const Value& string, std::string_view from, const Value& to, int64_t count);
+Vec<std::string_view> split_lines(std::string_view s, bool keep_ends);  // str.splitlines
 
 }  // namespace weir::jinja

@@ -50,7 +50,7 @@ const char* long_upper(uint32_t c) {
   }
 }
 
-void append_upper(std::string& out, uint32_t c) {
+void append_upper(Text& out, uint32_t c) {
   if (const char* text = long_upper(c)) {
     out += text;
   } else {
@@ -58,7 +58,7 @@ void append_upper(std::string& out, uint32_t c) {
   }
 }
 
-void append_title(std::string& out, uint32_t c) {
+void append_title(Text& out, uint32_t c) {
   if (const char* text = long_upper(c)) {
     // Only the first letter stays a capital: "Ss", "Ffi".
     const std::string_view s = text;
@@ -103,7 +103,7 @@ bool is_final_sigma(std::string_view s, size_t at) {
   return true;
 }
 
-void append_lower(std::string& out, std::string_view s, size_t at) {
+void append_lower(Text& out, std::string_view s, size_t at) {
   const uint32_t c = char_at(s, at);
   if (c == 0x0130) {
     out += "i\u0307";
@@ -178,22 +178,16 @@ size_t byte_offset(std::string_view s, int64_t chars) {
   return i;
 }
 
-void append_char(std::string& out, uint32_t c) {
+size_t encode_char(uint32_t c, char utf8[4]) {
   if (c < 0x80) {
-    out += static_cast<char>(c);
-  } else if (c < 0x800) {
-    out += static_cast<char>(0xC0 | (c >> 6));
-    out += static_cast<char>(0x80 | (c & 0x3F));
-  } else if (c < 0x10000) {
-    out += static_cast<char>(0xE0 | (c >> 12));
-    out += static_cast<char>(0x80 | ((c >> 6) & 0x3F));
-    out += static_cast<char>(0x80 | (c & 0x3F));
-  } else {
-    out += static_cast<char>(0xF0 | (c >> 18));
-    out += static_cast<char>(0x80 | ((c >> 12) & 0x3F));
-    out += static_cast<char>(0x80 | ((c >> 6) & 0x3F));
-    out += static_cast<char>(0x80 | (c & 0x3F));
+    utf8[0] = static_cast<char>(c);
+    return 1;
   }
+  const size_t bytes = c < 0x800 ? 2 : (c < 0x10000 ? 3 : 4);
+  for (size_t i = bytes - 1; i > 0; --i, c >>= 6) utf8[i] = static_cast<char>(0x80 | (c & 0x3F));
+  constexpr uint32_t kLead[] = {0, 0, 0xC0, 0xE0, 0xF0};
+  utf8[0] = static_cast<char>(kLead[bytes] | c);
+  return bytes;
 }
 
 bool is_space(uint32_t c) {
@@ -242,22 +236,22 @@ bool is_upper(uint32_t c) { return category(c) == UTF8PROC_CATEGORY_LU; }
 bool is_lower(uint32_t c) { return category(c) == UTF8PROC_CATEGORY_LL || c == 0xAA || c == 0xBA; }
 bool is_cased(uint32_t c) { return is_upper(c) || is_lower(c) || category(c) == UTF8PROC_CATEGORY_LT; }
 
-std::string to_upper(std::string_view s) {
-  std::string out;
+Text to_upper(std::string_view s) {
+  Text out;
   out.reserve(s.size());
   for (size_t i = 0; i < s.size(); i += char_bytes(s, i)) append_upper(out, char_at(s, i));
   return out;
 }
 
-std::string to_lower(std::string_view s) {
-  std::string out;
+Text to_lower(std::string_view s) {
+  Text out;
   out.reserve(s.size());
   for (size_t i = 0; i < s.size(); i += char_bytes(s, i)) append_lower(out, s, i);
   return out;
 }
 
-std::string to_capitalized(std::string_view s) {
-  std::string out;
+Text to_capitalized(std::string_view s) {
+  Text out;
   out.reserve(s.size());
   for (size_t i = 0; i < s.size(); i += char_bytes(s, i)) {
     if (i == 0) {
@@ -269,8 +263,8 @@ std::string to_capitalized(std::string_view s) {
   return out;
 }
 
-std::string to_title(std::string_view s) {
-  std::string out;
+Text to_title(std::string_view s) {
+  Text out;
   out.reserve(s.size());
   bool inside = false;
   for (size_t i = 0; i < s.size(); i += char_bytes(s, i)) {
@@ -285,8 +279,8 @@ std::string to_title(std::string_view s) {
   return out;
 }
 
-std::string to_swapped(std::string_view s) {
-  std::string out;
+Text to_swapped(std::string_view s) {
+  Text out;
   out.reserve(s.size());
   for (size_t i = 0; i < s.size(); i += char_bytes(s, i)) {
     const uint32_t c = char_at(s, i);

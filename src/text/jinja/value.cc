@@ -5,16 +5,11 @@
 
 namespace weir::jinja {
 
-Str::Str(Heap& heap, std::string&& s) : Object(heap), text(std::move(s)), ascii(is_ascii(text)) {}
-
-void Seq::push(Value v) {
-  items.push_back(std::move(v));
-  heap->charge(this, sizeof(Value));
-}
+Str::Str(Heap& heap, Text&& s) : Object(heap), text(std::move(s)), ascii(is_ascii(text)) {}
 
 bool Seq::reserve(uint64_t count) {
   if (count > heap->limits().heap_bytes || !heap->can_make(count * sizeof(Value))) {
-    heap->fail("the template asks for a list of " + std::to_string(count) + " items");
+    heap->fail("the template asks for a list of " + number_text(count) + " items");
     return false;
   }
   items.reserve(items.size() + count);
@@ -53,7 +48,7 @@ Value* Dict::find(const Value& key) {
 
 Value* Dict::find(std::string_view key) {
   if (items.size() > kScanLimit) {
-    Value v = make_string(*heap, std::string(key));
+    Value v = make_string(*heap, Text(key));
     return find(v);
   }
   for (auto& [k, v] : items) {
@@ -67,7 +62,6 @@ void Dict::set(Value key, Value v) {
     *old = std::move(v);
     return;
   }
-  heap->charge(this, 2 * sizeof(Value) + 64);
   const bool indexed = items.size() > kScanLimit && index.size() == items.size();
   items.emplace_back(std::move(key), std::move(v));
   if (!indexed) return;
@@ -92,13 +86,42 @@ void Dict::clear() {
   items.clear();
 }
 
-Value make_string(Heap& heap, std::string text, bool markup) {
-  const size_t bytes = text.size();
-  heap.step_bytes(bytes);
+Value make_string(Heap& heap, Text text, bool markup) {
+  heap.step_bytes(text.size());
   Str* s = heap.make<Str>(std::move(text));
   s->markup = markup;
-  heap.charge(s, bytes);
   return Value::object(Kind::kString, s);
+}
+
+Value make_string(Heap& heap, AuthoredText text, bool markup) {
+  Value v = make_string(heap, std::move(text.text), markup);
+  v.str()->authored = std::move(text.authored);
+  return v;
+}
+
+Value part_of(const Value& string, std::string_view part) {
+  const Str* whole = string.str();
+  const auto begin = static_cast<size_t>(part.data() - whole->text.data());
+  Value v = make_string(*whole->heap, Text(part), whole->markup);
+  v.str()->authored = whole->authored.part(begin, begin + part.size());
+  return v;
+}
+
+Value mapped_from(const Value& string, Text text, bool markup) {
+  const Str* from = string.str();
+  Value v = make_string(*from->heap, std::move(text), markup);
+  if (from->authored.covers(0, from->text.size())) mark_authored(v);
+  return v;
+}
+
+void append_string(const Value& string, AuthoredText& out) {
+  out.append_part(string.text(), string.str()->authored, 0, string.text().size());
+}
+
+void mark_authored(const Value& string) {
+  Str* s = string.str();
+  s->authored = Authored();
+  s->authored.add(0, s->text.size());
 }
 
 Value make_seq(Heap& heap, SeqKind flavour) { return Value::object(Kind::kSeq, heap.make<Seq>(flavour)); }
@@ -202,8 +225,8 @@ std::string_view type_name(const Value& v) {
   return "object";
 }
 
-std::string Value::undefined_message() const {
-  const std::string name = data_.name == nullptr ? "value" : *data_.name;
+Text Value::undefined_message() const {
+  const Text name(data_.name == nullptr ? "value" : std::string_view(data_.name, name_bytes_));
   const Kind owner = static_cast<Kind>(owner_ & ~kUnsafe);
   if ((owner_ & kUnsafe) != 0) return "access to attribute '" + name + "' is not allowed in a template";
   if (owner == Kind::kMissing) return "'" + name + "' is undefined";
@@ -212,7 +235,7 @@ std::string Value::undefined_message() const {
   if (owner == Kind::kString) what = "str object";
   if (owner == Kind::kSeq) what = "list object";
   if (owner == Kind::kNone) what = "None";
-  return std::string("'") + what + "' has no attribute '" + name + "'";
+  return Text("'") + what + "' has no attribute '" + name + "'";
 }
 
 int64_t char_count(const Value& string) {
@@ -229,14 +252,14 @@ bool is_iterable(const Value& v) {
   return v.is_undefined() || v.is(Kind::kString) || v.is(Kind::kSeq) || v.is(Kind::kDict) || v.is(Kind::kLoop);
 }
 
-bool iterate(Heap& heap, const Value& v, std::vector<Value>& out) {
+bool iterate(Heap& heap, const Value& v, Vec<Value>& out) {
   if (v.is_undefined()) return !heap.failed();
   if (v.is(Kind::kString)) {
     std::string_view s = v.text();
     if (!heap.can_make(static_cast<uint64_t>(char_count(v)) * (sizeof(Value) + sizeof(Str)))) return false;
     for (size_t i = 0; i < s.size();) {
       const size_t n = char_bytes(s, i);
-      out.push_back(make_string(heap, std::string(s.substr(i, n))));
+      out.push_back(part_of(v, s.substr(i, n)));
       if (heap.failed()) return false;
       i += n;
     }
@@ -247,7 +270,7 @@ bool iterate(Heap& heap, const Value& v, std::vector<Value>& out) {
     if (!heap.step(1 + static_cast<int64_t>(seq->items.size() / 8))) return false;
     const size_t from = seq->flavour == SeqKind::kIterator ? std::exchange(seq->taken, seq->items.size()) : 0;
     out.insert(out.end(), seq->items.begin() + static_cast<std::ptrdiff_t>(from), seq->items.end());
-    if (seq->error != nullptr) heap.fail(*std::exchange(seq->error, nullptr));
+    if (seq->error) heap.fail(*std::exchange(seq->error, std::nullopt));
     return !heap.failed();
   }
   if (v.is(Kind::kDict)) {
@@ -255,7 +278,7 @@ bool iterate(Heap& heap, const Value& v, std::vector<Value>& out) {
     for (const auto& [key, value] : v.dict()->items) out.push_back(key);
     return true;
   }
-  heap.fail("'" + std::string(type_name(v)) + "' object is not iterable");
+  heap.fail("'" + Text(type_name(v)) + "' object is not iterable");
   return false;
 }
 
@@ -265,7 +288,7 @@ int64_t length_of(Heap& heap, const Value& v) {
   if (v.is(Kind::kDict)) return static_cast<int64_t>(v.dict()->items.size());
   if (v.is(Kind::kSeq) && v.seq()->flavour != SeqKind::kIterator)
     return static_cast<int64_t>(v.seq()->items.size());
-  heap.fail("object of type '" + std::string(type_name(v)) + "' has no len()");
+  heap.fail("object of type '" + Text(type_name(v)) + "' has no len()");
   return -1;
 }
 

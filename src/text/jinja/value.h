@@ -5,16 +5,20 @@
 // ranges, dict views and generators are all a Seq with a different flavour. Owner: one render (heap.h), one thread.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <map>
-#include <string>
 #include <string_view>
 #include <utility>
-#include <vector>
 
+#include "text/authored.h"
 #include "text/jinja/heap.h"
 
 namespace weir::jinja {
+
+// Inside a render these too are bytes of its heap.
+using Authored = BasicAuthored<HeapAllocator<AuthoredStretch>>;
+using AuthoredText = BasicAuthoredText<Text, Authored>;
 
 enum class Kind : uint8_t {
   kMissing,    // internal: "no such variable"; never reaches a template
@@ -41,14 +45,19 @@ struct Dict;
 class Value {
  public:
   Value() : kind_(Kind::kUndefined) { data_.name = nullptr; }
-  Value(const Value& other) : kind_(other.kind_), owner_(other.owner_), data_(other.data_) { ref(); }
-  Value(Value&& other) noexcept : kind_(other.kind_), owner_(other.owner_), data_(other.data_) {
+  Value(const Value& other)
+      : kind_(other.kind_), owner_(other.owner_), name_bytes_(other.name_bytes_), data_(other.data_) {
+    ref();
+  }
+  Value(Value&& other) noexcept
+      : kind_(other.kind_), owner_(other.owner_), name_bytes_(other.name_bytes_), data_(other.data_) {
     other.kind_ = Kind::kUndefined;
     other.data_.name = nullptr;
   }
   Value& operator=(Value other) noexcept {
     std::swap(kind_, other.kind_);
     std::swap(owner_, other.owner_);
+    std::swap(name_bytes_, other.name_bytes_);
     std::swap(data_, other.data_);
     return *this;
   }
@@ -81,9 +90,10 @@ class Value {
   }
   // An undefined that remembers what was looked up, for the error message. `name` outlives the render.
   // owner: the kind it was looked up in, kMissing for a plain variable.
-  static Value undefined(const std::string* name, Kind owner = Kind::kMissing, bool unsafe = false) {
+  static Value undefined(std::string_view name, Kind owner = Kind::kMissing, bool unsafe = false) {
     Value v;
-    v.data_.name = name;
+    v.data_.name = name.data();
+    v.name_bytes_ = static_cast<uint32_t>(std::min<size_t>(name.size(), UINT32_MAX));
     v.owner_ = static_cast<uint8_t>(static_cast<uint8_t>(owner) | (unsafe ? kUnsafe : 0));
     return v;
   }
@@ -102,7 +112,7 @@ class Value {
   Seq* seq() const;    // REQUIRES: kSeq
   Dict* dict() const;  // REQUIRES: kDict or kNamespace
   std::string_view text() const;
-  std::string undefined_message() const;
+  Text undefined_message() const;
 
  private:
   static constexpr uint8_t kUnsafe = 0x80;
@@ -117,21 +127,23 @@ class Value {
 
   Kind kind_;
   uint8_t owner_ = 0;
+  uint32_t name_bytes_ = 0;  // kUndefined: of data_.name
   union {
     int64_t integer;
     double real;
     Object* object;
-    const std::string* name;
+    const char* name;  // kUndefined: what was looked up; null when it had no name
   } data_;
 };
 
 // UTF-8 text. Positions in a template are code points, so `ascii` decides whether bytes and characters agree.
 struct Str : Object {
-  Str(Heap& heap, std::string&& s);
-  const std::string text;
+  Str(Heap& heap, Text&& s);
+  const Text text;
   const bool ascii;
   bool markup = false;  // passed through |safe or |escape: "+" then escapes its other side
   int64_t chars = -1;   // code points, counted on first use
+  Authored authored;    // what the template itself wrote of it; where a filter cannot tell, nothing
 };
 
 enum class SeqKind : uint8_t { kList, kTuple, kRange, kKeys, kValues, kItems, kIterator, kGroup };
@@ -139,14 +151,14 @@ enum class SeqKind : uint8_t { kList, kTuple, kRange, kKeys, kValues, kItems, kI
 struct Seq : Object {
   Seq(Heap& heap, SeqKind k) : Object(heap), flavour(k) {}
   void drop() override { items.clear(); }
-  void push(Value v);            // charged
+  void push(Value v) { items.push_back(std::move(v)); }
   bool reserve(uint64_t count);  // RETURNS: false (and fails the render) when it cannot fit
   bool indexable() const { return flavour <= SeqKind::kRange || flavour == SeqKind::kGroup; }
   bool tuple_like() const { return flavour == SeqKind::kTuple || flavour == SeqKind::kGroup; }
-  std::vector<Value> items;
+  Vec<Value> items;
   SeqKind flavour;
   size_t taken = 0;                       // kIterator: how many were consumed
-  const std::string* error = nullptr;     // kIterator: what reading past the items fails with
+  std::optional<std::string_view> error;  // kIterator: what reading past the items fails with
   int64_t start = 0, stop = 0, jump = 1;  // kRange: as printed
 };
 
@@ -168,13 +180,14 @@ struct Dict : Object {
   void set(Value key, Value v);
   bool erase(const Value& key);
   void clear();
-  std::vector<std::pair<Value, Value>> items;
+  Vec<std::pair<Value, Value>> items;
 
  private:
   static constexpr size_t kScanLimit = 8;  // below this a scan beats the index
   int64_t locate(const Value& key);
-  std::map<const Value*, size_t, KeyLess> index;  // empty while small or stale; keys point into `owned`
-  std::vector<Value> owned;                       // copies, since items moves as it grows
+  using Index = std::map<const Value*, size_t, KeyLess, HeapAllocator<std::pair<const Value* const, size_t>>>;
+  Index index;  // empty while small or stale; keys point into `owned`
+  Vec<Value> owned;                       // copies, since items moves as it grows
   void build_index();
 };
 
@@ -183,7 +196,12 @@ inline Seq* Value::seq() const { return static_cast<Seq*>(data_.object); }
 inline Dict* Value::dict() const { return static_cast<Dict*>(data_.object); }
 inline std::string_view Value::text() const { return str()->text; }
 
-Value make_string(Heap& heap, std::string text, bool markup = false);
+Value make_string(Heap& heap, Text text, bool markup = false);
+Value make_string(Heap& heap, AuthoredText text, bool markup = false);
+Value part_of(const Value& string, std::string_view part);       // part: points into the string
+Value mapped_from(const Value& string, Text text, bool markup);  // the author's when all of the string was
+void append_string(const Value& string, AuthoredText& out);
+void mark_authored(const Value& string);  // all of it
 Value make_seq(Heap& heap, SeqKind flavour);
 Value make_pair(Heap& heap, Value a, Value b);
 Value make_dict(Heap& heap);
@@ -193,7 +211,7 @@ bool hashable(const Value& v);
 std::string_view type_name(const Value& v);  // Python's word: "str", "int", "NoneType"
 int64_t char_count(const Value& string);
 // What is left of a sequence, or all of it; consumes generators. Fails the render for values that do not iterate.
-bool iterate(Heap& heap, const Value& v, std::vector<Value>& out);
+bool iterate(Heap& heap, const Value& v, Vec<Value>& out);
 bool is_iterable(const Value& v);
 int64_t length_of(Heap& heap, const Value& v);  // -1 and a failed render where Python has no len()
 
