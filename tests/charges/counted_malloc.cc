@@ -1,6 +1,8 @@
 #include "charges/counted_malloc.h"
 
 #include <malloc.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <cerrno>
@@ -21,13 +23,15 @@ namespace {
 constexpr int64_t kHeaderBytes = 8;
 constinit std::atomic<int64_t> live{0}, peak{0};
 
-void* note(void* memory) {
-  if (memory == nullptr) return nullptr;
-  const int64_t bytes = static_cast<int64_t>(malloc_usable_size(memory)) + kHeaderBytes;
+void grow(int64_t bytes) {
   const int64_t now = live.fetch_add(bytes, std::memory_order_relaxed) + bytes;
   int64_t seen = peak.load(std::memory_order_relaxed);
   while (now > seen && !peak.compare_exchange_weak(seen, now, std::memory_order_relaxed)) {
   }
+}
+
+void* note(void* memory) {
+  if (memory != nullptr) grow(static_cast<int64_t>(malloc_usable_size(memory)) + kHeaderBytes);
   return memory;
 }
 
@@ -67,6 +71,17 @@ int posix_memalign(void** out, size_t alignment, size_t bytes) {
   if (memory == nullptr) return ENOMEM;
   *out = memory;
   return 0;
+}
+// Of those who map by themselves (base/slabs.h); glibc's own calls do not come by here.
+void* mmap(void* at, size_t bytes, int protection, int flags, int file, off_t offset) noexcept {
+  const auto mapped = syscall(SYS_mmap, at, bytes, protection, flags, file, offset);
+  void* const memory = reinterpret_cast<void*>(mapped);
+  if (mapped != -1) weir::testing::grow(static_cast<int64_t>(bytes));
+  return memory;
+}
+int munmap(void* memory, size_t bytes) noexcept {
+  weir::testing::live.fetch_sub(static_cast<int64_t>(bytes), std::memory_order_relaxed);
+  return static_cast<int>(syscall(SYS_munmap, memory, bytes));
 }
 void free(void* memory) {
   forget(memory);
