@@ -159,6 +159,10 @@ void answer_admin(Service* service, Route route, http::Request request, Reply re
     return reply.error(bad_param(word, word + " is no query parameter of this route, so nothing was done; what a change is to do "
                                               "stands in its body, {\"dry_run\": true} too"));
   }
+  if (request.body.size() > kInlineBodyBytes) {
+    return reply.error({.status = {Code::kTooLarge, fmt::format("the body has {} bytes and no admin request needs more than {}",
+                                                                request.body.size(), kInlineBodyBytes)}});
+  }
   if (route == Route::kAbort) return answer_abort(service, request, std::move(reply));
   if (route == Route::kReload) return reload(service, request, std::move(reply));
   if (route == Route::kReadLimits) return reply.json(200, limits_json(service->context.live_limits()));

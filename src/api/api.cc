@@ -11,42 +11,13 @@
 #include "api/control.h"
 #include "api/generation.h"
 #include "api/host_bytes.h"
-#include "api/json_in.h"
-#include "api/parse_chat.h"
-#include "api/parse_completion.h"
-#include "api/priority.h"
+#include "api/read_request.h"
 #include "api/service.h"
 #include "api/text_endpoints.h"
 
 namespace weir {
 namespace api {
 namespace {
-
-// Absent is the served model, so that a client of a one-model server need not know its name.
-void check_model(const ApiContext& context, Fields* fields) {
-  const auto model = fields->text("model");
-  if (!model || *model == context.model_name) return;
-  fields->fail(unknown_model(*model, context.model_name));
-}
-
-// By the model's own marker, as by a stop token of the client's, so that min_tokens holds for it too.
-void end_with_the_turn(const std::vector<int32_t>& ids, SamplingParams* params) {
-  if (!params->ignore_eos) params->stop_token_ids.insert(params->stop_token_ids.end(), ids.begin(), ids.end());
-}
-
-void parse_generation(const Service& service, Endpoint endpoint, const Caller& caller, Fields* fields,
-                      GenerateRequest* request) {
-  request->params = service.context.default_params;
-  request->tenant = caller.tenant;
-  check_model(service.context, fields);
-  if (endpoint == Endpoint::kChat) {
-    parse_chat(service.limits(), {service.context.bos_token, service.context.eos_token}, fields, request);
-    end_with_the_turn(service.context.chat_end_ids, &request->params);
-  } else {
-    parse_completion(service.limits(), fields, request);
-  }
-  request->class_index = read_priority(service.context.classes, caller, fields);
-}
 
 // Refuses before any work when the server is full: knock() costs microseconds, parsing and tokenising do not.
 void generate(Service* service, Endpoint endpoint, const Caller& caller, http::Request request, Reply reply) {
@@ -68,21 +39,19 @@ void generate(Service* service, Endpoint endpoint, const Caller& caller, http::R
     return reply.error({.status = invalid_argument("this model has no chat template; use /v1/completions or start the "
                                                    "server with --chat-template")});
   }
-  GenerateRequest parsed;
-  {
-    auto json = JsonBody::parse(request.body);
-    if (!json.ok()) return reply.error({.status = json.status()});
-    std::string().swap(request.body);  // its charge stays, for what is now made from it
-    Fields fields(json->object());
-    parse_generation(*service, endpoint, caller, &fields, &parsed);
-    if (!fields.ok()) return reply.error(*fields.error());
-  }
+  const uint64_t fixed_bytes = Generation::fixed_bytes(service->context);
+  auto body = std::make_unique<RequestBody>(
+      RequestBody{endpoint, caller, std::move(request.body), std::move(request.charge)});
+  GenerateRequest parsed{.endpoint = endpoint, .tenant = caller.tenant, .work_bytes = service->text_bytes(body->bytes.size())};
   Charge held(account, HostKind::kRequest);
-  request.charge.release();
-  if (const Grant grant = held.try_grow(Generation::fixed_bytes(service->context) + held_bytes(parsed)); grant != Grant::kYes) {
+  if (body->bytes.size() <= kInlineBodyBytes) {
+    if (auto error = read_request(*service, fixed_bytes, body.get(), &held, &parsed)) return reply.error(*error);
+    body.reset();
+  } else if (const Grant grant = held.try_grow(fixed_bytes + sizeof(RequestBody)); grant != Grant::kYes) {
     return reply.error(host_refusal(grant, HostMoment::kBeforeWork, *account));
   }
-  std::make_shared<Generation>(service, std::move(parsed), std::move(reply), std::move(held), std::move(*knock), std::move(live))
+  std::make_shared<Generation>(service, std::move(body), std::move(parsed), std::move(reply), std::move(held),
+                               std::move(*knock), std::move(live))
       ->start();
 }
 

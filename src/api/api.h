@@ -2,7 +2,7 @@
 //
 // Owner: the composition root, which creates it before the http::Server (the server's handler calls handle()) and
 // destroys it after. Threads: handle() and drain() on the io threads of http/; templates and tokenising on a small
-// pool of its own. Limits: kJsonBytesMax of JSON per io thread, TextPool::kQueuedPerThread jobs per text thread, and
+// pool of its own, JSON of large bodies too. Limits: text_work.h, TextPool::kQueuedPerThread jobs per text thread, and
 // the places of FrontDoor, which a request holds until its last byte is written or its client is gone *and* the
 // engine has said that it is finished. It never waits and takes no lock per token.
 //
@@ -132,7 +132,8 @@ struct ApiContext {
   // Runs it on that io thread: http::Server::post. RETURNS: false where that thread has ended.
   std::function<bool(int io_index, http::Callback callback)> post_io;
   std::function<int64_t()> unix_ms;  // the wall clock, for deadlines; empty: the system's
-  int text_threads = 1;
+  int text_threads = 1;                 // >= 1
+  uint64_t body_bytes_max = 8u << 20;   // http's; what the largest needs is planned once (text_work.h)
 };
 
 namespace api {

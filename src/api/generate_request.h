@@ -38,6 +38,7 @@ struct GenerateRequest {
   SamplingParams params;              // max_tokens is set after tokenising
   bool seeded = false;                // params.seed is the client's
   std::vector<std::string> stop;
+  uint64_t work_bytes = 0;      // planned for turning it into tokens (text_work.h)
   std::string context_json;     // chat: what the template sees
   std::vector<Prompt> prompts;  // completions
 };

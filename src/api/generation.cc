@@ -34,9 +34,10 @@ uint64_t Generation::fixed_bytes(const ApiContext& context) {
   return sizeof(Generation) + kBlockBytes + kRequestIdBytesMax + kFormatBytes + kNames * context.model_name.size();
 }
 
-Generation::Generation(Service* service, GenerateRequest request, Reply reply, Charge held, Knock knock,
+Generation::Generation(Service* service, std::unique_ptr<RequestBody> body, GenerateRequest request, Reply reply, Charge held, Knock knock,
                        std::unique_ptr<LiveRequest> live)
     : service_(service),
+      body_(std::move(body)),
       request_(std::move(request)),
       reply_(std::move(reply)),
       held_(std::move(held)),
@@ -73,19 +74,30 @@ void Generation::start() {
 
 void Generation::enter_text_pool() {
   http::Callback job = [self = shared_from_this()] { self->make_prompts_on_pool(); };
-  if (service_->text_pool.try_run(std::move(job))) return;
+  if (service_->text_pool.try_run(std::move(job), request_.tenant, request_.work_bytes)) return;
   fail(refusal(Code::kResourceExhausted, Refusal::kTextPoolFull, "too many prompts wait to be tokenised; try again later"));
 }
 
 void Generation::make_prompts_on_pool() {
-  if (!unwanted_.load(std::memory_order_relaxed)) {
+  if (!is_unwanted()) {
     thrown_on_pool_ = contain([this] {
+      if (auto error = read_body()) {
+        prompts_ = std::move(*error);
+        return;
+      }
+      if (is_unwanted()) return;
       prompts_ = make_prompts(service_->context, &request_, &prompts_charge_);
       const uint64_t kept = fixed_bytes(service_->context) + held_bytes(request_);
       if (kept < held_.bytes()) held_.shrink(held_.bytes() - kept);
     });
   }
   reply_.exchange().post([self = shared_from_this()] { self->contained([&] { self->after_text(); }); });
+}
+
+std::optional<ApiError> Generation::read_body() {
+  if (!body_) return {};
+  const auto body = std::move(body_);
+  return read_request(*service_, fixed_bytes(service_->context), body.get(), &held_, &request_);
 }
 
 // The exchange may know of a client that left before its on_gone callback has had its turn.

@@ -1,6 +1,6 @@
 // Generation: the life of one chat or completion request, from its parsed body to its last byte.
 //
-//   start() -> text pool: make_prompts() -> io: admit() -> engine ... on_notice() ... -> answer -> done
+//   start() -> text pool: read_request() where the body is large, make_prompts() -> io: admit() -> engine ... on_notice() ... -> answer -> done
 //
 // Owner: first the job in the text pool, then Service::by_slot for every slot it holds. Thread: the exchange's io
 // thread, except make_prompts. It holds its Places until the exchange is done *and* the engine has finished the
@@ -21,6 +21,7 @@
 #include "api/host_bytes.h"
 #include "api/live_requests.h"
 #include "api/prompts.h"
+#include "api/read_request.h"
 #include "api/reply.h"
 #include "api/response.h"
 #include "message/gateway.h"
@@ -35,9 +36,10 @@ class Generation : public std::enable_shared_from_this<Generation> {
   // so it is counted and not rounded up; kWaitingRequestBytes (host_bytes.h) follows from it.
   static uint64_t fixed_bytes(const ApiContext& context);
 
-  // held: fixed_bytes() and the request's own bytes, on the account that everything else is charged to.
+  // body: null where it was read into `request` already; held has fixed_bytes() and the request's own bytes then, and nothing
+  // where it is still to be read. held is on the account that everything else is charged to.
   // live: the request as it is found from outside.
-  Generation(Service* service, GenerateRequest request, Reply reply, Charge held, Knock knock,
+  Generation(Service* service, std::unique_ptr<RequestBody> body, GenerateRequest request, Reply reply, Charge held, Knock knock,
              std::unique_ptr<LiveRequest> live);
   ~Generation();
 
@@ -79,6 +81,8 @@ class Generation : public std::enable_shared_from_this<Generation> {
 
   void enter_text_pool();
   void make_prompts_on_pool();
+  std::optional<ApiError> read_body();
+  bool is_unwanted() const { return unwanted_.load(std::memory_order_relaxed); }
   void after_text();
   void admit(std::vector<PromptTokens> prompts);
   std::unique_ptr<RequestSpec> make_spec(uint64_t id, PromptTokens* prompt);
@@ -118,6 +122,7 @@ class Generation : public std::enable_shared_from_this<Generation> {
   static constexpr const char* kWhileText = "while its prompt was being turned into tokens";
 
   Service* const service_;
+  std::unique_ptr<RequestBody> body_;  // null once it is read; the pool's thread's until then, as request_ is
   GenerateRequest request_;
   Reply reply_;
   Charge held_;              // kRequest: request_, the seats, and fixed_bytes()

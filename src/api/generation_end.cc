@@ -108,7 +108,7 @@ void Generation::return_unsubmitted() noexcept {
 void Generation::look_at_clock(Micros now) {
   if (over()) return;
   if (seats_.empty() && deadline_us_ != 0 && now >= deadline_us_) return fail(deadline_passed(kWhileText));
-  const bool waits = request_.stream && !seats_.empty() && !token_seen_;
+  const bool waits = !seats_.empty() && request_.stream && !token_seen_;  // request_ is the pool's until there are seats
   if (!waits || service_->context.queue_keepalive_us == 0 || now < next_keepalive_us_) return;
   next_keepalive_us_ = now + service_->context.queue_keepalive_us;
   open_stream();

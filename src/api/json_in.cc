@@ -9,32 +9,28 @@
 
 #include "api/json_out.h"
 #include "base/check.h"
+#include "base/slabs.h"
 #include "base/units.h"
 
 namespace weir::api {
 
-// Counts what the parser and the values hold and throws bad_alloc above the limit, inside JsonBody::parse only.
+// Takes what the parser and the values hold from slabs and throws bad_alloc above their limit, inside JsonBody::parse only.
 class BoundedHeap final : public boost::json::memory_resource {
  public:
-  explicit BoundedHeap(size_t bytes_max) : bytes_max_(bytes_max) {}
-  size_t bytes_max() const { return bytes_max_; }
+  explicit BoundedHeap(size_t bytes_max) : slabs_(bytes_max) {}
+  size_t bytes_max() const { return slabs_.bytes_max(); }
 
  private:
   void* do_allocate(size_t bytes, size_t align) override {
     WEIR_CHECK(align <= __STDCPP_DEFAULT_NEW_ALIGNMENT__);  // what JSON is made of
-    if (bytes > bytes_max_ - used_) throw std::bad_alloc();
-    void* at = ::operator new(bytes);
-    used_ += bytes;
+    void* const at = slabs_.take(bytes);
+    if (at == nullptr) throw std::bad_alloc();
     return at;
   }
-  void do_deallocate(void* at, size_t bytes, size_t) override {
-    used_ -= bytes;
-    ::operator delete(at);
-  }
+  void do_deallocate(void* at, size_t bytes, size_t) override { slabs_.give(at, bytes); }
   bool do_is_equal(const memory_resource& other) const noexcept override { return this == &other; }
 
-  const size_t bytes_max_;
-  size_t used_ = 0;
+  Slabs slabs_;
 };
 
 namespace {

@@ -1,7 +1,8 @@
 // A request body as a JSON object, read under hard limits. Private to this room's .cc files: it pulls in boost::json.
 //
-// Thread: the io thread that read the body; one JsonBody lives there at a time, so json_bytes_max() of the largest body
-// times io threads is all the memory that JSON can take. Limits: kJsonDepthMax levels, that heap, http/'s body size.
+// Thread: the io thread that read the body up to kInlineBodyBytes, beyond that one of the text pool; one JsonBody lives on
+// a thread at a time, and json_bytes_max() of its body is planned there (text_work.h). Limits: kJsonDepthMax levels, that
+// heap, http/'s body size.
 // Invalid UTF-8, lone surrogates, NaN, trailing bytes are errors; of duplicate keys the last one counts, as in the
 // Python servers that clients were written against.
 #pragma once
@@ -12,19 +13,12 @@
 #include <string>
 #include <string_view>
 
+#include "api/text_work.h"
 #include "base/status.h"
 
 namespace weir::api {
 
 inline constexpr size_t kJsonDepthMax = 32;
-inline constexpr size_t kJsonBytesMax = size_t{64} << 20;
-// The heap that a body of so many bytes may take, and never more than kJsonBytesMax. 40 bytes a byte is above what the
-// densest texts need with the parser's stack ("[]," takes three values of 16 bytes for its three), so that a body is
-// refused for its heap only at the cap.
-constexpr size_t json_bytes_max(size_t body_bytes) {
-  constexpr size_t kFloor = size_t{256} << 10;
-  return body_bytes >= (kJsonBytesMax - kFloor) / 40 ? kJsonBytesMax : kFloor + 40 * body_bytes;
-}
 
 class BoundedHeap;
 

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "api/host_bytes.h"
+#include "api/text_work.h"
 #include "text/added_tokens.h"
 #include "text/chat_template.h"
 #include "text/tokenizer.h"
@@ -90,11 +91,13 @@ std::variant<PromptTokens, ApiError> completion_prompt(const ApiContext& context
   return finish_prompt(context, r, std::move(*ids), r.echo ? std::move(prompt->text) : std::string());
 }
 
-std::variant<PromptTokens, ApiError> chat_prompt(const ApiContext& context, GenerateRequest* r) {
+std::variant<PromptTokens, ApiError> chat_prompt(const ApiContext& context, GenerateRequest* r, Charge* kept) {
   auto ids = encode_chat(context, r->context_json,
                          {.open = r->continues_message,
                           .add_special_tokens = r->add_special_tokens,
-                          .parse_special = context.parse_special_in_content});
+                          .parse_special = context.parse_special_in_content,
+                          .work_bytes = r->work_bytes},
+                         kept);
   std::string().swap(r->context_json);
   if (auto* error = std::get_if<ApiError>(&ids)) return std::move(*error);
   return finish_prompt(context, *r, std::move(std::get<std::vector<int32_t>>(ids)), {});
@@ -135,22 +138,35 @@ class PromptList {
   std::vector<PromptTokens> prompts_;
 };
 
+// A template that needs more than this for a body whose bytes are planned is not worth waiting for.
+size_t render_bytes_max(uint64_t work_bytes) { return std::min<uint64_t>(work_bytes, ChatTemplate::kRenderBytesMax); }
+
 }  // namespace
 
+uint64_t tokenising_beyond(size_t text_bytes, uint64_t work_bytes) {
+  const uint64_t needed = kTokenisingFactor * text_bytes;
+  return needed - std::min(needed, work_bytes);
+}
+
 std::variant<std::vector<int32_t>, ApiError> encode_chat(const ApiContext& context, const std::string& context_json,
-                                                         const ChatEncoding& encoding) {
+                                                         const ChatEncoding& encoding, Charge* beyond) {
   if (context.chat_template == nullptr) {
     return bad_param("messages",
                      "this model has no chat template; use /v1/completions or start the server with --chat-template");
   }
-  const auto chat = context.chat_template->render_chat(context_json, encoding.open);
+  const auto chat = context.chat_template->render_chat(context_json, encoding.open, render_bytes_max(encoding.work_bytes));
   if (!chat.ok()) return client_error(chat.status(), "messages");
   if (chat->hidden) return hidden_part(*chat->hidden);
   const AuthoredText& prompt = chat->prompt;
   if (Status size = check_text_size(context, prompt.text.size()); !size.ok()) return client_error(size, "messages");
+  const uint64_t more = tokenising_beyond(prompt.text.size(), encoding.work_bytes);
+  if (const Grant grant = beyond->try_grow(more); grant != Grant::kYes) {
+    return host_refusal(grant, HostMoment::kBeforeWork, *beyond->account());
+  }
   SpecialRule rule;
   if (!encoding.parse_special) rule = {.authored = &prompt.authored, .turn_tokens = &context.turn_tokens};
   auto ids = context.tokenizer->encode(prompt.text, encoding.add_special_tokens, rule);
+  beyond->shrink(more);
   if (!ids.ok()) return client_error(ids.status(), "messages");
   return std::move(*ids);
 }
@@ -158,7 +174,7 @@ std::variant<std::vector<int32_t>, ApiError> encode_chat(const ApiContext& conte
 PromptsOrError make_prompts(const ApiContext& context, GenerateRequest* r, Charge* kept) {
   PromptList list(context, kept);
   if (r->endpoint == Endpoint::kChat) {
-    if (auto error = list.add(r->context_json.size(), [&] { return chat_prompt(context, r); })) return std::move(*error);
+    if (auto error = list.add(r->context_json.size(), [&] { return chat_prompt(context, r, kept); })) return std::move(*error);
   }
   for (Prompt& prompt : r->prompts) {
     const size_t bytes = prompt.is_tokens ? prompt.tokens.size() : prompt.text.size();

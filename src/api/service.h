@@ -19,6 +19,7 @@
 #include "api/roster.h"
 #include "api/text_pool.h"
 #include "api/text_quota.h"
+#include "api/text_work.h"
 
 namespace weir::api {
 
@@ -37,13 +38,21 @@ class Service {
           metrics.texts_made.fetch_add(1, std::memory_order_relaxed);
           return metrics_text(context, metrics, expected_bytes);
         }),
-        text_pool("text", context.text_threads, static_cast<size_t>(context.gateway->slots()), &metrics.dropped),
+        text_pool("text", context.text_threads, static_cast<size_t>(context.gateway->slots()), &metrics.dropped,
+                  {.light = text_bytes(std::min<uint64_t>(kInlineBodyBytes, context.body_bytes_max)),
+                   .heavy = context.body_bytes_max > kInlineBodyBytes ? text_bytes(context.body_bytes_max) : 0}),
         admin_pool("admin", 1, 0, &metrics.dropped) {}
 
   Micros now_us() const { return context.clock->now_us(); }
   int64_t unix_ms() const;  // the wall clock
   ParamLimits limits() const {
     return {.vocab_size = context.vocab_size, .running_max = context.door->running_max_ever()};
+  }
+
+  // What the job that turns such a body into tokens may take.
+  uint64_t text_bytes(uint64_t body_bytes) const {
+    const uint64_t longest = static_cast<uint64_t>(context.session_tokens) * context.token_bytes_max;
+    return text_job_bytes(body_bytes, longest > 0 ? longest : body_bytes);
   }
 
   Ledger& ledger() { return *context.ledger; }

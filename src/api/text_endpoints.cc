@@ -1,5 +1,7 @@
 #include "api/text_endpoints.h"
 
+#include <atomic>
+
 #include "api/contain.h"
 #include "api/host_bytes.h"
 #include "api/json_in.h"
@@ -12,6 +14,10 @@
 namespace weir::api {
 namespace {
 
+struct TextJob;
+using ReadFields = void (*)(const ApiContext&, Fields*, TextJob*);
+using MakeBody = std::string (*)(const ApiContext&, TextJob*);
+
 // One request of either endpoint between its threads.
 struct TextJob {
   TextJob(Reply r, const std::shared_ptr<Account>& account)
@@ -20,6 +26,11 @@ struct TextJob {
 
   Reply reply;
   Charge text_charge, ids_charge, body_charge;
+  ReadFields read = nullptr;
+  MakeBody work = nullptr;
+  std::string unread;          // a large body, until the pool has read it
+  http::ByteCharge unread_charge;
+  uint64_t work_bytes = 0;     // planned for it (text_work.h)
   std::string text;            // prompt, or the template's context
   bool is_chat = false;
   bool add_special_tokens = true;
@@ -28,6 +39,7 @@ struct TextJob {
   std::vector<int32_t> tokens;  // in or out
   std::optional<ApiError> error;
   TextQuota::Ticket ticket;
+  std::atomic<bool> unwanted{false};  // the client left
 };
 
 void read_tokenize(const ApiContext& context, Fields* f, TextJob* job) {
@@ -57,56 +69,48 @@ bool granted(Grant grant, TextJob* job) {
   return false;
 }
 
-// The body's charge stays until what was made from it is counted.
-// RETURNS: null after it has answered with the error.
-template <class Read>
-std::shared_ptr<TextJob> read_job(Service* service, int32_t tenant, http::Request* request, Reply reply, Read read) {
-  const std::shared_ptr<Account> account = account_of(*request, &service->ledger());
-  auto job = std::make_shared<TextJob>(std::move(reply), account);
-  if (const Grant grant = join_tenant(account.get(), tenant); grant != Grant::kYes) {
-    job->reply.error(host_refusal(grant, HostMoment::kBeforeWork, service->ledger(), tenant));
-    return nullptr;
-  }
-  auto json = JsonBody::parse(request->body);
+// The body's charge stays, and as much again is charged, until what was made from it is counted. MODIFIES: job; its error
+// where the body cannot be read. RETURNS: whether it could.
+bool read_body(const ApiContext& context, std::string body, http::ByteCharge charge, TextJob* job) {
+  if (!granted(job->text_charge.try_grow(sizeof(TextJob) + body.size()), job)) return false;
+  auto json = JsonBody::parse(body);
+  std::string().swap(body);
   if (!json.ok()) {
-    job->reply.error({.status = json.status()});
-    return nullptr;
+    job->error = ApiError{.status = json.status()};
+    return false;
   }
-  std::string().swap(request->body);
   Fields fields(json->object());
-  read(&fields, job.get());
-  request->charge.release();
+  job->read(context, &fields, job);
+  charge.release();
   if (!fields.ok()) {
     job->error = *fields.error();
-  } else if (granted(job->text_charge.try_grow(sizeof(TextJob) + text_bytes(job->text)), job.get())) {
-    (void)granted(job->ids_charge.try_grow(job->tokens.capacity() * sizeof(int32_t)), job.get());
+  } else if (granted(job->text_charge.try_settle(sizeof(TextJob) + text_bytes(job->text)), job)) {
+    (void)granted(job->ids_charge.try_grow(job->tokens.capacity() * sizeof(int32_t)), job);
   }
-  if (!job->error) return job;
-  job->reply.error(*job->error);
-  return nullptr;
+  return !job->error;
 }
 
-// The plan's line "parsing" has room to tokenise what a session can hold; what a longer text takes is the request's.
-uint64_t tokenising_bytes(const ApiContext& context, size_t text_bytes) {
-  const uint64_t planned = static_cast<uint64_t>(context.session_tokens) * context.token_bytes_max;
-  return text_bytes > planned ? (text_bytes - planned) * kTokenisingFactor : 0;
-}
-
-std::variant<std::vector<int32_t>, ApiError> encode_job(const ApiContext& context, const TextJob& job) {
-  if (job.is_chat) {
-    return encode_chat(context, job.text,
-                       {.open = job.open, .add_special_tokens = job.add_special_tokens, .parse_special = job.parse_special});
+std::variant<std::vector<int32_t>, ApiError> encode_job(const ApiContext& context, TextJob* job) {
+  if (job->is_chat) {
+    return encode_chat(context, job->text,
+                       {.open = job->open,
+                        .add_special_tokens = job->add_special_tokens,
+                        .parse_special = job->parse_special,
+                        .work_bytes = job->work_bytes},
+                       &job->text_charge);
   }
-  auto ids = context.tokenizer->encode(job.text, job.add_special_tokens, job.parse_special);
+  const uint64_t beyond = tokenising_beyond(job->text.size(), job->work_bytes);
+  if (const Grant grant = job->text_charge.try_grow(beyond); grant != Grant::kYes) {
+    return host_refusal(grant, HostMoment::kBeforeWork, *job->text_charge.account());
+  }
+  auto ids = context.tokenizer->encode(job->text, job->add_special_tokens, job->parse_special);
+  job->text_charge.shrink(beyond);
   if (!ids.ok()) return bad_param("prompt", ids.status().message());
   return std::move(*ids);
 }
 
 void tokenize(const ApiContext& context, TextJob* job) {
-  const uint64_t work = tokenising_bytes(context, job->text.size());
-  if (!granted(job->text_charge.try_grow(work), job)) return;
-  auto made = encode_job(context, *job);
-  job->text_charge.shrink(work);
+  auto made = encode_job(context, job);
   if (auto* error = std::get_if<ApiError>(&made)) {
     job->error = std::move(*error);
     return;
@@ -165,13 +169,22 @@ void finish(TextJob* job, std::string body, Thrown thrown) {
   if (thrown != Thrown::kNothing) job->reply.end_after_throw(thrown);
 }
 
-// Runs `work` on the pool; it makes the body, unless it sets job->error. The answer goes out on the io thread.
-template <class Work>
-void run_on_pool(Service* service, int32_t tenant, std::shared_ptr<TextJob> job, Work work) {
+// On the pool: reads the body where that is still to be done, and makes the answer's.
+std::string make_body(const ApiContext& context, TextJob* job) {
+  if (job->unwanted.load(std::memory_order_relaxed)) return {};
+  if (!job->unread.empty() && !read_body(context, std::move(job->unread), std::move(job->unread_charge), job)) return {};
+  return job->work(context, job);
+}
+
+// The answer goes out on the io thread.
+void run_on_pool(Service* service, int32_t tenant, const std::shared_ptr<TextJob>& job) {
   job->ticket = service->text_quota.try_enter(tenant, !service->context.tenants->directory()->asks_for_keys());
-  http::Callback task = [service, job, work] {
+  job->reply.exchange().on_gone([weak = std::weak_ptr<TextJob>(job)](http::Gone) {
+    if (const auto left = weak.lock()) left->unwanted.store(true, std::memory_order_relaxed);
+  });
+  http::Callback task = [service, job] {
     auto body = std::make_shared<std::string>();
-    const Thrown thrown = contain([&] { *body = work(service->context, job.get()); });
+    const Thrown thrown = contain([&] { *body = make_body(service->context, job.get()); });
     std::string().swap(job->text);
     std::vector<int32_t>().swap(job->tokens);
     job->text_charge.release();
@@ -179,21 +192,37 @@ void run_on_pool(Service* service, int32_t tenant, std::shared_ptr<TextJob> job,
     job->ticket = {};
     job->reply.exchange().post([job, body, thrown] { finish(job.get(), std::move(*body), thrown); });
   };
-  if (job->ticket && service->text_pool.try_run(std::move(task))) return;
+  if (job->ticket && service->text_pool.try_run(std::move(task), tenant, job->work_bytes)) return;
   job->reply.error({.status = {Code::kResourceExhausted, "too many texts wait to be tokenised; try again later",
                                refusal_name(Refusal::kTextPoolFull)}});
+}
+
+void answer_text(Service* service, int32_t tenant, http::Request request, Reply reply, ReadFields read, MakeBody work) {
+  const std::shared_ptr<Account> account = account_of(request, &service->ledger());
+  auto job = std::make_shared<TextJob>(std::move(reply), account);
+  if (const Grant grant = join_tenant(account.get(), tenant); grant != Grant::kYes) {
+    return job->reply.error(host_refusal(grant, HostMoment::kBeforeWork, service->ledger(), tenant));
+  }
+  job->read = read;
+  job->work = work;
+  job->work_bytes = service->text_bytes(request.body.size());
+  if (request.body.size() > kInlineBodyBytes) {
+    job->unread = std::move(request.body);
+    job->unread_charge = std::move(request.charge);
+  } else if (!read_body(service->context, std::move(request.body), std::move(request.charge), job.get())) {
+    return job->reply.error(*job->error);
+  }
+  run_on_pool(service, tenant, job);
 }
 
 }  // namespace
 
 void answer_tokenize(Service* service, int32_t tenant, http::Request request, Reply reply) {
-  const auto read = [&](Fields* f, TextJob* job) { read_tokenize(service->context, f, job); };
-  if (auto job = read_job(service, tenant, &request, std::move(reply), read)) run_on_pool(service, tenant, std::move(job), tokenized_body);
+  answer_text(service, tenant, std::move(request), std::move(reply), read_tokenize, tokenized_body);
 }
 
 void answer_detokenize(Service* service, int32_t tenant, http::Request request, Reply reply) {
-  const auto read = [&](Fields* f, TextJob* job) { read_detokenize(service->context, f, job); };
-  if (auto job = read_job(service, tenant, &request, std::move(reply), read)) run_on_pool(service, tenant, std::move(job), detokenized_body);
+  answer_text(service, tenant, std::move(request), std::move(reply), read_detokenize, detokenized_body);
 }
 
 }  // namespace weir::api

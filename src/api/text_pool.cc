@@ -1,6 +1,7 @@
 #include "api/text_pool.h"
 
 #include <algorithm>
+#include <tuple>
 #include <utility>
 
 #include "api/contain.h"
@@ -8,11 +9,15 @@
 
 namespace weir::api {
 
-TextPool::TextPool(std::string name, int threads, size_t extra, std::atomic<uint64_t>* dropped)
+TextPool::TextPool(std::string name, int threads, size_t extra, std::atomic<uint64_t>* dropped, TextPoolBytes bytes)
     : name_(std::move(name)),
       thread_count_(std::max(1, threads)),
       queued_max_(kQueuedPerThread * static_cast<size_t>(thread_count_) + extra),
-      dropped_(dropped) {}
+      dropped_(dropped),
+      bytes_(bytes),
+      heavy_threads_max_(std::max(1, thread_count_ - 1)),
+      turns_(kTenantsMax),
+      heavy_left_(bytes.heavy) {}
 
 Status TextPool::start() {
   {
@@ -31,28 +36,68 @@ Status TextPool::start() {
   return ok_status();
 }
 
-bool TextPool::try_run(http::Callback&& job) {
+bool TextPool::try_run(http::Callback&& job, int32_t tenant, uint64_t bytes) {
   {
     std::lock_guard lock(mutex_);
     if (!taking_ || jobs_.size() == queued_max_) return false;
     if (contain([&] { jobs_.emplace_back(); }) != Thrown::kNothing) return false;
-    jobs_.back() = std::move(job);
+    jobs_.back() = {std::move(job), tenant, bytes > bytes_.light ? std::min(bytes, bytes_.heavy) : 0, ++come_};
   }
   wake_.notify_one();
   return true;
 }
 
+bool TextPool::goes_before(const Job& one, const Job& other) const {
+  const Turn& a = turns_[static_cast<size_t>(one.tenant)];
+  const Turn& b = turns_[static_cast<size_t>(other.tenant)];
+  return std::tie(a.running, a.served, one.number) < std::tie(b.running, b.served, other.number);
+}
+
+bool TextPool::may_begin(const Job& job) const {
+  return job.heavy_bytes == 0 || (heavy_running_ < heavy_threads_max_ && job.heavy_bytes <= heavy_left_);
+}
+
+// A heavy job that waits for bytes is not overtaken by smaller heavy ones: it would wait for ever.
+TextPool::Jobs::iterator TextPool::choose() {
+  auto light = jobs_.end(), heavy = jobs_.end();
+  for (auto job = jobs_.begin(); job != jobs_.end(); ++job) {
+    auto& best = job->heavy_bytes > 0 ? heavy : light;
+    if (best == jobs_.end() || goes_before(*job, *best)) best = job;
+  }
+  if (heavy == jobs_.end() || !may_begin(*heavy)) return light;
+  return light == jobs_.end() || goes_before(*heavy, *light) ? heavy : light;
+}
+
+void TextPool::begin(const Job& job) {
+  Turn& turn = turns_[static_cast<size_t>(job.tenant)];
+  ++turn.running;
+  turn.served = ++begun_;
+  heavy_left_ -= job.heavy_bytes;
+  heavy_running_ += job.heavy_bytes > 0 ? 1 : 0;
+}
+
+void TextPool::end(const Job& job) {
+  --turns_[static_cast<size_t>(job.tenant)].running;
+  heavy_left_ += job.heavy_bytes;
+  heavy_running_ -= job.heavy_bytes > 0 ? 1 : 0;
+  if (job.heavy_bytes > 0) wake_.notify_all();
+}
+
 void TextPool::work() {
+  std::unique_lock lock(mutex_);
   while (true) {
-    http::Callback job;
-    {
-      std::unique_lock lock(mutex_);
-      wake_.wait(lock, [this] { return !taking_ || !jobs_.empty(); });
-      if (jobs_.empty()) return;
-      job = std::move(jobs_.front());
-      jobs_.pop_front();
-    }
-    if (contain(job) != Thrown::kNothing) dropped_->fetch_add(1, std::memory_order_relaxed);
+    Jobs::iterator next = jobs_.end();
+    wake_.wait(lock, [&] { return (next = choose()) != jobs_.end() || (!taking_ && jobs_.empty()); });
+    if (next == jobs_.end()) return;
+    Jobs taken;
+    taken.splice(taken.begin(), jobs_, next);
+    Job& job = taken.front();
+    begin(job);
+    lock.unlock();
+    if (contain(job.run) != Thrown::kNothing) dropped_->fetch_add(1, std::memory_order_relaxed);
+    job.run = {};  // what the job held goes before its bytes are another's
+    lock.lock();
+    end(job);
   }
 }
 

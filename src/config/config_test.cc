@@ -137,6 +137,8 @@ TEST_F(ConfigTest, EveryFlagReachesItsMember) {
                                          "0",
                                          "--io-threads",
                                          "2",
+                                         "--text-threads",
+                                         "3",
                                          "--max-connections",
                                          "7",
                                          "--host-request-bytes",
@@ -177,6 +179,7 @@ TEST_F(ConfigTest, EveryFlagReachesItsMember) {
   expected.server_name = "::1";
   expected.server_port = 0;
   expected.io_threads = 2;
+  expected.text_threads = 3;
   expected.max_connections = 7;
   expected.host_request_bytes = 64 << 20;
   expected.host_bytes_per_request = 8 << 20;

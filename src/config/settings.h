@@ -81,6 +81,7 @@ struct Settings {
   std::string server_name = "127.0.0.1";
   int server_port = 23333;  // 0: choose a free one and print it
   int io_threads = 1;
+  int text_threads = 0;     // for templates, tokenising and JSON of large bodies; 0: from the CPUs, 2 to 4
   std::vector<std::string> api_keys;    // plain ones, of the tenant "default"; with no tenants_file either, none is asked
   std::string tenants_file;             // of --api-keys FILE.toml; empty: none; read again by a reload
   std::vector<TenantSetting> tenants;   // what it held at start

@@ -283,6 +283,8 @@ Status App::Impl::build_door(ApiContext context) {
                        .culprits = engine->steps().culprits()};
   };
   context.post_io = [this](int io, http::Callback callback) { return server->post(io, std::move(callback)); };
+  context.text_threads = text_threads(blueprint);
+  context.body_bytes_max = settings.max_body_bytes;
   context.ledger = ledger;
   context.memory_now = [this] { return host_watch->now(clock.now_us()); };
   context.pressure_now = [this] { return pressure_now(); };

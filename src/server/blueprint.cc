@@ -386,6 +386,11 @@ http::Options http_options(const Settings& settings) {
   return options;
 }
 
+int text_threads(const Blueprint& blueprint) {
+  if (blueprint.settings.text_threads > 0) return blueprint.settings.text_threads;
+  return std::clamp(blueprint.placement.threads / 4, 2, 4);
+}
+
 // One request may have half of the ledger, so that it never stands in the way of all others; more only where the
 // largest body, which is there twice while it grows, would not fit.
 LedgerOptions Blueprint::ledger_options() const {

@@ -61,6 +61,8 @@ struct Blueprint {
 };
 
 http::Options http_options(const Settings& settings);
+// --text-threads, or a quarter of the compute threads within [2, 4]: one may be busy with a large body for a while.
+int text_threads(const Blueprint& blueprint);
 
 // ERRORS: those of loading the spec and the tokeniser; kInvalidArgument for settings that contradict the model;
 // kFailedPrecondition when the plan does not fit, with the nearest settings that do.

@@ -69,7 +69,7 @@ TEST(Blueprint, ConnectionsAndBodiesAreKnobsOfTheSearch) {
   EXPECT_LT(smaller.max_body_bytes, settings.max_body_bytes);
   const Result<MemoryPlan> fits = plan_for(smaller);
   ASSERT_TRUE(fits.ok()) << fits.status().message();
-  EXPECT_LT(line(*fits, "parsing"), line(whole, "parsing"));
+  EXPECT_LT(line(*fits, "texts"), line(whole, "texts"));
   EXPECT_LT(line(*fits, "requests"), line(whole, "requests")) << "bodies are the ledger's";
 }
 

@@ -5,10 +5,9 @@
 #include <algorithm>
 
 #include "api/host_bytes.h"
-#include "api/json_in.h"
 #include "api/metrics_text.h"
-#include "api/prompts.h"
 #include "api/roster.h"
+#include "api/text_work.h"
 #include "engine/engine.h"
 #include "engine/model_executor.h"
 #include "memory/prefix/prefix_cache.h"
@@ -62,8 +61,7 @@ std::vector<PlanLine> plan_lines(const Blueprint& b, const ModelOptions& options
   const ModelNeeds needs = Transformer::needs(b.spec, options, b.backend->ops());
   const auto session = static_cast<uint64_t>(options.session_tokens);
   const auto io = static_cast<uint64_t>(s.io_threads);
-  // A longer text is refused before it is tokenised (api/prompts.cc).
-  const uint64_t text = std::min<uint64_t>(s.max_body_bytes, session * b.token_bytes_max);
+  const uint64_t text = session * b.token_bytes_max;  // a longer one is refused before it is tokenised (api/prompts.cc)
 
   const SchedulerOptions scheduler = b.scheduler_options(options);
   BlockPoolOptions pool;
@@ -101,10 +99,16 @@ std::vector<PlanLine> plan_lines(const Blueprint& b, const ModelOptions& options
                fmt::format("{} slots, {} rings x {} events", scheduler.slots, scheduler.places(), Gateway::kRingEvents));
   add("requests", request_bytes(b, options, s), requests_formula(b, options, s));
   add("connections", http::planned_bytes(http), fmt::format("{} slots, {} io threads", format_count(http.connections_max), io));
-  const uint64_t json = api::json_bytes_max(s.max_body_bytes);
-  add("parsing", io * json + text * api::kTokenisingFactor,
-      fmt::format("{} x {} of JSON, one text of {} being tokenised x {}", io, format_bytes(json), format_bytes(text),
-                  api::kTokenisingFactor));
+  const uint64_t small_body = std::min<uint64_t>(api::kInlineBodyBytes, s.max_body_bytes);
+  const uint64_t json = api::json_bytes_max(small_body);
+  add("parsing", io * json, fmt::format("{} x {} of JSON: bodies up to {} on an io thread", io, format_bytes(json),
+                                        format_bytes(small_body)));
+  const auto threads = static_cast<uint64_t>(text_threads(b));
+  const uint64_t light = api::text_job_bytes(small_body, text);
+  const uint64_t heavy = s.max_body_bytes > small_body ? api::text_job_bytes(s.max_body_bytes, text) : 0;
+  add("texts", threads * light + heavy,
+      fmt::format("JSON, template values and output, tokenising in turn: {} x {}, and {} shared by bodies above {}", threads,
+                  format_bytes(light), format_bytes(heavy), format_bytes(small_body)));
   const uint64_t named = s.tenants_file.empty() ? 1 : kTenantsMax;
   add("metrics", 2 * api::metrics_bytes_max(named), fmt::format("2 texts for {} tenants", format_count(named)));
   add_resident("tokeniser", b.tokenizer->memory_bytes(), fmt::format("{} tokens", format_count(static_cast<uint64_t>(b.tokenizer->vocab_size()))));

@@ -145,6 +145,46 @@ void StormGenerator::make_other(StormRequest* request) {
   request->may_succeed = false;
 }
 
+// JSON of about so many bytes that is nothing but values: what costs a parser and a template most.
+std::string StormGenerator::small_values(size_t bytes) {
+  static const char* const kItems[] = {"1", "[]", "{}", "\"\"", "1.5", "1e15", "{\"a\":[\"b\",null]}", "[[[[[[[[1]]]]]]]]",
+                                       "\"\\u00e9\\n\""};
+  const std::string item = kItems[below(std::size(kItems))];
+  std::string out = "[" + item;
+  while (out.size() + item.size() + 2 < bytes) out += "," + item;
+  return out + "]";
+}
+
+void StormGenerator::make_greedy(StormRequest* request) {
+  const size_t bytes = limits_.body_bytes_max - 512 - (one_in(2) ? 0 : static_cast<size_t>(random_()) % (limits_.body_bytes_max / 2));
+  switch (below(5)) {
+    case 0:
+    case 1:
+      request->kind = "template values";
+      request->bytes = post_text(kChat, chat(2, false, ",\"chat_template_kwargs\":{\"a\":" + small_values(bytes) + "}"));
+      return;
+    case 2:
+      request->kind = "costly JSON";
+      request->bytes = post_text(kCompletions, completion("\"x\"", 2, false, ",\"user\":" + small_values(bytes)));
+      return;
+    case 3:
+      request->kind = "unread text";
+      request->bytes = post_text("/detokenize", "{\"tokens\":[9" + [&] {
+        std::string ids;
+        while (ids.size() + 512 < bytes) ids += ",2000";
+        return ids;
+      }() + "]}");
+      break;
+    default:
+      request->kind = "unread answers";
+      for (int i = 0; i < 200; ++i) request->bytes += "GET /metrics HTTP/1.1\r\nHost: storm\r\n\r\n";
+      break;
+  }
+  request->reads = false;
+  request->bytes_per_read = 2048;  // a small buffer
+  request->leave_after_ms = 200 + below(1800);
+}
+
 // Two thirds of those that ask for tokens stay to the end; the others leave at any moment, or hardly read.
 void StormGenerator::choose_end(StormRequest* request) {
   const int end = below(100);
@@ -173,7 +213,9 @@ void StormGenerator::choose_end(StormRequest* request) {
 StormRequest StormGenerator::next() {
   StormRequest request;
   const int kind = below(100);
-  if (kind < 8) {
+  if (below(100) < limits_.greedy_percent) {
+    make_greedy(&request);
+  } else if (kind < 8) {
     make_bad(&request);
   } else if (kind < 12) {
     make_other(&request);

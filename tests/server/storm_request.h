@@ -16,6 +16,7 @@ struct StormLimits {
   int session_tokens = 1024;
   int vocabulary = 3072;  // prompts are given as ids below it, so that their length is exact
   size_t body_bytes_max = 256 << 10;
+  int greedy_percent = 5;  // of the requests: bodies that cost most for their bytes, answers that are never read
 };
 
 struct StormRequest {
@@ -50,6 +51,8 @@ class StormGenerator {
   void make_good(StormRequest* request);
   void make_bad(StormRequest* request);
   void make_other(StormRequest* request);
+  void make_greedy(StormRequest* request);
+  std::string small_values(size_t bytes);
   void choose_end(StormRequest* request);
 
   const StormLimits limits_;

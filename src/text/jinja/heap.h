@@ -19,7 +19,7 @@
 #include <utility>
 #include <vector>
 
-#include "text/jinja/slabs.h"
+#include "base/slabs.h"
 
 namespace weir::jinja {
 

@@ -1,23 +1,26 @@
-#include "text/jinja/slabs.h"
+#include "base/slabs.h"
+
+#include <sys/mman.h>
 
 #include <algorithm>
 #include <cstdlib>
 
-namespace weir::jinja {
+namespace weir {
 namespace {
 
-// Under the address sanitizer each piece is its own, so that a use after free is seen.
+// Under the address sanitizer each piece is its own and malloc's, so that a use after free is seen.
 #if defined(__SANITIZE_ADDRESS__)
-constexpr bool kCutsSlabs = false;
+constexpr bool kMaps = false;
 #else
-constexpr bool kCutsSlabs = true;
+constexpr bool kMaps = true;
 #endif
 
-// What glibc sets aside for a piece of so many bytes: a header, multiples of 16, whole pages for what is mapped by itself.
-constexpr size_t real_bytes(size_t bytes) {
-  constexpr size_t kMapped = size_t{128} << 10, kPage = 4096;
-  if (bytes >= kMapped) return (bytes + 16 + kPage - 1) / kPage * kPage;
-  return std::max<size_t>(32, (bytes + 8 + 15) / 16 * 16);
+constexpr size_t kPage = 4096;
+constexpr size_t whole_pages(size_t bytes) { return (bytes + kPage - 1) / kPage * kPage; }
+
+void* map(size_t bytes) {
+  void* const at = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  return at == MAP_FAILED ? nullptr : at;
 }
 
 }  // namespace
@@ -26,30 +29,36 @@ Slabs::~Slabs() {
   while (slabs_ != nullptr) {
     Slab* const slab = slabs_;
     slabs_ = slab->next;
-    std::free(slab);
+    give_large(slab, slab->bytes);
   }
 }
 
 bool Slabs::count(size_t bytes) {
-  const size_t real = bytes > bytes_max_ ? bytes : real_bytes(bytes);
-  if (real > bytes_max_ - counted_) return false;
-  counted_ += real;
+  if (bytes > bytes_max_ || whole_pages(bytes) > bytes_max_ - counted_) return false;
+  counted_ += whole_pages(bytes);
   return true;
 }
 
 void* Slabs::take_large(size_t bytes) {
   if (!count(bytes)) return nullptr;
-  void* const piece = std::malloc(bytes);
-  if (piece == nullptr) counted_ -= real_bytes(bytes);
+  void* const piece = kMaps ? map(whole_pages(bytes)) : std::malloc(bytes);
+  if (piece == nullptr) counted_ -= whole_pages(bytes);
   return piece;
 }
 
-// Each slab is an eighth of what is there already, so that what no piece has taken yet stays a small part.
+void Slabs::give_large(void* piece, size_t bytes) {
+  counted_ -= whole_pages(bytes);
+  if (kMaps) {
+    munmap(piece, whole_pages(bytes));
+  } else {
+    std::free(piece);
+  }
+}
+
+// Each slab is a quarter of what is there already, so that what no piece has taken yet stays a small part.
 bool Slabs::add_slab() {
-  const size_t wanted = std::clamp(counted_ / 8 / kGrain * kGrain, kSlabMin, kSlabMax);
-  constexpr size_t kAround = 4096 + 2 * kGrain;  // the slab's header and rounding
-  const size_t room = (bytes_max_ - counted_) / kGrain * kGrain;
-  const size_t bytes = std::min(wanted, room > kAround ? room - kAround : 0);
+  const size_t wanted = std::clamp(whole_pages(counted_ / 4), kSlabMin, kSlabMax);
+  const size_t bytes = std::min(wanted, (bytes_max_ - counted_) / kPage * kPage);
   if (bytes < sizeof(Slab) + kPieceMax) return false;
   auto* const slab = static_cast<Slab*>(take_large(bytes));
   if (slab == nullptr) return false;
@@ -67,7 +76,7 @@ bool Slabs::add_slab() {
 
 void* Slabs::take(size_t bytes) {
   bytes = std::max<size_t>(bytes, 1);
-  if (!kCutsSlabs || bytes > kPieceMax) return take_large(bytes);
+  if (!kMaps || bytes > kPieceMax) return take_large(bytes);
   const size_t list = list_of(bytes);
   if (Free* const piece = free_[list]; piece != nullptr) {
     free_[list] = piece->next;
@@ -82,14 +91,10 @@ void* Slabs::take(size_t bytes) {
 
 void Slabs::give(void* piece, size_t bytes) {
   bytes = std::max<size_t>(bytes, 1);
-  if (!kCutsSlabs || bytes > kPieceMax) {
-    std::free(piece);
-    counted_ -= real_bytes(bytes);
-    return;
-  }
+  if (!kMaps || bytes > kPieceMax) return give_large(piece, bytes);
   auto* const freed = static_cast<Free*>(piece);
   freed->next = free_[list_of(bytes)];
   free_[list_of(bytes)] = freed;
 }
 
-}  // namespace weir::jinja
+}  // namespace weir
