@@ -7,6 +7,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -44,7 +45,8 @@ class Answer {
   Answer(const AnswerRules* rules, const std::shared_ptr<Account>& account);
 
   // Once, before the first token. echo: text that stands before the answer; never searched for stop strings.
-  [[nodiscard]] Grant begin(std::string_view echo);
+  // continued: the tokens whose text the answer goes on with, so that its leading blank stays; empty where it begins one.
+  [[nodiscard]] Grant begin(std::string_view echo, std::span<const int32_t> continued);
   Took take(const TokenEvent& event);
   // No more tokens will come: gives out what was held back.
   Took end();
@@ -61,7 +63,7 @@ class Answer {
 
  private:
   bool granted(Grant grant);
-  bool append(std::string_view piece);
+  bool append(std::string_view piece, bool hidden);
   bool note_logprob(const TokenEvent& event);
   bool room_to_hold(size_t token_bytes);
 
@@ -73,7 +75,7 @@ class Answer {
   LogprobText logprobs_;
   std::string piece_;  // scratch
   int64_t tokens_ = 0;
-  int64_t code_points_ = 0;  // of everything detokenised, held back or not
+  TextOffset offset_;
   bool stopped_ = false;     // a stop string was found or a stop token came
   bool ended_ = false;
   uint64_t hold_bytes_ = 0;  // charged for what is held back and for scratch

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <span>
 
 #include <fmt/format.h>
 
@@ -141,14 +142,18 @@ bool Generation::is_guaranteed() const { return service_->context.guaranteed && 
 Grant Generation::charge_seats(size_t prompts, size_t seats) {
   const uint64_t params = held_bytes(request_.params);
   uint64_t rules = 2 * params + service_->context.eos_ids.size() * sizeof(int32_t);
-  for (const std::string& stop : request_.stop) rules += 2 * stop.capacity() + (stop.size() + 1) * sizeof(int) + 64;
+  for (const std::string& stop : request_.stop) rules += 2 * stop.capacity() + (stop.size() + 1) * sizeof(int16_t) + 64;
   const Grant grant = sampler_charge_.try_grow(prompts * params + rules);
   return grant == Grant::kYes ? held_.try_grow(seats * sizeof(Seat)) : grant;
 }
 
 Grant Generation::begin_answers(const std::vector<PromptTokens>& prompts) {
   for (Seat& seat : seats_) {
-    const Grant grant = seat.answer.begin(prompts[static_cast<size_t>(seat.index / request_.n)].echo);
+    const auto prompt = static_cast<size_t>(seat.index / request_.n);
+    // A completion goes on with its prompt's text, a chat's answer begins one.
+    std::span<const int32_t> continued;
+    if (request_.endpoint == Endpoint::kCompletion) continued = specs_[prompt]->prompt;
+    const Grant grant = seat.answer.begin(prompts[prompt].echo, continued);
     if (grant != Grant::kYes) return grant;
   }
   return Grant::kYes;
