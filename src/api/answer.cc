@@ -45,14 +45,40 @@ bool Answer::granted(Grant grant) {
   return false;
 }
 
-Grant Answer::begin(std::string_view echo, std::span<const int32_t> continued) {
+Grant Answer::begin(const AnswerStart& start) {
+  const std::string_view echo = start.echo;
   const uint64_t hold = kHoldBytes + rules_->stop.matcher_bytes();
-  if (!granted(output_charge_.try_grow(hold)) || !granted(make_room(&text_, echo.size(), &output_charge_))) return refusal_;
+  if (!granted(output_charge_.try_grow(hold))) return refusal_;
+  if (!granted(make_room(&text_, echo.size(), &output_charge_))) return refusal_;
   hold_bytes_ = kHoldBytes;
   text_ = echo;
-  detokenizer_.follow(continued);
+  alone_ = start.alone;
+  if (start.scores_to_come) {
+    scores_left_ = *start.scores_to_come;
+    begin_scores(start.prompt[0]);
+    return refusal_;
+  }
+  detokenizer_.follow(start.prompt);
   offset_ = TextOffset(static_cast<int64_t>(count_code_points(echo)), detokenizer_.unfinished());
   return refusal_;
+}
+
+// Nothing stands before the first token that could have foretold it.
+void Answer::begin_scores(int32_t first) {
+  const TokenEvent event{.token = first};
+  if (!granted(room_for_completion_logprob(*rules_->tokenizer, event, &logprobs_, &logprobs_charge_))) return;
+  append_unscored_token(detokenizer_, first, &logprobs_);
+  if (!detokenizer_.hides(first)) (void)offset_.add(detokenizer_.bytes_of(first));
+  std::string in_the_echo;
+  detokenizer_.add(first, &in_the_echo);
+}
+
+Took Answer::take_scored(const TokenEvent& event) {
+  --scores_left_;
+  if (!note_logprob(event) || !room_to_hold(rules_->tokenizer->id_to_token(event.token).size())) return Took::kRefused;
+  piece_.clear();
+  detokenizer_.add(event.token, &piece_);  // the echo has it
+  return Took::kMore;
 }
 
 // A decoder may hold text back (text/decoder.h), some of them for long, so that is charged as it grows.
@@ -94,6 +120,9 @@ bool Answer::note_logprob(const TokenEvent& event) {
 
 Took Answer::take(const TokenEvent& event) {
   if (stopped_ || ended_) return Took::kMore;
+  started_ = true;
+  if (scores_left_ > 0) return take_scored(event);
+  if (alone_) return Took::kMore;
   ++tokens_;
   if (rules_->is_stop_token(event.token)) {
     stopped_ = true;

@@ -26,6 +26,7 @@ std::string path_of(const std::string& name) {
 struct Ask {
   Ids prompt, tokens;
   bool completion = true, skip = true;
+  bool scored = false;  // echo with logprobs; a completion with a prompt
   std::vector<std::string> stop;
   int32_t min_tokens = 0;
 };
@@ -78,6 +79,13 @@ Outcome definition(const Tokenizer& tokenizer, const Ask& ask) {
   return {unsearched + seen, {}};
 }
 
+std::string text_so_far(const Tokenizer& tokenizer, const Ids& ids, bool skip) {
+  Detokenizer detokenizer(&tokenizer, skip);
+  std::string text;
+  for (const int32_t id : ids) detokenizer.add(id, &text);
+  return text;
+}
+
 struct Given {
   Outcome outcome;
   boost::json::array tokens, offsets, chat_entries;
@@ -105,7 +113,15 @@ Given run(const Tokenizer& tokenizer, const Ask& ask, std::mt19937* clears) {
     extend(answer.logprobs().offsets, &given.offsets);
     answer.clear();
   };
-  EXPECT_EQ(answer.begin("", ask.completion ? std::span<const int32_t>(ask.prompt) : std::span<const int32_t>()), Grant::kYes);
+  const std::span<const int32_t> prompt = ask.prompt;
+  const std::string echo = ask.scored ? text_so_far(tokenizer, ask.prompt, ask.skip) : "";
+  AnswerStart start{.echo = echo, .prompt = ask.completion ? prompt : std::span<const int32_t>()};
+  if (ask.scored) start.scores_to_come = prompt.size() - 1;
+  EXPECT_EQ(answer.begin(start), Grant::kYes);
+  for (size_t i = 1; ask.scored && i < prompt.size(); ++i) {
+    EXPECT_EQ(answer.take({.token = prompt[i], .logprob = -1}), Took::kMore);
+    if (clears != nullptr && (*clears)() % 3 == 0) collect();
+  }
   size_t taken = 0;
   for (const int32_t id : ask.tokens) {
     ++taken;
@@ -177,13 +193,6 @@ class AnswerText : public testing::TestWithParam<const char*> {
   Ids few_, specials_;
 };
 
-std::string text_so_far(const Tokenizer& tokenizer, const Ids& ids, bool skip) {
-  Detokenizer detokenizer(&tokenizer, skip);
-  std::string text;
-  for (const int32_t id : ids) detokenizer.add(id, &text);
-  return text;
-}
-
 TEST_P(AnswerText, StreamedIsWholeAndStopsWhereItShould) {
   int stopped = 0, whole = 0;
   for (int round = 0; round < 500; ++round) {
@@ -249,6 +258,30 @@ TEST_P(AnswerText, IsWhatTheLogprobsSay) {
       const std::string_view rest = from_character(given.outcome.text, given.offsets[i].as_int64());
       ASSERT_TRUE(!valid_utf8(token) || rest.starts_with(token)) << "round " << round << " token " << i << " '" << token << "'";
     }
+  }
+}
+
+TEST_P(AnswerText, ScoresOfThePromptBelongToTheSameText) {
+  for (int round = 0; round < 300; ++round) {
+    Ask ask = some_ask();
+    ask.completion = ask.scored = true;
+    ask.skip = round % 3 == 0;
+    ask.prompt.push_back(any());
+    ask.stop.clear();
+    const Given given = run(*tokenizer_, ask, round % 2 != 0 ? &random_ : nullptr);
+    Ids all = ask.prompt;
+    all.insert(all.end(), ask.tokens.begin(), ask.tokens.end());
+    ASSERT_EQ(given.outcome.text, tokenizer_->decode(all, ask.skip)) << "round " << round;
+    ASSERT_EQ(given.tokens.size(), all.size()) << "round " << round;
+    std::string bytes;
+    for (size_t i = 0; i < all.size(); ++i) {
+      const std::string token = bytes_of(given.tokens[i]);
+      const bool hidden = ask.skip && tokenizer_->is_special(all[i]);
+      if (!hidden) bytes += token;
+      const std::string_view rest = from_character(given.outcome.text, given.offsets[i].as_int64());
+      ASSERT_TRUE(hidden || !valid_utf8(token) || rest.starts_with(token)) << "round " << round << " token " << i;
+    }
+    ASSERT_EQ(lossy("", bytes), given.outcome.text) << "round " << round;
   }
 }
 

@@ -123,7 +123,8 @@ void append_chat_logprob(const Detokenizer& detokenizer, const TokenEvent& event
   out->entries.append("]}");
 }
 
-void append_completion_logprob(const Detokenizer& detokenizer, const TokenEvent& event, int64_t offset, LogprobText* out) {
+void append_completion_logprob(const Detokenizer& detokenizer, const TokenEvent& event, int64_t offset,
+                               LogprobText* out) {
   comma(&out->entries);
   append_json_string(legacy_text(detokenizer, event.token), &out->entries);
   comma(&out->numbers);
@@ -132,6 +133,13 @@ void append_completion_logprob(const Detokenizer& detokenizer, const TokenEvent&
   append_top_object(detokenizer, event, &out->tops);
   comma(&out->offsets);
   append_integer(offset, &out->offsets);
+}
+
+void append_unscored_token(const Detokenizer& detokenizer, int32_t token, LogprobText* out) {
+  append_json_string(legacy_text(detokenizer, token), &out->entries);
+  out->numbers.append("null");
+  out->tops.append("null");
+  append_integer(0, &out->offsets);
 }
 
 int64_t TextOffset::add(std::string_view bytes) {

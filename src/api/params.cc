@@ -46,7 +46,8 @@ void read_seed(Fields* f, GenerateRequest* r) {
 
 // max_completion_tokens is the newer name of the same thing and wins.
 void read_lengths(Fields* f, GenerateRequest* r) {
-  r->max_tokens = f->integer("max_tokens", 1, kMaxTokensMax);
+  const bool may_be_none = r->endpoint == Endpoint::kCompletion && f->flag("echo", false);
+  r->max_tokens = f->integer("max_tokens", may_be_none ? 0 : 1, kMaxTokensMax);
   if (const auto newer = f->integer("max_completion_tokens", 1, kMaxTokensMax)) {
     r->max_tokens = newer;
     r->max_tokens_field = "max_completion_tokens";

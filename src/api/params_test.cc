@@ -141,7 +141,8 @@ TEST(Params, CombinationsThatMakeNoSense) {
   EXPECT_EQ(parse(Endpoint::kChat, R"("top_logprobs":21,"logprobs":true)").param(), "top_logprobs");
   EXPECT_EQ(parse(Endpoint::kCompletion, R"("logprobs":21)").param(), "logprobs");
   EXPECT_EQ(parse(Endpoint::kCompletion, R"("logprobs":true)").param(), "logprobs");
-  EXPECT_EQ(parse(Endpoint::kCompletion, R"("echo":true,"logprobs":1)").param(), "echo");
+  EXPECT_EQ(parse(Endpoint::kCompletion, R"("echo":true,"logprobs":1,"max_tokens":0)").param(), "ok");
+  EXPECT_EQ(parse(Endpoint::kCompletion, R"("logprobs":1,"max_tokens":0)").param(), "max_tokens");
   EXPECT_EQ(parse(Endpoint::kChat, R"("min_tokens":5,"max_tokens":4)").param(), "min_tokens");
   EXPECT_EQ(parse(Endpoint::kCompletion, R"("min_tokens":17)").param(), "min_tokens");
 }

@@ -1,13 +1,14 @@
 // StopMatcher: finds stop strings in text that arrives in pieces and holds back what might become one.
 //
-// Owner: one sequence, on its io thread. Cost: one automaton step per byte and stop string (Knuth-Morris-Pratt), so
-// adversarial stop strings cost no more than others; two once text was hidden. Memory: the held-back text, less than the
-// longest stop string, and as many bytes of notes about hidden text.
+// Owner: one sequence, on its io thread. Cost: one automaton step per byte and stop string (Knuth-Morris-Pratt), two
+// once text was hidden, so adversarial stop strings cost no more than others. Memory: the held-back text, less than
+// the longest stop string, and as many bytes of notes about hidden text.
 // The match that ends first wins, and of those that end together the longest, so the result does not depend on how
 // the text was cut into pieces.
 //
-// Hidden text (special tokens that the client does not see) takes part in matching and is never given out. A stop string
-// is found in the text as the client sees it and in the text with the hidden parts in their places, whichever ends first.
+// Hidden text (special tokens that the client does not see) takes part in matching and is never given out. A stop
+// string is found in the text as the client sees it and in the text with the hidden parts in their places, whichever
+// ends first.
 #pragma once
 
 #include <cstdint>

@@ -248,5 +248,75 @@ TEST(StopStringsOfARequest, AreManyAndLong) {
   }
 }
 
+// As the engine does it: what is given first, then letters.
+FakeEngine::Script score(float first) {
+  return [first](const RequestSpec& spec, int, int k) -> std::optional<TokenEvent> {
+    const auto& scored = spec.params.scored;
+    const auto at = static_cast<size_t>(k);
+    TokenEvent event{.token = at < scored.size() ? scored[at] : 'A' + static_cast<int32_t>(at - scored.size()),
+                     .logprob = first - static_cast<float>(k), .top_count = 1};
+    event.top[0] = {'x', -0.25f};
+    return event;
+  };
+}
+
+TEST(Faults, prompt_scoring) {
+  World world;
+  world.engine.set_script(score(-1));
+  const Read read = ask_once(&world, kCompletionPath, R"("prompt":[257,97,195,164,98],"max_tokens":2,"echo":true,"logprobs":1,"stop":["b"])");
+  EXPECT_EQ(read.text, "a\u00E4bAB") << "a stop string of the prompt stops nothing";
+  EXPECT_EQ(read.reason, "length");
+  EXPECT_EQ(text_of(read.tokens), text_of(R"(["<bos>","a","bytes:\\xc3","bytes:\\xa4","b","A","B"])"));
+  EXPECT_EQ(text_of(read.numbers), text_of("[null,-1,-2,-3,-4,-5,-6]"));
+  EXPECT_EQ(text_of(read.offsets), "[0,0,1,1,2,3,4]");
+  ASSERT_EQ(read.tops.size(), 7u);
+  EXPECT_TRUE(read.tops[0].is_null());
+  EXPECT_EQ(boost::json::serialize(read.tops[1]), text_of(R"({"x":-0.25,"a":-1})"));
+  EXPECT_EQ(read.completion_tokens, 2);
+  ASSERT_FALSE(world.engine.seen.empty());
+  EXPECT_EQ(world.engine.seen[0].prompt, std::vector<int32_t>{257});
+  EXPECT_EQ(world.engine.seen[0].params.max_tokens, 6);
+}
+
+// What lm-eval asks for: nothing but the prompt's logprobs; also of a prompt of one token, and of text.
+TEST(Faults, prompt_scoring_alone) {
+  World world;
+  world.engine.set_script(score(-1));
+  const auto got = world.ask(kCompletionPath, R"({"prompt":[[97,98,99],[97]],"max_tokens":0,"echo":true,"logprobs":1})");
+  ASSERT_EQ(got->status, 200) << got->body;
+  EXPECT_EQ(got->json().at("usage").at("prompt_tokens").as_int64(), 4);
+  const std::vector<Read> reads = ask_both_ways(&world, kCompletionPath, R"("prompt":[[97,98,99],[97]],"max_tokens":0,"echo":true,"logprobs":1)");
+  EXPECT_EQ(reads.at(0).text, "abc");
+  EXPECT_EQ(text_of(reads[0].numbers), text_of("[null,-1,-2]"));
+  EXPECT_EQ(reads.at(1).text, "a");
+  EXPECT_EQ(text_of(reads[1].numbers), "[null]");
+  for (const Read& read : reads) {
+    EXPECT_EQ(read.reason, "length");
+    EXPECT_EQ(read.completion_tokens, 0);
+  }
+  for (const Read& choice : ask_both_ways(&world, kCompletionPath, R"("prompt":[97,98],"n":2,"max_tokens":1,"echo":true,"logprobs":0)")) {
+    EXPECT_EQ(choice.text, "abA");
+    EXPECT_EQ(text_of(choice.numbers), "[null,-1,-2]");
+  }
+  EXPECT_EQ(ask_once(&world, kCompletionPath, R"("prompt":"abc","max_tokens":0,"echo":true,"logprobs":0)").text, "abc");
+  EXPECT_EQ(ask_once(&world, kCompletionPath, R"("prompt":"abc","max_tokens":0,"echo":true)").text, "abc");
+  world.engine.set_script(say(""));  // its first token would end it
+  EXPECT_EQ(ask_once(&world, kCompletionPath, R"("prompt":"abc","max_tokens":0,"echo":true)").reason, "length");
+  EXPECT_EQ(world.ask(kCompletionPath, R"({"prompt":"abc","max_tokens":0})")->status, 400);
+  EXPECT_EQ(world.ask(kChatPath, std::string("{") + kChatBody + R"(,"max_tokens":0})")->status, 400);
+}
+
+TEST(PromptScores, AreChargedAndRefused) {
+  WorldOptions options;
+  options.ledger.request_bytes_max = 16 * 1024;
+  World world(options);
+  world.engine.set_script(score(-1));
+  std::string ids = "97";
+  for (int i = 0; i < 200; ++i) ids += ",98";
+  const auto got = world.ask(kCompletionPath, R"({"prompt":[)" + ids + R"(],"max_tokens":0,"echo":true,"logprobs":1})");
+  EXPECT_EQ(got->status, 400) << got->body;
+  EXPECT_EQ(got->error().at("reason"), "over_host_bytes");
+}
+
 }  // namespace
 }  // namespace weir::api

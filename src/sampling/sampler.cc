@@ -60,7 +60,8 @@ class RowSampler {
     if (!look()) return false;
     double raw_norm = 0;
     out->top_count = 0;
-    const bool changes = changes_logits();
+    const bool given = row_.output.size() < params_.scored.size();
+    const bool changes = !given && changes_logits();
     if (params_.wants_logprobs()) {
       raw_norm = log_sum_exp();
       write_top(raw_norm, out);
@@ -72,7 +73,7 @@ class RowSampler {
       if (bans()) apply_bans();
       if (!look()) return false;
     }
-    out->token = is_greedy() ? best_ : draw();
+    out->token = given ? params_.scored[row_.output.size()] : is_greedy() ? best_ : draw();
     const float raw = changes ? s_.raw_[static_cast<size_t>(out->token)] : logit(out->token);
     out->logprob = params_.wants_logprobs() ? static_cast<float>(static_cast<double>(raw) - raw_norm) : 0.0f;
     return true;
@@ -83,7 +84,8 @@ class RowSampler {
   bool in_vocab(int32_t id) const { return id >= 0 && static_cast<size_t>(id) < row_.logits.size(); }
   int64_t size() const { return static_cast<int64_t>(row_.logits.size()); }
   bool is_greedy() const { return params_.temperature == 0 || params_.top_p <= 0; }
-  bool bans() const { return row_.output.size() < static_cast<size_t>(params_.min_tokens); }
+  std::span<const int32_t> chosen() const { return row_.output.subspan(std::min(params_.scored.size(), row_.output.size())); }
+  bool bans() const { return chosen().size() < static_cast<size_t>(params_.min_tokens); }
   bool changes_logits() const { return !params_.logit_bias.empty() || bans() || params_.has_penalties(); }
 
   // Finds the largest logit, the lowest id among equals, and each block's. RETURNS: false without a finite one.
@@ -199,8 +201,8 @@ class RowSampler {
       s_.epoch_ = 1;
     }
     for (const int32_t id : row_.prompt) touch(id);
-    for (const int32_t id : row_.output) {
-      touch(id);
+    for (const int32_t id : row_.output) touch(id);
+    for (const int32_t id : chosen()) {
       if (in_vocab(id)) ++s_.output_count_[static_cast<size_t>(id)];
     }
     penalise(row_.prompt);
@@ -234,7 +236,7 @@ class RowSampler {
     const float inverse = std::min(1 / params_.temperature, std::numeric_limits<float>::max());
     const float least =
         params_.min_p > 0 ? static_cast<float>(portable_log(static_cast<double>(params_.min_p))) : kNothing;
-    const double u = uniform_draw(params_.seed, row_.choice_index, row_.output.size());
+    const double u = uniform_draw(params_.seed, row_.choice_index, chosen().size());
     const bool top_k = params_.top_k > 0 && params_.top_k < size(), top_p = params_.top_p < 1;
     if (!top_k && !top_p) return draw_from_row(u * weigh_row(inverse, least), inverse, least);
     double total = 0;

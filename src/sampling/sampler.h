@@ -7,6 +7,7 @@
 //
 // No value within the ranges of SamplingParams fails a row: logits stay finite after penalties, however small or large
 // those are, and a banned token has the lowest finite logit, so that it is drawn only where no other is above that.
+// Where the output begins with tokens that are given (SamplingParams::scored), those are "drawn", whatever the row says.
 //
 // What is drawn: a token weighs w(x) as row_kernels.h defines it, in exact multiples of a grid. min-p keeps the
 // tokens with (x - largest) / temperature >= log(min_p). Of these top-k keeps the first k by logit, the lower id

@@ -36,8 +36,8 @@ class Detokenizer {
   std::string_view unfinished() const { return state_.unfinished(); }  // bytes of a character that may still complete
 
   bool hides(int32_t id) const;  // it is a special token, and those give no text
-  // The bytes that the id adds to the text where it would be added now (DecoderChain::bytes_of); those of a hidden id are
-  // what it would add if it were shown.
+  // The bytes that the id adds to the text where it would be added now (DecoderChain::bytes_of); those of a hidden
+  // id are what it would add if it were shown.
   std::string bytes_of(int32_t id) const;
 
  private:
