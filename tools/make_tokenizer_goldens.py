@@ -5,7 +5,7 @@ usage: python tools/make_tokenizer_goldens.py [OUT_DIR]      (needs: pip install
 
 For each: NAME.tokenizer.json, and NAME.cases.json with
   texts:  [text, ids, ids with special tokens, ids with special tokens read as text, decode keeping, decode skipping]
-  decodes: [ids, decode keeping, decode skipping]      (arbitrary ids, so broken UTF-8 too)
+  decodes: [ids, decode keeping, decode skipping]      (arbitrary ids, so broken UTF-8 too: byte_runs.py)
 The C++ test src/text/tokenizer_golden_test.cc reads them and needs no Python.
 """
 
@@ -14,6 +14,7 @@ import random
 import sys
 from pathlib import Path
 
+import byte_runs
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
 SEED = 7
@@ -128,9 +129,10 @@ def cases(tokenizer, rng):
         rows.append([text, plain, full, spelled, tokenizer.decode(full, skip_special_tokens=False),
                      tokenizer.decode(full, skip_special_tokens=True)])
     decodes = []
+    decoder = byte_runs.Decoder(tokenizer)
     for _ in range(80):
         ids = [rng.randrange(tokenizer.get_vocab_size() + 3) for _ in range(rng.randint(1, 12))]
-        decodes.append([ids, tokenizer.decode(ids, skip_special_tokens=False), tokenizer.decode(ids, skip_special_tokens=True)])
+        decodes.append([ids, decoder.decode(ids, False), decoder.decode(ids, True)])
     return {"texts": rows, "decodes": decodes}
 
 

@@ -45,16 +45,43 @@ bool Answer::granted(Grant grant) {
   return false;
 }
 
-Grant Answer::begin(std::string_view echo) {
+Grant Answer::begin(const AnswerStart& start) {
+  const std::string_view echo = start.echo;
   const uint64_t hold = kHoldBytes + rules_->stop.matcher_bytes();
-  if (!granted(output_charge_.try_grow(hold)) || !granted(make_room(&text_, echo.size(), &output_charge_))) return refusal_;
+  if (!granted(output_charge_.try_grow(hold))) return refusal_;
+  if (!granted(make_room(&text_, echo.size(), &output_charge_))) return refusal_;
   hold_bytes_ = kHoldBytes;
   text_ = echo;
-  code_points_ = static_cast<int64_t>(count_code_points(echo));
+  alone_ = start.alone;
+  if (start.scores_to_come) {
+    scores_left_ = *start.scores_to_come;
+    begin_scores(start.prompt[0]);
+    return refusal_;
+  }
+  detokenizer_.follow(start.prompt);
+  offset_ = TextOffset(static_cast<int64_t>(count_code_points(echo)), detokenizer_.unfinished());
   return refusal_;
 }
 
-// A run of byte tokens may be held back as long as it lasts (text/detokenizer.h), so that is charged as it grows.
+// Nothing stands before the first token that could have foretold it.
+void Answer::begin_scores(int32_t first) {
+  const TokenEvent event{.token = first};
+  if (!granted(room_for_completion_logprob(*rules_->tokenizer, event, &logprobs_, &logprobs_charge_))) return;
+  append_unscored_token(detokenizer_, first, &logprobs_);
+  if (!detokenizer_.hides(first)) (void)offset_.add(detokenizer_.bytes_of(first));
+  std::string in_the_echo;
+  detokenizer_.add(first, &in_the_echo);
+}
+
+Took Answer::take_scored(const TokenEvent& event) {
+  --scores_left_;
+  if (!note_logprob(event) || !room_to_hold(rules_->tokenizer->id_to_token(event.token).size())) return Took::kRefused;
+  piece_.clear();
+  detokenizer_.add(event.token, &piece_);  // the echo has it
+  return Took::kMore;
+}
+
+// A decoder may hold text back (text/decoder.h), some of them for long, so that is charged as it grows.
 bool Answer::room_to_hold(size_t token_bytes) {
   const uint64_t need = kHoldFactor * (detokenizer_.held_bytes() + token_bytes);
   if (need <= hold_bytes_) return true;
@@ -66,12 +93,11 @@ bool Answer::room_to_hold(size_t token_bytes) {
 
 // Text of the first min_tokens tokens passes unsearched, so that no stop string can end the answer before them.
 // The room is for all that may come out, now or by a later flush.
-bool Answer::append(std::string_view piece) {
+bool Answer::append(std::string_view piece, bool hidden) {
   if (!granted(make_room(&text_, piece.size() + matcher_.held_bytes(), &output_charge_))) return false;
-  if (rules_->with_logprobs) code_points_ += static_cast<int64_t>(count_code_points(piece));
   if (tokens_ <= rules_->min_tokens && rules_->min_tokens > 0) {
-    text_.append(piece);
-  } else if (matcher_.feed(piece, &text_)) {
+    if (!hidden) text_.append(piece);
+  } else if (hidden ? matcher_.feed_hidden(piece, &text_) : matcher_.feed(piece, &text_)) {
     stopped_ = true;
   }
   return true;
@@ -82,16 +108,21 @@ bool Answer::note_logprob(const TokenEvent& event) {
   const Tokenizer& tokenizer = *rules_->tokenizer;
   if (rules_->endpoint == Endpoint::kChat) {
     if (!granted(room_for_chat_logprob(tokenizer, event, &logprobs_, &logprobs_charge_))) return false;
-    append_chat_logprob(tokenizer, event, &logprobs_);
+    append_chat_logprob(detokenizer_, event, &logprobs_);
   } else {
     if (!granted(room_for_completion_logprob(tokenizer, event, &logprobs_, &logprobs_charge_))) return false;
-    append_completion_logprob(tokenizer, event, code_points_, &logprobs_);
+    const bool hidden = detokenizer_.hides(event.token);
+    const int64_t offset = hidden ? offset_.now() : offset_.add(detokenizer_.bytes_of(event.token));
+    append_completion_logprob(detokenizer_, event, offset, &logprobs_);
   }
   return true;
 }
 
 Took Answer::take(const TokenEvent& event) {
   if (stopped_ || ended_) return Took::kMore;
+  started_ = true;
+  if (scores_left_ > 0) return take_scored(event);
+  if (alone_) return Took::kMore;
   ++tokens_;
   if (rules_->is_stop_token(event.token)) {
     stopped_ = true;
@@ -99,8 +130,13 @@ Took Answer::take(const TokenEvent& event) {
   }
   if (!note_logprob(event) || !room_to_hold(rules_->tokenizer->id_to_token(event.token).size())) return Took::kRefused;
   piece_.clear();
-  detokenizer_.add(event.token, &piece_);
-  if (!append(piece_)) return Took::kRefused;
+  const bool hidden = detokenizer_.hides(event.token);  // a stop string may name what the client does not see
+  if (hidden) {
+    piece_ = detokenizer_.bytes_of(event.token);
+  } else {
+    detokenizer_.add(event.token, &piece_);
+  }
+  if (!append(piece_, hidden)) return Took::kRefused;
   return stopped_ ? Took::kStopped : Took::kMore;
 }
 
@@ -112,7 +148,7 @@ Took Answer::end() {
   if (by_string) return Took::kMore;
   piece_.clear();
   detokenizer_.finish(&piece_);
-  if (!append(piece_)) return Took::kRefused;
+  if (!append(piece_, false)) return Took::kRefused;
   if (matcher_.found()) return Took::kStopped;
   matcher_.flush(&text_);
   return Took::kMore;

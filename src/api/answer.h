@@ -7,6 +7,8 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -18,6 +20,17 @@
 #include "text/detokenizer.h"
 
 namespace weir::api {
+
+// What stands before an answer.
+struct AnswerStart {
+  std::string_view echo;            // text that the answer begins with; never searched for stop strings
+  // The tokens whose text the answer goes on with, so that its leading blank stays; empty where it begins one.
+  std::span<const int32_t> prompt;
+  // Given where the prompt has logprobs: so many events are its tokens' behind prompt[0], which has none. They give
+  // logprobs and, as the echo has it already, no text.
+  std::optional<size_t> scores_to_come;
+  bool alone = false;  // nothing is wanted behind the prompt: events of more tokens are ignored
+};
 
 // What the answers of a request have in common.
 struct AnswerRules {
@@ -43,15 +56,16 @@ class Answer {
  public:
   Answer(const AnswerRules* rules, const std::shared_ptr<Account>& account);
 
-  // Once, before the first token. echo: text that stands before the answer; never searched for stop strings.
-  [[nodiscard]] Grant begin(std::string_view echo);
+  [[nodiscard]] Grant begin(const AnswerStart& start);  // once, before the first token
   Took take(const TokenEvent& event);
   // No more tokens will come: gives out what was held back.
   Took end();
   Grant refusal() const { return refusal_; }  // kYes unless something was refused
 
   bool stopped() const { return stopped_; }
-  int64_t tokens() const { return tokens_; }  // taken, the one that ended it included
+  int64_t tokens() const { return tokens_; }  // taken, the one that ended it included, those of the prompt not
+  bool scoring() const { return scores_left_ > 0; }  // the next token is one of the prompt
+  bool started() const { return started_; }   // a token came, of the prompt or behind it
   // New since the last clear(); a caller that never clears has the whole answer.
   const std::string& text() const { return text_; }
   const LogprobText& logprobs() const { return logprobs_; }
@@ -61,8 +75,10 @@ class Answer {
 
  private:
   bool granted(Grant grant);
-  bool append(std::string_view piece);
+  bool append(std::string_view piece, bool hidden);
   bool note_logprob(const TokenEvent& event);
+  void begin_scores(int32_t first);
+  Took take_scored(const TokenEvent& event);
   bool room_to_hold(size_t token_bytes);
 
   const AnswerRules* rules_;
@@ -73,7 +89,10 @@ class Answer {
   LogprobText logprobs_;
   std::string piece_;  // scratch
   int64_t tokens_ = 0;
-  int64_t code_points_ = 0;  // of everything detokenised, held back or not
+  size_t scores_left_ = 0;   // tokens of the prompt whose logprobs are to come
+  bool alone_ = false;       // nothing comes behind the prompt
+  bool started_ = false;
+  TextOffset offset_;
   bool stopped_ = false;     // a stop string was found or a stop token came
   bool ended_ = false;
   uint64_t hold_bytes_ = 0;  // charged for what is held back and for scratch

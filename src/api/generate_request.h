@@ -30,10 +30,12 @@ struct GenerateRequest {
   bool stream = false;
   bool include_usage = false;
   bool echo = false;  // completions: the prompt's text stands before the answer
+  bool scores_prompt() const { return echo && params.wants_logprobs(); }  // the prompt's tokens have logprobs too
   bool add_special_tokens = false;
   bool skip_special_tokens = true;
   bool continues_message = false;  // chat: the answer goes on where the last message ends
-  std::optional<int64_t> max_tokens;  // absent: chat takes what the model proposes or there is room for, completions 16
+  // Absent: chat takes what the model proposes or there is room for, completions 16. 0 only with echo: the prompt alone.
+  std::optional<int64_t> max_tokens;
   const char* max_tokens_field = "max_tokens";  // as the client called it, for errors
   SamplingParams params;              // max_tokens is set after tokenising
   bool seeded = false;                // params.seed is the client's

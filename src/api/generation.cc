@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <span>
 
 #include <fmt/format.h>
 
@@ -23,6 +24,14 @@ ResponseIdentity identity_of(const Service& service, const GenerateRequest& requ
 
 ApiError refusal(Code code, Refusal why, std::string message) {
   return {.status = {code, std::move(message), refusal_name(why)}};
+}
+
+// To the engine the prompt is its first token, and the others are an answer that is given.
+void score_prompt(RequestSpec* spec) {
+  std::vector<int32_t>& scored = spec->params.scored;
+  scored.swap(spec->prompt);
+  spec->prompt.assign(1, scored[0]);
+  scored.erase(scored.begin());
 }
 
 }  // namespace
@@ -141,14 +150,20 @@ bool Generation::is_guaranteed() const { return service_->context.guaranteed && 
 Grant Generation::charge_seats(size_t prompts, size_t seats) {
   const uint64_t params = held_bytes(request_.params);
   uint64_t rules = 2 * params + service_->context.eos_ids.size() * sizeof(int32_t);
-  for (const std::string& stop : request_.stop) rules += 2 * stop.capacity() + (stop.size() + 1) * sizeof(int) + 64;
+  for (const std::string& stop : request_.stop) rules += 2 * stop.capacity() + (stop.size() + 1) * sizeof(int16_t) + 64;
   const Grant grant = sampler_charge_.try_grow(prompts * params + rules);
   return grant == Grant::kYes ? held_.try_grow(seats * sizeof(Seat)) : grant;
 }
 
 Grant Generation::begin_answers(const std::vector<PromptTokens>& prompts) {
   for (Seat& seat : seats_) {
-    const Grant grant = seat.answer.begin(prompts[static_cast<size_t>(seat.index / request_.n)].echo);
+    const auto index = static_cast<size_t>(seat.index / request_.n);
+    const RequestSpec& spec = *specs_[index];
+    AnswerStart start{.echo = prompts[index].echo, .alone = prompts[index].max_tokens == 0};
+    // A completion goes on with its prompt's text, a chat's answer begins one unless it continues a message.
+    if (request_.endpoint == Endpoint::kCompletion || request_.continues_message) start.prompt = spec.prompt;
+    if (request_.scores_prompt()) start.scores_to_come = spec.params.scored.size();
+    const Grant grant = seat.answer.begin(start);
     if (grant != Grant::kYes) return grant;
   }
   return Grant::kYes;
@@ -160,9 +175,15 @@ std::unique_ptr<RequestSpec> Generation::make_spec(uint64_t id, PromptTokens* pr
   spec->id = id;
   spec->prompt = std::move(prompt->ids);
   spec->params = request_.params;
-  spec->params.max_tokens = prompt->max_tokens;
+  if (request_.scores_prompt()) score_prompt(spec.get());
+  const auto scored = static_cast<int32_t>(spec->params.scored.size());
+  spec->params.max_tokens = std::max(1, scored + prompt->max_tokens);
   spec->guaranteed = is_guaranteed();
   spec->params.min_tokens = std::min(spec->params.min_tokens, prompt->max_tokens);
+  if (prompt->max_tokens == 0) {  // what comes behind the prompt is ignored, and no reason to stop
+    spec->params.ignore_eos = true;
+    spec->params.stop_token_ids.clear();
+  }
   if (!request_.seeded) spec->params.seed = service_->ids.next();
   spec->arrival_us = arrival_us_;
   spec->deadline_us = deadline_us_;
@@ -221,12 +242,13 @@ bool Generation::submit(Seat* seat, int prompt_index, int choice_of_prompt) {
   channel.prompt_tokens_done = 0;
   channel.cached_tokens = 0;
   channel.wait.begin();
+  const auto scored = static_cast<int32_t>(channel.spec->params.scored.size());
   service_->roster.enter(slot, {.request_id = reply_.request_id(),
                                 .tenant = channel.spec->tenant,
                                 .class_index = channel.spec->class_index,
                                 .choice = seat->index,
-                                .prompt_tokens = static_cast<int32_t>(channel.spec->prompt.size()),
-                                .max_tokens = channel.spec->params.max_tokens,
+                                .prompt_tokens = static_cast<int32_t>(channel.spec->prompt.size()) + scored,
+                                .max_tokens = channel.spec->params.max_tokens - scored,
                                 .arrival_us = arrival_us_});
   service_->by_slot[static_cast<size_t>(slot)] = shared_from_this();
   return service_->context.gateway->submit(slot);
@@ -242,11 +264,13 @@ void Generation::on_notice(void* tag, FinishReason finish) {
 void Generation::take_news(Seat* seat, FinishReason finish) {
   if (EventRing* ring = service_->context.gateway->channel(seat->place.slot()).ring) {
     uint64_t produced = 0;  // counted also where the client will not see them: they were computed for it
-    for (TokenEvent event; ring->try_pop(&event); ++produced) take_token(seat, event);
-    if (produced > 0) {
-      service_->context.gateway->note_read(seat->place.slot());
-      service_->context.door->note_output(request_.tenant, produced);
+    bool popped = false;
+    for (TokenEvent event; ring->try_pop(&event); popped = true) {
+      produced += !seat->answer.scoring();  // a prompt's token was counted when it was admitted
+      take_token(seat, event);
     }
+    if (popped) service_->context.gateway->note_read(seat->place.slot());
+    if (produced > 0) service_->context.door->note_output(request_.tenant, produced);
   }
   service_->roster.note_progress(seat->place.slot(), static_cast<int32_t>(seat->answer.tokens()));
   note_start(seat, finish);
@@ -307,7 +331,7 @@ void Generation::open_stream() {
 // that a wait in vain can still be a 503.
 void Generation::write_news(Seat* seat) {
   const bool finished = seat->finish_reason != nullptr;
-  if (!request_.stream || (seat->answer.tokens() == 0 && !finished)) return;
+  if (!request_.stream || (!seat->answer.started() && !finished)) return;
   out_.clear();
   const size_t most = format_->chunks_bytes_max(seat->answer.text(), seat->answer.logprobs());
   if (const Grant grant = make_room(&out_, most, &sse_charge_); grant != Grant::kYes) {

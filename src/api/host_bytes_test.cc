@@ -10,6 +10,7 @@
 #include "api/logprobs.h"
 #include "api/response.h"
 #include "api/world_test.h"
+#include "text/detokenizer.h"
 
 namespace weir::api {
 namespace {
@@ -192,9 +193,9 @@ TEST(HostBytes, LogprobsFitIntoTheRoomThatWasMadeForThem) {
                      : room_for_completion_logprob(*tokenizer, event, &text, &charge), Grant::kYes);
       const uint64_t charged = charge.bytes();
       if (chat) {
-        append_chat_logprob(*tokenizer, event, &text);
+        append_chat_logprob(Detokenizer(tokenizer.get()), event, &text);
       } else {
-        append_completion_logprob(*tokenizer, event, int64_t{1} << 40, &text);
+        append_completion_logprob(Detokenizer(tokenizer.get()), event, int64_t{1} << 40, &text);
       }
       ASSERT_EQ(text_bytes(text.entries) + text_bytes(text.numbers) + text_bytes(text.tops) + text_bytes(text.offsets), charged)
           << "token " << event.token << " made a buffer grow beyond its charge";

@@ -25,7 +25,7 @@ void set_positive(std::optional<double> number, float* out) {
 
 void read_sampling(Fields* f, SamplingParams* p) {
   set_float(f->number("temperature", {0, 2}), &p->temperature);
-  set_positive(f->number("top_p", {0, 1, true}), &p->top_p);
+  set_float(f->number("top_p", {0, 1}), &p->top_p);
   set_float(f->number("min_p", {0, 1}), &p->min_p);
   set_positive(f->number("repetition_penalty", {0, 10, true}), &p->repetition_penalty);
   set_float(f->number("presence_penalty", {-2, 2}), &p->presence_penalty);
@@ -36,17 +36,18 @@ void read_sampling(Fields* f, SamplingParams* p) {
   p->ignore_eos = f->flag("ignore_eos", p->ignore_eos);
 }
 
+// -1 asks for a random seed, as in LMDeploy and vLLM.
 void read_seed(Fields* f, GenerateRequest* r) {
   constexpr auto kAny = std::numeric_limits<int64_t>::max();
-  if (const auto seed = f->integer("seed", -kAny - 1, kAny)) {
-    r->params.seed = static_cast<uint64_t>(*seed);
-    r->seeded = true;
-  }
+  const auto seed = f->integer("seed", -kAny - 1, kAny);
+  r->seeded = seed && *seed != -1;
+  if (r->seeded) r->params.seed = static_cast<uint64_t>(*seed);
 }
 
 // max_completion_tokens is the newer name of the same thing and wins.
 void read_lengths(Fields* f, GenerateRequest* r) {
-  r->max_tokens = f->integer("max_tokens", 1, kMaxTokensMax);
+  const bool may_be_none = r->endpoint == Endpoint::kCompletion && f->flag("echo", false);
+  r->max_tokens = f->integer("max_tokens", may_be_none ? 0 : 1, kMaxTokensMax);
   if (const auto newer = f->integer("max_completion_tokens", 1, kMaxTokensMax)) {
     r->max_tokens = newer;
     r->max_tokens_field = "max_completion_tokens";

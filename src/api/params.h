@@ -6,6 +6,7 @@
 
 #include "api/fields.h"
 #include "api/generate_request.h"
+#include "api/stop_strings.h"
 
 namespace weir::api {
 
@@ -14,8 +15,8 @@ struct ParamLimits {
   int running_max = 1;  // sequences that can ever run together, for n times prompts
 };
 
-inline constexpr int kStopStringsMax = 16;
-inline constexpr size_t kStopBytesMax = 256;
+inline constexpr int kStopStringsMax = 64;
+inline constexpr size_t kStopBytesMax = StopSet::kStringBytesMax;
 inline constexpr int kStopTokenIdsMax = 64;
 inline constexpr int kLogitBiasMax = 1024;
 

@@ -64,10 +64,10 @@ struct Edge {
 TEST(Params, RangesHoldAtTheirEdges) {
   const Edge edges[] = {
       {"temperature", {"0", "2", "0.0", "null"}, {"-0.001", "2.001", "100"}},
-      {"top_p", {"1", "1e-300", "0.5"}, {"0", "1.0001", "-1"}},
+      {"top_p", {"1", "1e-300", "0.5", "0"}, {"1.0001", "-0.001"}},
       {"min_p", {"0", "1"}, {"-0.1", "1.1"}},
       {"top_k", {"-1", "0", "1", "50.0", "2147483647"}, {"-2", "1.5", "2147483648"}},
-      {"repetition_penalty", {"0.01", "10"}, {"0", "10.1", "-1"}},
+      {"repetition_penalty", {"0.01", "1e-300", "10"}, {"0", "10.1", "-1"}},
       {"presence_penalty", {"-2", "2"}, {"-2.1", "2.1"}},
       {"frequency_penalty", {"-2", "2"}, {"-2.1", "2.1"}},
       {"seed", {"0", "-1", "9223372036854775807", "-9223372036854775808"}, {"9223372036854775808", "0.5"}},
@@ -98,15 +98,15 @@ TEST(Params, RangesHoldAtTheirEdges) {
 TEST(Params, CountsAreBounded) {
   std::string stops = "\"stop\":[", ids = "\"stop_token_ids\":[", bias = "\"logit_bias\":{";
   for (int i = 0; i < 1025; ++i) {
-    if (i < 17) stops.append(i > 0 ? ",\"a\"" : "\"a\"");
+    if (i < 65) stops.append(i > 0 ? ",\"a\"" : "\"a\"");
     if (i < 65) ids.append(i > 0 ? ",1" : "1");
     bias.append((i > 0 ? ",\"" : "\"") + std::to_string(i) + "\":1");
   }
   EXPECT_EQ(parse(Endpoint::kChat, stops + "]").param(), "stop");
   EXPECT_EQ(parse(Endpoint::kChat, ids + "]").param(), "stop_token_ids");
   EXPECT_EQ(parse(Endpoint::kChat, bias + "}").param(), "logit_bias");
-  EXPECT_EQ(parse(Endpoint::kChat, "\"stop\":\"" + std::string(257, 'x') + "\"").param(), "stop");
-  EXPECT_EQ(parse(Endpoint::kChat, "\"stop\":\"" + std::string(256, 'x') + "\"").param(), "ok");
+  EXPECT_EQ(parse(Endpoint::kChat, "\"stop\":\"" + std::string(1025, 'x') + "\"").param(), "stop");
+  EXPECT_EQ(parse(Endpoint::kChat, "\"stop\":\"" + std::string(1024, 'x') + "\"").param(), "ok");
 }
 
 TEST(Params, UnsupportedOnesAreNamedAndDefaultsPass) {
@@ -141,13 +141,14 @@ TEST(Params, CombinationsThatMakeNoSense) {
   EXPECT_EQ(parse(Endpoint::kChat, R"("top_logprobs":21,"logprobs":true)").param(), "top_logprobs");
   EXPECT_EQ(parse(Endpoint::kCompletion, R"("logprobs":21)").param(), "logprobs");
   EXPECT_EQ(parse(Endpoint::kCompletion, R"("logprobs":true)").param(), "logprobs");
-  EXPECT_EQ(parse(Endpoint::kCompletion, R"("echo":true,"logprobs":1)").param(), "echo");
+  EXPECT_EQ(parse(Endpoint::kCompletion, R"("echo":true,"logprobs":1,"max_tokens":0)").param(), "ok");
+  EXPECT_EQ(parse(Endpoint::kCompletion, R"("logprobs":1,"max_tokens":0)").param(), "max_tokens");
   EXPECT_EQ(parse(Endpoint::kChat, R"("min_tokens":5,"max_tokens":4)").param(), "min_tokens");
   EXPECT_EQ(parse(Endpoint::kCompletion, R"("min_tokens":17)").param(), "min_tokens");
 }
 
 TEST(Params, ValuesArriveWhereTheyBelong) {
-  const Parsed p = parse(Endpoint::kChat, R"("temperature":0.5,"top_p":0.25,"top_k":-1,"min_p":0.125,"seed":-1,"n":3,
+  const Parsed p = parse(Endpoint::kChat, R"("temperature":0.5,"top_p":0.25,"top_k":-1,"min_p":0.125,"seed":-2,"n":3,
       "repetition_penalty":1.5,"presence_penalty":-1,"frequency_penalty":2,"max_tokens":9,"max_completion_tokens":8,
       "min_tokens":2,"stop":["a","b"],"stop_token_ids":[7],"logit_bias":{"5":-2.5},"logprobs":true,"top_logprobs":4,
       "ignore_eos":true,"stream":true,"stream_options":{"include_usage":true})");
@@ -160,7 +161,7 @@ TEST(Params, ValuesArriveWhereTheyBelong) {
   EXPECT_FLOAT_EQ(s.repetition_penalty, 1.5f);
   EXPECT_FLOAT_EQ(s.presence_penalty, -1);
   EXPECT_FLOAT_EQ(s.frequency_penalty, 2);
-  EXPECT_EQ(s.seed, ~uint64_t{0});
+  EXPECT_EQ(s.seed, ~uint64_t{0} - 1);
   EXPECT_TRUE(p.request.seeded && s.ignore_eos && p.request.stream && p.request.include_usage);
   EXPECT_EQ(p.request.max_tokens, 8) << "the newer name wins";
   EXPECT_EQ(s.min_tokens, 2);

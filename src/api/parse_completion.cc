@@ -64,9 +64,6 @@ void parse_completion(const ParamLimits& limits, Fields* f, GenerateRequest* r) 
   if (const auto count = f->integer("logprobs", 0, kTopLogprobsMax)) {
     r->params.top_logprobs = static_cast<int32_t>(*count);
   }
-  if (r->echo && r->params.wants_logprobs()) {
-    f->fail(unsupported_param("echo", "echo together with logprobs is not supported: logprobs of the prompt are not kept"));
-  }
   if (f->ok()) read_prompt(limits, f, r);
 }
 

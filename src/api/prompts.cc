@@ -8,6 +8,7 @@
 #include "api/text_work.h"
 #include "text/added_tokens.h"
 #include "text/chat_template.h"
+#include "text/detokenizer.h"
 #include "text/tokenizer.h"
 
 namespace weir::api {
@@ -79,10 +80,18 @@ ApiError hidden_part(const HiddenPart& hidden) {
   return bad_param(param, param + " cannot be shown: the chat template of this model would leave it out of the prompt");
 }
 
+// What an answer behind these ids goes on with: a character that they only begin is the answer's.
+std::string text_so_far(const ApiContext& context, const std::vector<int32_t>& ids, bool skip_special_tokens) {
+  Detokenizer detokenizer(context.tokenizer, skip_special_tokens);
+  std::string text;
+  for (const int32_t id : ids) detokenizer.add(id, &text);
+  return text;
+}
+
 std::variant<PromptTokens, ApiError> completion_prompt(const ApiContext& context, const GenerateRequest& r,
                                                        Prompt* prompt) {
   if (prompt->is_tokens) {
-    std::string echo = r.echo ? context.tokenizer->decode(prompt->tokens, r.skip_special_tokens) : std::string();
+    std::string echo = r.echo ? text_so_far(context, prompt->tokens, r.skip_special_tokens) : std::string();
     return finish_prompt(context, r, std::move(prompt->tokens), std::move(echo));
   }
   if (Status size = check_text_size(context, prompt->text.size()); !size.ok()) return ApiError{.status = size, .param = "prompt"};

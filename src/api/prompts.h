@@ -14,7 +14,7 @@ namespace weir::api {
 struct PromptTokens {
   std::vector<int32_t> ids;  // not empty
   std::string echo;          // text that stands before the answer; empty unless asked for
-  int32_t max_tokens = 1;    // what this prompt's answers may have at most
+  int32_t max_tokens = 1;    // what this prompt's answers may have at most; 0: they are the prompt alone
 };
 
 // Everything a request asks of the engine, or why it cannot be had.

@@ -61,6 +61,10 @@ std::unique_ptr<ChatTemplate> template_of(const WorldOptions& options) {
   return std::move(*parsed);
 }
 
+std::unique_ptr<Tokenizer> tokenizer_of(const WorldOptions& options) {
+  return options.tokenizer_file.empty() ? byte_tokenizer() : Tokenizer::load(options.tokenizer_file).value();
+}
+
 // FakeClock begins at 1.
 void load_tenants(const WorldOptions& options, Tenants* tenants) {
   std::vector<TenantPolicy> policies = options.tenants;
@@ -72,7 +76,7 @@ void load_tenants(const WorldOptions& options, Tenants* tenants) {
 
 World::World(WorldOptions options)
     : ledger(std::make_shared<Ledger>(options.ledger)),
-      tokenizer(byte_tokenizer()),
+      tokenizer(tokenizer_of(options)),
       chat_template(options.with_template ? template_of(options) : nullptr),
       gateway(options.running_max + options.queued_max, options.running_max, options.io_threads, 64),
       door({.running_max = options.running_max,
@@ -97,7 +101,7 @@ World::World(WorldOptions options)
                      .model_created = 1'700'000'000,
                      .session_tokens = options.session_tokens,
                      .token_bytes_max = 5,
-                     .vocab_size = kVocab,
+                     .vocab_size = tokenizer->vocab_size(),
                      .eos_ids = {kEos},
                      .default_params = options.defaults,
                      .tenants = &tenants,

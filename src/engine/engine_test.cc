@@ -24,6 +24,7 @@ struct Rig {
   BlockPool pool;
   std::map<SlotIndex, RequestSpec> specs;
   std::map<SlotIndex, std::vector<int32_t>> outputs;
+  std::map<SlotIndex, std::vector<float>> logprobs;
   std::map<SlotIndex, FinishReason> ended;
   std::set<SlotIndex> released;
   Engine engine;  // last: its thread ends before what it reads
@@ -59,6 +60,7 @@ struct Rig {
       TokenEvent event;
       while (gateway.channel(notice.slot).ring && gateway.channel(notice.slot).ring->try_pop(&event)) {
         outputs[notice.slot].push_back(event.token);
+        logprobs[notice.slot].push_back(event.logprob);
       }
       if (notice.finish != FinishReason::kNone) ended[notice.slot] = notice.finish;
     }
@@ -381,6 +383,38 @@ TEST(LivePool, AnswersOrdersAndRefusesWhatIsGuaranteed) {
   rig.engine.turn();
   rig.collect();
   EXPECT_EQ(rig.ended[0], FinishReason::kMemoryPressure);
+}
+
+// A prompt that is scored gets the logprobs that its tokens had when they were generated, bit for bit, alone and in a
+// crowd; and what follows it is what follows the same prompt unscored.
+TEST(Promise, AScoreIsTheLogprobOfGeneration) {
+  const auto with_logprobs = [](int32_t count, std::vector<int32_t> scored) {
+    SamplingParams params = tokens(count + static_cast<int32_t>(scored.size()), 0.9f, 7);
+    params.top_logprobs = 2;
+    params.scored = std::move(scored);
+    return params;
+  };
+  ModelRig quiet(64, 128);
+  const std::vector<int32_t> prompt = prompt_of(2);
+  quiet.rig->submit(0, prompt, with_logprobs(20, {}));
+  quiet.rig->run_until_ended(1);
+  std::vector<int32_t> whole = prompt;
+  whole.insert(whole.end(), quiet.rig->outputs[0].begin(), quiet.rig->outputs[0].end());
+  quiet.rig->submit(1, whole, with_logprobs(5, {}));
+  quiet.rig->run_until_ended(2);
+
+  ModelRig crowd(30, 24, 6, true);
+  for (SlotIndex slot = 0; slot < 5; ++slot) crowd.rig->submit(slot, prompt_of(slot), tokens(25));
+  crowd.rig->submit(5, {whole[0]}, with_logprobs(5, {whole.begin() + 1, whole.end()}));
+  crowd.rig->run_until_ended(6);
+  const std::vector<int32_t>& got = crowd.rig->outputs[5];
+  const std::vector<float>& scores = crowd.rig->logprobs[5];
+  ASSERT_EQ(got.size(), whole.size() + 4);
+  EXPECT_TRUE(std::equal(whole.begin() + 1, whole.end(), got.begin()));
+  const auto generated = static_cast<std::ptrdiff_t>(prompt.size()) - 1;
+  EXPECT_TRUE(std::equal(quiet.rig->logprobs[0].begin(), quiet.rig->logprobs[0].end(), scores.begin() + generated));
+  const std::vector<int32_t> behind(got.end() - 5, got.end());
+  EXPECT_EQ(behind, quiet.rig->outputs[1]) << "the draws count from behind the prompt";
 }
 
 }  // namespace

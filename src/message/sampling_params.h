@@ -17,7 +17,7 @@ struct LogitBias {
 // A value, immutable once submitted. Ranges are enforced at the door (api/), and CHECKed nowhere else.
 struct SamplingParams {
   float temperature = 1.0f;         // [0, 100]; 0 is greedy
-  float top_p = 1.0f;               // (0, 1]; 1 is off
+  float top_p = 1.0f;               // [0, 1]; 1 is off, 0 is greedy
   int32_t top_k = 0;                // 0 is off, else >= 1
   float min_p = 0.0f;               // [0, 1]; 0 is off; relative to the likeliest token
   float repetition_penalty = 1.0f;  // (0, 10]; over prompt and output, CTRL's rule; 1 is off
@@ -30,6 +30,9 @@ struct SamplingParams {
   int32_t top_logprobs = -1;        // -1: no logprobs; 0..20: the chosen token's and so many alternatives
   std::vector<int32_t> stop_token_ids;
   std::vector<LogitBias> logit_bias;
+  // What the output begins with: given, not chosen, so that only its logprobs are computed, one token a step like any
+  // other. max_tokens counts them; the draws, min_tokens and OpenAI's penalties count from behind them.
+  std::vector<int32_t> scored;
 
   bool wants_logprobs() const { return top_logprobs >= 0; }
   bool has_penalties() const {

@@ -12,7 +12,7 @@
 namespace weir {
 namespace {
 
-constexpr float kBanned = -std::numeric_limits<float>::infinity();
+constexpr float kNothing = -std::numeric_limits<float>::infinity();
 constexpr float kLowest = std::numeric_limits<float>::lowest();
 
 uint64_t mix(uint64_t x) {
@@ -60,18 +60,20 @@ class RowSampler {
     if (!look()) return false;
     double raw_norm = 0;
     out->top_count = 0;
-    const bool changes = changes_logits();
+    const bool given = row_.output.size() < params_.scored.size();
+    const bool changes = !given && changes_logits();
     if (params_.wants_logprobs()) {
       raw_norm = log_sum_exp();
       write_top(raw_norm, out);
       if (changes) std::copy(row_.logits.begin(), row_.logits.end(), s_.raw_.begin());
     }
     if (changes) {
-      apply_bias_and_bans();
+      apply_bias();
       if (params_.has_penalties()) apply_penalties();
+      if (bans()) apply_bans();
       if (!look()) return false;
     }
-    out->token = params_.temperature == 0 ? best_ : draw();
+    out->token = given ? params_.scored[row_.output.size()] : is_greedy() ? best_ : draw();
     const float raw = changes ? s_.raw_[static_cast<size_t>(out->token)] : logit(out->token);
     out->logprob = params_.wants_logprobs() ? static_cast<float>(static_cast<double>(raw) - raw_norm) : 0.0f;
     return true;
@@ -81,7 +83,9 @@ class RowSampler {
   float& logit(int32_t id) { return row_.logits[static_cast<size_t>(id)]; }
   bool in_vocab(int32_t id) const { return id >= 0 && static_cast<size_t>(id) < row_.logits.size(); }
   int64_t size() const { return static_cast<int64_t>(row_.logits.size()); }
-  bool bans() const { return row_.output.size() < static_cast<size_t>(params_.min_tokens); }
+  bool is_greedy() const { return params_.temperature == 0 || params_.top_p <= 0; }
+  std::span<const int32_t> chosen() const { return row_.output.subspan(std::min(params_.scored.size(), row_.output.size())); }
+  bool bans() const { return chosen().size() < static_cast<size_t>(params_.min_tokens); }
   bool changes_logits() const { return !params_.logit_bias.empty() || bans() || params_.has_penalties(); }
 
   // Finds the largest logit, the lowest id among equals, and each block's. RETURNS: false without a finite one.
@@ -115,7 +119,7 @@ class RowSampler {
     return total;
   }
 
-  double log_sum_exp() { return static_cast<double>(largest_) + portable_log(weigh_row(1, kBanned)); }
+  double log_sum_exp() { return static_cast<double>(largest_) + portable_log(weigh_row(1, kNothing)); }
 
   // A logit that at least k of the row reach, so that few others do: the k-th largest of the blocks' maxima. Above
   // as many as there are blocks, what every 16th logit makes likely.
@@ -164,7 +168,7 @@ class RowSampler {
   void write_top(double norm, TokenEvent* out) {
     const int64_t k = std::min<int64_t>(params_.top_logprobs, size());
     if (k <= 0) return;
-    gather_likeliest(k, 1, kBanned);
+    gather_likeliest(k, 1, kNothing);
     std::array<int32_t, kTopLogprobsMax> top;
     std::copy(ids().begin(), ids().end(), top.begin());
     std::sort(top.begin(), top.begin() + count_,
@@ -175,17 +179,19 @@ class RowSampler {
     }
   }
 
-  void apply_bias_and_bans() {
+  void apply_bias() {
     for (const LogitBias& b : params_.logit_bias) {
       if (in_vocab(b.token)) logit(b.token) += b.bias;
     }
-    if (!bans()) return;
-    for (const int32_t id : row_.eos_ids) {
-      if (in_vocab(id)) logit(id) = kBanned;
-    }
-    for (const int32_t id : params_.stop_token_ids) {
-      if (in_vocab(id)) logit(id) = kBanned;
-    }
+  }
+
+  // What the model has at -infinity stays there; the others are above it, or nothing might be left to draw.
+  void apply_bans() {
+    const auto ban = [&](int32_t id) {
+      if (in_vocab(id)) logit(id) = std::min(logit(id), kLowest);
+    };
+    for (const int32_t id : row_.eos_ids) ban(id);
+    for (const int32_t id : params_.stop_token_ids) ban(id);
   }
 
   // Counts each distinct id once: epoch marks replace clearing two vocabulary-sized arrays per row.
@@ -195,8 +201,8 @@ class RowSampler {
       s_.epoch_ = 1;
     }
     for (const int32_t id : row_.prompt) touch(id);
-    for (const int32_t id : row_.output) {
-      touch(id);
+    for (const int32_t id : row_.output) touch(id);
+    for (const int32_t id : chosen()) {
       if (in_vocab(id)) ++s_.output_count_[static_cast<size_t>(id)];
     }
     penalise(row_.prompt);
@@ -217,18 +223,20 @@ class RowSampler {
       if (s_.seen_epoch_[i] != s_.epoch_) continue;  // done already
       s_.seen_epoch_[i] = s_.epoch_ - 1;
       float& x = row_.logits[i];
+      if (x == kNothing) continue;
       x = x > 0 ? x / params_.repetition_penalty : x * params_.repetition_penalty;
       const int32_t count = s_.output_count_[i];
       x -= params_.frequency_penalty * static_cast<float>(count);
       x -= count > 0 ? params_.presence_penalty : 0.0f;
+      x = std::clamp(x, kLowest, -kLowest);  // a penalty near 0 divides to infinity
     }
   }
 
   int32_t draw() {
     const float inverse = std::min(1 / params_.temperature, std::numeric_limits<float>::max());
     const float least =
-        params_.min_p > 0 ? static_cast<float>(portable_log(static_cast<double>(params_.min_p))) : kBanned;
-    const double u = uniform_draw(params_.seed, row_.choice_index, row_.output.size());
+        params_.min_p > 0 ? static_cast<float>(portable_log(static_cast<double>(params_.min_p))) : kNothing;
+    const double u = uniform_draw(params_.seed, row_.choice_index, chosen().size());
     const bool top_k = params_.top_k > 0 && params_.top_k < size(), top_p = params_.top_p < 1;
     if (!top_k && !top_p) return draw_from_row(u * weigh_row(inverse, least), inverse, least);
     double total = 0;

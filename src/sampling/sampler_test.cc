@@ -145,5 +145,33 @@ TEST_F(SamplerTest, DrawDependsOnSeedChoiceAndPositionAlone) {
   EXPECT_NEAR(mean, 0.5, 0.02);
 }
 
+// What is given is taken as it is, its logprob is the row's, and what is drawn behind it is what would be drawn at its
+// beginning: neither seeds nor counts see it, but for the repetition penalty.
+TEST_F(SamplerTest, ScoredTokensAreGivenAndCountForNothing) {
+  const std::vector<float> logits = {std::log(0.2f), std::log(0.5f), std::log(0.3f)};
+  params.top_logprobs = 1;
+  params.logit_bias = {{1, 100}};
+  params.scored = {2, 0};
+  TokenEvent event = sample(logits);
+  EXPECT_EQ(event.token, 2);
+  EXPECT_NEAR(event.logprob, std::log(0.3), 1e-5);
+  EXPECT_EQ(event.top[0].token, 1);
+  output = {2};
+  EXPECT_EQ(sample(logits).token, 0);
+  params.logit_bias.clear();
+  params.presence_penalty = 2;
+  params.min_tokens = 1;
+  eos = {2};
+  for (uint64_t seed = 0; seed < 50; ++seed) {
+    params.seed = seed;
+    params.scored = {2, 0};
+    output = {2, 0};
+    const int32_t behind = sample(logits).token;
+    params.scored.clear();
+    output.clear();
+    ASSERT_EQ(behind, sample(logits).token) << "seed " << seed;
+  }
+}
+
 }  // namespace
 }  // namespace weir

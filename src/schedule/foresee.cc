@@ -131,7 +131,8 @@ void Scheduler::foresee(Micros now) {
 int64_t Scheduler::expected_tokens(const Sequence& sequence) {
   const int64_t most = std::min(int64_t{sequence.spec->params.max_tokens} - sequence.output_tokens,
                                 options_.session_tokens - sequence.total());
-  return std::clamp<int64_t>(usual_lengths_.remaining(sequence.output_tokens), 0, std::max<int64_t>(most, 0));
+  const int64_t expected = sequence.scored_to_come() + usual_lengths_.remaining(sequence.chosen());
+  return std::clamp<int64_t>(expected, 0, std::max<int64_t>(most, 0));
 }
 
 void Scheduler::tell(SlotIndex slot, int32_t ahead, const StartTimes& times, Micros now) {

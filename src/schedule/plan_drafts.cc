@@ -56,7 +56,7 @@ int32_t Scheduler::room_for_drafts(SlotIndex slot) const {
   const int64_t session = options_.session_tokens - sequence.total() - 1;
   int64_t answer = int64_t{params.max_tokens} - sequence.output_tokens - 1;
   if (own_kind(sequence) == ClassKind::kBackground && background_tokens_max_ > 0) {
-    answer = std::min<int64_t>(answer, int64_t{background_tokens_max_} - sequence.output_tokens - 1);
+    answer = std::min<int64_t>(answer, int64_t{background_tokens_max_} - sequence.chosen() - 1);
   }
   const int64_t most = std::min({ring, blocks, session, answer, int64_t{speculation_.options().tokens_max}});
   return static_cast<int32_t>(std::max<int64_t>(most, 0));

@@ -245,7 +245,8 @@ int64_t Scheduler::remaining_tokens(const Sequence& sequence) {
   if (sequence.spec->guaranteed) return 0;  // it holds all that it will need
   const int64_t most = std::min(int64_t{sequence.spec->params.max_tokens} - sequence.output_tokens,
                                 options_.session_tokens - sequence.total());
-  return std::clamp<int64_t>(lengths_.remaining(sequence.output_tokens), 0, std::max<int64_t>(most, 0));
+  const int64_t forecast = sequence.scored_to_come() + lengths_.remaining(sequence.chosen());
+  return std::clamp<int64_t>(forecast, 0, std::max<int64_t>(most, 0));
 }
 
 // Room now, with a block for each that runs so that this start does not preempt at once; and room for what all are

@@ -119,7 +119,8 @@ void Scheduler::submit(SlotIndex slot, Micros now) {
               .age = ++ages_,
               .submitted_us = now,
               .since_us = now,
-              .prompt_tokens = static_cast<int32_t>(channel.spec->prompt.size())};
+              .prompt_tokens = static_cast<int32_t>(channel.spec->prompt.size()),
+              .scored_tokens = static_cast<int32_t>(channel.spec->params.scored.size())};
   WEIR_CHECK(sequence.prompt_tokens >= 1 && sequence.prompt_tokens < options_.session_tokens);
   WEIR_CHECK(sequence.tenant >= 0 && sequence.tenant < options_.tenants);
   WEIR_CHECK(sequence.class_now >= 0 && static_cast<size_t>(sequence.class_now) < options_.classes.size());
@@ -276,13 +277,13 @@ FinishReason Scheduler::reason_to_end(const Sequence& sequence, int32_t token) c
   const auto among = [token](const std::vector<int32_t>& ids) {
     return std::find(ids.begin(), ids.end(), token) != ids.end();
   };
-  if (sequence.output_tokens >= params.min_tokens) {
+  if (sequence.chosen() > 0 && sequence.chosen() >= params.min_tokens) {
     if (!params.ignore_eos && among(options_.eos_ids)) return FinishReason::kStop;
     if (among(params.stop_token_ids)) return FinishReason::kStop;
   }
   if (sequence.output_tokens >= params.max_tokens) return FinishReason::kLength;
   const bool background = own_kind(sequence) == ClassKind::kBackground;
-  if (background && background_tokens_max_ > 0 && sequence.output_tokens >= background_tokens_max_) {
+  if (background && background_tokens_max_ > 0 && sequence.chosen() >= background_tokens_max_) {
     return FinishReason::kLength;
   }
   // The history is full; the next token would have no position.
@@ -305,9 +306,9 @@ void Scheduler::finish(SlotIndex slot, FinishReason reason, Micros now) {
   deadlines_.set(slot, DeadlineHeap::kNever);
   others_ -= own_kind(sequence) != ClassKind::kBackground;
   say(slot, WaitReason::kNone);
-  if (reason == FinishReason::kStop || reason == FinishReason::kLength) {
-    lengths_.add(sequence.output_tokens);
-    usual_lengths_.add(sequence.output_tokens);
+  if ((reason == FinishReason::kStop || reason == FinishReason::kLength) && sequence.chosen() > 0) {
+    lengths_.add(sequence.chosen());
+    usual_lengths_.add(sequence.chosen());
   }
   channel.prompt_tokens_done = std::min(sequence.kv_tokens, sequence.prompt_tokens);
   sequence.stage = SequenceStage::kEnded;

@@ -263,5 +263,25 @@ TEST(Scheduler, FinishAllEndsEverything) {
   EXPECT_EQ(world.pool.free_blocks(), world.pool.total_blocks());
 }
 
+// Tokens that are given are no reason to end, however they read.
+TEST(Scheduler, AScoredEosEndsNothing) {
+  World world({});
+  world.next_token = [](const StepSequence& s) {
+    return s.output.size() < s.params->scored.size() ? s.params->scored[s.output.size()] : kEos;
+  };
+  RequestSpec spec{.prompt = {1}};
+  spec.params.scored = {kEos, 5, kEos};
+  spec.params.stop_token_ids = {5};
+  spec.params.max_tokens = 6;
+  world.submit(0, spec);
+  spec.params.max_tokens = 3;
+  world.submit(1, spec);
+  world.run_until_idle();
+  EXPECT_EQ(world.outputs[0], (std::vector<int32_t>{kEos, 5, kEos, kEos}));
+  EXPECT_EQ(world.ended[0], FinishReason::kStop);
+  EXPECT_EQ(world.outputs[1], (std::vector<int32_t>{kEos, 5, kEos}));
+  EXPECT_EQ(world.ended[1], FinishReason::kLength);
+}
+
 }  // namespace
 }  // namespace weir

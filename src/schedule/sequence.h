@@ -1,6 +1,7 @@
 // Sequence: what the scheduler knows of one admitted slot. Private to schedule/. Engine thread.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 
 #include "message/gateway.h"
@@ -24,6 +25,7 @@ struct Sequence {
   int32_t place = -1;            // kept while preempted and after the end, until release
   int32_t prompt_tokens = 0;
   int32_t output_tokens = 0;
+  int32_t scored_tokens = 0;     // of the output, that are given; it begins with them
   int32_t kv_tokens = 0;         // positions whose KV is in its blocks
   int32_t shared_blocks = 0;     // at the front, taken over from others when it started
   int32_t published_blocks = 0;  // at the front, known to the prefix cache
@@ -37,6 +39,8 @@ struct Sequence {
   bool gives_way = false;
 
   int32_t total() const { return prompt_tokens + output_tokens; }
+  int32_t chosen() const { return std::max(output_tokens - scored_tokens, 0); }
+  int32_t scored_to_come() const { return std::max(scored_tokens - output_tokens, 0); }
   int32_t pending() const { return total() - kv_tokens; }
   bool fresh() const { return place < 0; }  // it never started
 };

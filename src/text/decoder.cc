@@ -1,5 +1,6 @@
 #include "text/decoder.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "text/byte_level.h"
@@ -54,8 +55,24 @@ std::string with_replaced(std::string_view what, std::string_view with, std::str
 }
 
 // Stages that must see a token whole before they can do anything with it.
-bool needs_whole(Kind kind) {
-  return kind == Kind::kByteLevel || kind == Kind::kByteFallback || kind == Kind::kReplace || kind == Kind::kBpe;
+bool needs_whole(const DecoderSpec& spec) {
+  const Kind kind = spec.kind;
+  return kind == Kind::kByteLevel || kind == Kind::kByteFallback || kind == Kind::kBpe ||
+         (kind == Kind::kReplace && spec.literal.empty());
+}
+
+// How many bytes at the end of `text` may be the beginning of `literal`.
+size_t beginning_at_end(std::string_view text, std::string_view literal) {
+  size_t bytes = std::min(text.size(), literal.size() - 1);
+  while (bytes > 0 && text.substr(text.size() - bytes) != literal.substr(0, bytes)) --bytes;
+  return bytes;
+}
+
+// What Strip leaves of a token of which nothing follows or went before.
+std::string_view stripped(const DecoderSpec& spec, std::string_view token) {
+  for (uint32_t i = 0; i < spec.start && token.starts_with(spec.text); ++i) token.remove_prefix(spec.text.size());
+  for (uint32_t i = 0; i < spec.stop && token.ends_with(spec.text); ++i) token.remove_suffix(spec.text.size());
+  return token;
 }
 
 }  // namespace
@@ -68,7 +85,18 @@ size_t DecoderState::held_bytes() const {
   return bytes;
 }
 
-void DecoderState::add(std::string_view token, std::string* out) { push(0, token, true, out); }
+std::string_view DecoderState::unfinished() const {
+  for (size_t i = 0; i < stages_.size(); ++i) {
+    const Kind kind = chain_->stages()[i].kind;
+    if (kind == Kind::kByteLevel || kind == Kind::kByteFallback) return stages_[i].run;
+  }
+  return {};
+}
+
+void DecoderState::add(std::string_view token, std::string* out) {
+  at_start_ = false;
+  push(0, token, true, out);
+}
 
 void DecoderState::finish(std::string* out) {
   for (size_t i = 0; i < stages_.size(); ++i) flush(i, out);
@@ -82,7 +110,7 @@ void DecoderState::push(size_t stage, std::string_view chunk, bool last, std::st
   }
   const DecoderSpec& spec = chain_->stages()[stage];
   Stage& state = stages_[stage];
-  if (needs_whole(spec.kind)) {
+  if (needs_whole(spec)) {
     if (last && state.held.empty()) return push_whole(stage, chunk, out);
     state.held.append(chunk);
     if (!last) return;
@@ -92,6 +120,7 @@ void DecoderState::push(size_t stage, std::string_view chunk, bool last, std::st
   switch (spec.kind) {
     case Kind::kStrip: return push_strip(stage, chunk, last, out);
     case Kind::kMetaspace: return push_metaspace(stage, chunk, last, out);
+    case Kind::kReplace: return push_literal(stage, chunk, last, out);
     case Kind::kFuse: return push(stage + 1, chunk, false, out);
     default: break;  // kJoinWithSpaces
   }
@@ -107,7 +136,7 @@ void DecoderState::push_whole(size_t stage, std::string_view token, std::string*
     case Kind::kByteLevel: return push_byte_level(stage, token, out);
     case Kind::kByteFallback: return push_byte_fallback(stage, token, out);
     case Kind::kReplace: return push(stage + 1, replaced(spec, token), true, out);
-    default: return push_bpe(stage, token, false, out);
+    default: return push_bpe(stage, token, out);
   }
 }
 
@@ -118,22 +147,42 @@ void DecoderState::push_byte_level(size_t stage, std::string_view token, std::st
   push(stage + 1, text, false, out);
 }
 
+// A run of byte tokens is one token of text, whose characters go on as they complete.
 void DecoderState::push_byte_fallback(size_t stage, std::string_view token, std::string* out) {
+  Stage& state = stages_[stage];
   const int byte = fallback_byte(token);
-  if (byte >= 0) {
-    stages_[stage].run.push_back(static_cast<char>(byte));
-    return;
+  if (byte < 0) {
+    end_run(stage, out);
+    return push(stage + 1, token, true, out);
   }
-  flush_run(stage, out);
-  push(stage + 1, token, true, out);
+  state.past_start = true;
+  const char bytes[] = {static_cast<char>(byte)};
+  std::string text;
+  utf8_lossy_append({bytes, 1}, &state.run, &text);
+  if (!text.empty()) push(stage + 1, text, false, out);
 }
 
-// A run of fallback bytes is text if all of it is valid UTF-8; otherwise every byte becomes U+FFFD.
-void DecoderState::flush_run(size_t stage, std::string* out) {
-  const std::string run = std::exchange(stages_[stage].run, {});
-  if (run.empty()) return;
-  if (utf8_valid(run)) return push(stage + 1, run, true, out);
-  for (size_t i = 0; i < run.size(); ++i) push(stage + 1, kReplacementCharacter, true, out);
+void DecoderState::end_run(size_t stage, std::string* out) {
+  if (!std::exchange(stages_[stage].past_start, false)) return;
+  std::string text;
+  utf8_lossy_finish(&stages_[stage].run, &text);
+  push(stage + 1, text, true, out);
+}
+
+// Replaces the literal wherever it stands in the token; its beginning at the end of a chunk waits for the next one.
+void DecoderState::push_literal(size_t stage, std::string_view chunk, bool last, std::string* out) {
+  const DecoderSpec& spec = chain_->stages()[stage];
+  std::string text = std::exchange(stages_[stage].held, {});
+  text.append(chunk);
+  std::string_view rest = text;
+  std::string done;
+  for (size_t at; (at = rest.find(spec.literal)) != rest.npos; rest.remove_prefix(at + spec.literal.size())) {
+    done.append(rest.substr(0, at)).append(spec.text);
+  }
+  const size_t hold = last ? 0 : beginning_at_end(rest, spec.literal);
+  stages_[stage].held = rest.substr(rest.size() - hold);
+  done.append(rest.substr(0, rest.size() - hold));
+  push(stage + 1, done, last, out);
 }
 
 // Drops up to `start` of the character from the front of each token and up to `stop` from its end; the latter
@@ -171,13 +220,21 @@ void DecoderState::push_metaspace(size_t stage, std::string_view chunk, bool las
   push(stage + 1, with_replaced(spec.text, drop ? "" : " ", chunk), last, out);
 }
 
-// Every token but the final one has its word-end suffix turned into a space, so one token is held back.
-void DecoderState::push_bpe(size_t stage, std::string_view token, bool final, std::string* out) {
-  const DecoderSpec& spec = chain_->stages()[stage];
+// Every token but the final one has its word-end suffix turned into a space, so a token is held back from its suffix on.
+void DecoderState::push_bpe(size_t stage, std::string_view token, std::string* out) {
+  const std::string& suffix = chain_->stages()[stage].text;
+  end_bpe_token(stage, false, out);
+  stages_[stage].past_start = true;
+  const size_t sure = suffix.empty() ? token.size() : std::min(token.find(suffix), token.size());
+  stages_[stage].run = token.substr(sure);
+  push(stage + 1, token.substr(0, sure), false, out);
+}
+
+void DecoderState::end_bpe_token(size_t stage, bool final, std::string* out) {
   Stage& state = stages_[stage];
-  if (state.past_start) push(stage + 1, with_replaced(spec.text, final ? "" : " ", state.run), true, out);
-  state.past_start = !final;
-  state.run = token;
+  if (!std::exchange(state.past_start, false)) return;
+  push(stage + 1, with_replaced(chain_->stages()[stage].text, final ? "" : " ", state.run), true, out);
+  state.run.clear();
 }
 
 void DecoderState::flush(size_t stage, std::string* out) {
@@ -188,25 +245,38 @@ void DecoderState::flush(size_t stage, std::string* out) {
       utf8_lossy_finish(&state.run, &text);
       return push(stage + 1, text, true, out);
     }
-    case Kind::kByteFallback: return flush_run(stage, out);
+    case Kind::kByteFallback: return end_run(stage, out);
     case Kind::kFuse: return push(stage + 1, {}, true, out);
-    case Kind::kBpe: return push_bpe(stage, {}, true, out);
+    case Kind::kBpe: return end_bpe_token(stage, true, out);
     default: return;  // the others hold nothing once a token has ended
   }
 }
 
-std::string DecoderChain::bytes_of(std::string_view token) const {
+std::string DecoderChain::bytes_of(std::string_view token, bool at_start) const {
   std::string text(token);
+  bool fused = false;
   for (const DecoderSpec& spec : stages_) {
     switch (spec.kind) {
       case Kind::kByteLevel: return byte_level_bytes(text);
       case Kind::kByteFallback:
-        if (const int byte = fallback_byte(text); byte >= 0) return std::string(1, static_cast<char>(byte));
+        if (const int byte = fallback_byte(text); byte >= 0) text.assign(1, static_cast<char>(byte));
+        if (!utf8_valid(text)) return text;  // a piece of a character: no later stage looks at those
         break;
       case Kind::kReplace: text = replaced(spec, text); break;
       case Kind::kMetaspace:
+        text = with_replaced(spec.text, at_start && spec.prepend != PrependScheme::kNever ? "" : " ", text);
+        break;
       case Kind::kBpe: text = with_replaced(spec.text, " ", text); break;
-      default: break;  // Strip acts at the ends of the text, Fuse on none of it
+      case Kind::kJoinWithSpaces:
+        if (!at_start) text.insert(0, " ");
+        break;
+      case Kind::kFuse: fused = true; break;
+      case Kind::kStrip: {  // of a fused text, its beginning alone: where it ends is not known yet
+        DecoderSpec ends = spec;
+        if (fused) ends.stop = 0;
+        if (!fused || at_start) text = std::string(stripped(ends, text));
+        break;
+      }
     }
   }
   return text;

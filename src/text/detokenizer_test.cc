@@ -39,11 +39,17 @@ TEST(Detokenizer, ByteLevelHoldsHalfCharacters) {
   EXPECT_THAT(stream({stage(Kind::kByteLevel)}, {"not in the alphabet"}), ElementsAre("not in the alphabet", ""));
 }
 
-TEST(Detokenizer, ByteFallbackHoldsARunUntilItEnds) {
+TEST(Detokenizer, ByteFallbackHoldsHalfCharacters) {
   EXPECT_THAT(stream({stage(Kind::kByteFallback)}, {"<0xC3>", "<0xA9>", "x", "<0xC3>", "y", "<0x41>"}),
-              ElementsAre("", "", "éx", "", "\uFFFDy", "", "A"));
-  // One wrong byte spoils its whole run, even the part that was a character.
-  EXPECT_THAT(stream({stage(Kind::kByteFallback)}, {"<0x41>", "<0xFF>", "z"}), ElementsAre("", "", "\uFFFD\uFFFDz", ""));
+              ElementsAre("", "é", "x", "", "\uFFFDy", "A", ""));
+  // What is no UTF-8 is one U+FFFD for each invalid part, and spoils nothing beside it.
+  EXPECT_THAT(stream({stage(Kind::kByteFallback)}, {"<0x41>", "<0xFF>", "z"}), ElementsAre("A", "\uFFFD", "z", ""));
+  EXPECT_THAT(stream({stage(Kind::kByteFallback)}, {"<0xE2>", "<0x82>", "<0xC3>", "<0xA9>"}),
+              ElementsAre("", "", "\uFFFD", "é", ""));
+  EXPECT_THAT(stream({stage(Kind::kByteFallback)}, {"<0xE2>", "<0x82>"}), ElementsAre("", "", "\uFFFD"));
+  // To the stages behind it a run is one token.
+  EXPECT_THAT(stream({stage(Kind::kByteFallback), stage(Kind::kStrip, " ", 1, 1)}, {"<0x20>", "<0x20>", "<0x41>", "<0x20>", " b"}),
+              ElementsAre("", "", " A", "", "b", ""));
 }
 
 TEST(Detokenizer, StripWorksOnTheEndsOfAToken) {
@@ -56,12 +62,15 @@ TEST(Detokenizer, StripWorksOnTheEndsOfAToken) {
 
 TEST(Detokenizer, OtherStages) {
   EXPECT_THAT(stream({stage(Kind::kMetaspace, "▁")}, {"▁a", "▁b▁"}), ElementsAre("a", " b ", ""));
-  EXPECT_THAT(stream({stage(Kind::kBpe, "</w>")}, {"a</w>", "b", "c</w>"}), ElementsAre("", "a ", "b", "c"));
+  EXPECT_THAT(stream({stage(Kind::kBpe, "</w>")}, {"a</w>", "b", "c</w>"}), ElementsAre("a", " b", "c", ""));
+  EXPECT_THAT(stream({stage(Kind::kBpe, "</w>")}, {"a</w>b</w>", "c"}), ElementsAre("a", " b c", ""));
   EXPECT_THAT(stream({stage(Kind::kJoinWithSpaces)}, {"a", "b"}), ElementsAre("a", " b", ""));
   DecoderSpec replace = stage(Kind::kReplace, " ");
   replace.regex = Regex::literal("▁").value();
   EXPECT_THAT(stream({replace}, {"▁a▁", "b"}), ElementsAre(" a ", "b", ""));
-  EXPECT_THAT(stream({stage(Kind::kFuse), replace}, {"▁a", "b"}), ElementsAre("", "", " ab"));
+  EXPECT_THAT(stream({stage(Kind::kFuse), replace}, {"▁a", "b"}), ElementsAre("", "", " ab")) << "a pattern may want all";
+  replace.literal = "▁▁";
+  EXPECT_THAT(stream({stage(Kind::kFuse), replace}, {"▁a▁", "▁▁", "b"}), ElementsAre("▁a", " ", "▁b", ""));
 }
 
 TEST(Detokenizer, StreamOfArbitraryIdsIsTheWholeDecode) {

@@ -206,6 +206,7 @@ Result<DecoderSpec> read_one_decoder(const Component& c) {
     WEIR_ASSIGN_OR_RETURN(spec.text, c.text("content"));
     WEIR_ASSIGN_OR_RETURN(const Pattern pattern, read_pattern(c));
     WEIR_ASSIGN_OR_RETURN(spec.regex, compile(c, pattern));
+    if (!pattern.is_regex) spec.literal = pattern.text;
     return spec;
   }
   if (c.type == "Strip") {

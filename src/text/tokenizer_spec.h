@@ -55,6 +55,7 @@ struct DecoderSpec {
   Kind kind;
   std::string text;            // kReplace: what to put in; kStrip, kMetaspace: the character; kBpe: the suffix
   std::optional<Regex> regex;  // kReplace
+  std::string literal;         // kReplace: the text that the pattern stands for, where it is no more than a text
   uint32_t start = 0;          // kStrip: how many characters at most
   uint32_t stop = 0;
   PrependScheme prepend = PrependScheme::kAlways;  // kMetaspace

@@ -11,6 +11,7 @@ import os
 import random
 import struct
 import subprocess
+import sys
 import unicodedata
 from pathlib import Path
 
@@ -19,6 +20,8 @@ import pytest
 tokenizers = pytest.importorskip("tokenizers", reason="the Hugging Face tokenizers library is not installed")
 
 REPO = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(REPO / "tools"))
+import byte_runs  # noqa: E402
 DATA = Path(os.environ.get("WEIR_DATA", REPO.parent / "shared/data"))
 PROBE = Path(os.environ.get("WEIR_TOKENIZER_PROBE", REPO / "build/release/tests/tools/tokenizer_probe"))
 SEED = 20230914
@@ -266,7 +269,8 @@ def probe(path, records):
     done = subprocess.run([str(PROBE), str(path)], input=data, capture_output=True, timeout=900)
     assert done.returncode == 0, done.stderr.decode()
     lines = iter(done.stdout.decode().split("\n"))
-    return [[next(lines) for _ in range(6 if kind == b"T" else 3)] for kind, _ in records]
+    count = {b"T": 6, b"I": 3, b"S": 1}
+    return [[next(lines) for _ in range(count[kind])] for kind, _ in records]
 
 
 def ids_of(line):
@@ -314,7 +318,44 @@ def test_decode_of_arbitrary_ids(name, tmp_path):
     lists = [[rng.choice(few) if rng.random() < 0.6 else rng.randrange(size + 20) for _ in range(rng.randint(1, 24))]
              for _ in range(3000)]
     answers = probe(path, [(b"I", struct.pack(f"<{len(ids)}i", *ids)) for ids in lists])
+    decoder = byte_runs.Decoder(reference)
     for ids, answer in zip(lists, answers):
-        assert bytes.fromhex(answer[0]).decode() == reference.decode(ids, skip_special_tokens=False), ids
-        assert bytes.fromhex(answer[1]).decode() == reference.decode(ids, skip_special_tokens=True), ids
+        assert bytes.fromhex(answer[0]).decode() == decoder.decode(ids, False), ids
+        assert bytes.fromhex(answer[1]).decode() == decoder.decode(ids, True), ids
         assert answer[2] == "ok", ids
+
+
+def library_stream(reference, ids):
+    """Bytes that the library's DecodeStream has given after each id, until it gives up or contradicts itself."""
+    stream, given, lengths = tokenizers.decoders.DecodeStream(skip_special_tokens=True), "", []
+    for token_id in ids:
+        try:
+            given += stream.step(reference, token_id) or ""
+        except Exception:  # "Invalid prefix": the library's own stream ends here
+            break
+        lengths.append(len(given.encode("utf-8")))
+    return given, lengths
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_no_later_than_the_library(name, tmp_path):
+    """Every character comes with the id with which the library's DecodeStream would bring it, or before."""
+    if not PROBE.exists():
+        pytest.skip(f"no probe at {PROBE}; build the target tokenizer_probe or set WEIR_TOKENIZER_PROBE")
+    if not DATA.exists():
+        pytest.skip(f"no data at {DATA}; set WEIR_DATA")
+    path = CASES[name](tmp_path)
+    reference = reference_for(name, path)
+    rng = random.Random(SEED)
+    texts = [text for text in strings([]) if 0 < len(text) < 120]
+    lists = [reference.encode(rng.choice(texts) + rng.choice(PHRASES)).ids for _ in range(400)]
+    answers = probe(path, [(b"S", struct.pack(f"<{len(ids)}i", *ids)) for ids in lists])
+    compared = 0
+    for ids, (line,) in zip(lists, answers):
+        given, lengths = library_stream(reference, ids)
+        if not reference.decode(ids).startswith(given):
+            continue
+        ours = ids_of(line)
+        assert all(mine >= theirs for mine, theirs in zip(ours, lengths)), ids
+        compared += len(lengths)
+    assert compared > 2000

@@ -7,6 +7,7 @@
 //   ids without special tokens / ids with them / ids with special tokens read as text / decode of the second,
 //   keeping and skipping special tokens, in hex / "ok" if streaming gave the same two texts.
 // 'I': ids of four bytes each; answers the last three of these lines.
+// 'S': ids of four bytes each; answers how many bytes a stream that skips special tokens has given after each.
 #include <algorithm>
 #include <cstdint>
 #include <cstdio>
@@ -67,11 +68,21 @@ void print_decodes(const Tokenizer& tokenizer, const Ids& ids) {
   std::puts(same ? "ok" : "stream differs");
 }
 
+void print_stream(const Tokenizer& tokenizer, const Ids& ids) {
+  Detokenizer detokenizer(&tokenizer);
+  std::string text, line;
+  for (const int32_t id : ids) {
+    detokenizer.add(id, &text);
+    line += std::to_string(text.size()) + " ";
+  }
+  std::puts(line.c_str());
+}
+
 void answer(const Tokenizer& tokenizer, char kind, const std::string& content) {
-  if (kind == 'I') {
+  if (kind != 'T') {
     Ids ids(content.size() / 4);
     std::memcpy(ids.data(), content.data(), ids.size() * 4);
-    return print_decodes(tokenizer, ids);
+    return kind == 'S' ? print_stream(tokenizer, ids) : print_decodes(tokenizer, ids);
   }
   const auto with = tokenizer.encode(content, true);
   print_ids(tokenizer.encode(content, false));
