@@ -10,6 +10,7 @@
 #include "api/admission_view.h"
 #include "api/control.h"
 #include "api/generation.h"
+#include "api/head_check.h"
 #include "api/host_bytes.h"
 #include "api/read_request.h"
 #include "api/service.h"
@@ -110,7 +111,11 @@ void Api::handle(http::Request&& request, std::shared_ptr<http::Exchange> exchan
 http::Hooks Api::hooks() {
   api::Service* const service = service_.get();
   return {.choose_id = [service](std::string_view wanted) { return service->ids.choose(wanted); },
+          .judge_head = [service](const http::Request& head) { return api::judge_head(*service, head); },
           .watch_body = [service](const http::Request& head, int io) { return api::watch_body(service, head, io); },
+          .on_refusal = [service](std::string_view reason, int group) {
+            service->context.door->count_refusal(reason, group);
+          },
           .on_tick = [this, service](int io) {
             service->live_requests[static_cast<size_t>(io)].tick(service->now_us());
             drain(io);  // the engine's wake-up may have found no memory

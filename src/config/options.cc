@@ -232,6 +232,8 @@ std::vector<SettingOption> make_options() {
       {{"api-keys", "FILE.toml|@FILE|KEY", kDoor, "tenants, or keys; none: no keys asked", "", true}, set_api_keys},
       {{"admin-key", "KEY", kDoor, "for /admin/; none: closed. Better in the environment", ""}, set_admin_key},
       {{"max-connections", "N", kDoor, "open connections", "4096"}, integer(&S::max_connections, 1, 1'000'000)},
+      {{"max-connections-per-peer", "N", kDoor, "of one address; 0: no limit, as behind a proxy", "0"},
+       integer(&S::max_connections_per_peer, 0, 1'000'000)},
       {{"max-body-bytes", "BYTES", kDoor, "largest request body", "8MiB"},
        bytes(&S::max_body_bytes, kKiB, kGiB, false)},
       {{"drain-timeout", "TIME", kDoor, "how long a stop waits for running answers", "30s"},

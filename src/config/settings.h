@@ -87,6 +87,7 @@ struct Settings {
   std::vector<TenantSetting> tenants;   // what it held at start
   std::string admin_key;              // for /admin/...; empty: those endpoints are closed
   int max_connections = 4096;
+  int max_connections_per_peer = 0;   // of one address; 0: no limit, as behind a proxy everybody has one address
   uint64_t max_body_bytes = 8u << 20;
   int64_t drain_timeout_ms = 30'000;
   LogLevel log_level = LogLevel::kInfo;
