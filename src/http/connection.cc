@@ -15,6 +15,7 @@
 namespace weir::http {
 namespace {
 
+constexpr int64_t kHasteUs = 50'000;     // nobody who was just told to come later comes back so soon
 constexpr int64_t kSpareHeadMs = 1000;  // beyond the slots there is time for one head
 constexpr int64_t kLingerMs = 1000;  // for the peer to read our last answer before a reset could
 
@@ -64,6 +65,7 @@ void Connection::cut(Gone why) {
   drop_unparsed();
   drop_unsent();
   slot_.reset();
+  forget_hold();
   end_work();
   if (std::exchange(counts_for_peer_, false)) loop_.shared().peer_connections.give(peer_);
   const std::shared_ptr<Connection> self = shared_from_this();
@@ -173,6 +175,15 @@ void Connection::begin_request() {
   state_ = State::kReading;
   watch_by_state_ = false;
   deadline_ms_ = loop_.now_ms() + loop_.shared().options.idle_timeout_ms;
+  answered_us_ = loop_.now_us();
+  if (hasty_ && paced_cost_ > 0) {
+    const int64_t due_us = loop_.book(paced_by(), paced_cost_);
+    if (due_us > loop_.now_us()) return hold_until(due_us);  // meanwhile the kernel's buffers hold the client back
+  }
+  read_next();
+}
+
+void Connection::read_next() {
   if (in_.empty()) return arm_read();
   on_bytes({});
 }
@@ -182,6 +193,8 @@ void Connection::on_bytes(std::string_view bytes) {
   if (!in_.empty()) bytes = in_.append(bytes);
   if (!parser_) {
     parser_ = std::make_unique<RequestParser>(loop_.shared().limits);
+    hasty_ = !first_request_ && loop_.now_us() - answered_us_ < kHasteUs;
+    paced_cost_ = 0;
     if (!first_request_) deadline_ms_ = loop_.now_ms() + loop_.shared().options.head_timeout_ms;
   }
   const bool in_head = parser_->phase() == Phase::kHead;
@@ -296,9 +309,11 @@ void Connection::answer_fault(const Fault& fault, bool keep) {
   if (!keep) drop_unparsed();
   end_work();
   kept_after_fault_ = keep;
+  first_request_ = false;
+  paced_cost_ = 1;
   state_ = State::kRefusing;
   deadline_ms_ = loop_.now_ms() + std::min(kLingerMs, loop_.shared().options.write_timeout_ms);
-  mark_dirty();
+  send_when_due();
 }
 
 // The end of the stream means that the client left, even if it only closed its sending half: nobody who still wants

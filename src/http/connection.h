@@ -35,6 +35,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void tick(int64_t now_ms);
   void drain();        // no further request on this connection
   void flush();        // sends what is there
+  void on_released();  // it was held, and its moment has come
   void cut(Gone why);  // closes now; tells the exchange
 
   // For its exchange; only between hand-over and the end of the answer.
@@ -68,6 +69,11 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void watch_client();
   void discard();
   void begin_request();
+  void read_next();
+  PacedBy paced_by() const { return {.stranger = of_stranger_, .group = group_, .hasty = hasty_}; }
+  void hold_until(int64_t due_us);
+  void send_when_due();
+  void forget_hold();
   void on_bytes(std::string_view bytes);
   bool enter(std::string_view rest);
   bool begin_work(const HeadVerdict& verdict);
@@ -124,6 +130,11 @@ class Connection : public std::enable_shared_from_this<Connection> {
   Lane lane_ = Lane::kWork;  // of the request that is being read or answered
   ByteShare share_;          // of its sender, as far as that is known
   int group_ = -1;           // of its sender; -1: none
+  int cost_ = 1;             // of its answer where that serves nobody
+  int paced_cost_ = 0;       // of the last answer; 0: it served somebody
+  int64_t answered_us_ = 0;  // when the last answer was out, or the connection was released
+  bool hasty_ = false;       // the request came right behind that
+  std::optional<Loop::Held::iterator> held_at_;
   int counted_group_ = -1;   // for which Shared::group_connections counts this connection; -1: none
   bool of_stranger_ = true;
   bool counts_for_peer_ = false;

@@ -105,6 +105,8 @@ void Connection::answer_whole(int status, std::string_view content_type, std::st
   if (!append_out(format_head(head, headers))) return;
   if (status_has_body(status) && !head_only_) body_ = std::move(body);
   const bool charged = charge_body(charged_by);
+  paced_cost_ = lane_ == Lane::kWork && status < 400 ? 0 : cost_;
+  if (paced_cost_ == 0) loop_.note_served(paced_by());
   end_answer();
   if (charged) return;
   const Sent sent = send_some();
@@ -112,6 +114,7 @@ void Connection::answer_whole(int status, std::string_view content_type, std::st
 }
 
 void Connection::answer_stream(int status, std::string_view content_type, const Headers& headers) {
+  loop_.note_served(paced_by());
   chunked_ = !http10_;
   mute_body_ = head_only_ || !status_has_body(status);
   if (loop_.draining() || asks_to_close(headers) || (http10_ && !mute_body_)) keep_alive_ = false;
@@ -147,7 +150,7 @@ void Connection::end_answer() {
   if (chunked_ && !append_out(kLastChunk)) return;
   chunked_ = false;
   answer_ended_ = true;
-  mark_dirty();
+  send_when_due();
 }
 
 void Connection::doom(Gone why) noexcept {
@@ -170,6 +173,7 @@ void Connection::flush() {
   dirty_ = false;
   if (state_ == State::kClosed || state_ == State::kLingering) return;
   if (doom_ != Gone::kNo) return cut(doom_);
+  if (held_at_) return;
   guarded([&] {
     switch (send_some()) {
       case Sent::kAll:

@@ -28,6 +28,7 @@ bool Connection::enter(std::string_view rest) {
   parser_->request().peer = peer_;
   const HeadVerdict verdict = loop_.shared().judge(parser_->request());
   lane_ = verdict.lane;
+  cost_ = verdict.cost;
   if (lane_ == Lane::kOpen && !verdict.fault) {
     if (parser_->phase() == RequestParser::Phase::kDone) return true;
     refuse(no_body_here());

@@ -50,7 +50,10 @@ Loop::Loop(std::shared_ptr<Shared> shared, int index, int listener_fd)
       listener_(context_, listener_fd),
       tick_timer_(context_),
       tick_ms_(choose_tick_ms(shared_->options)),
-      scratch_(std::make_unique<char[]>(kScratchBytes)) {
+      scratch_(std::make_unique<char[]>(kScratchBytes)),
+      pace_rule_(choose_pace(shared_->options)),
+      paces_(kGroupsMax + 2),
+      hold_timer_(context_) {
   dirty_.reserve(shared_->options.connections_max + shared_->options.spare_connections_max + kAcceptsPerTurn + kLingerMax);
   flushing_.reserve(dirty_.capacity());
   visited_.reserve(dirty_.capacity());
@@ -241,6 +244,7 @@ void Loop::stop() {
     for_everybody([](Connection* connection) { connection->cut(Gone::kShutdown); });
   }
   tick_timer_.cancel();
+  hold_timer_.cancel();
   work_.reset();
 }
 

@@ -8,6 +8,7 @@
 #include <array>
 #include <atomic>
 #include <list>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -17,6 +18,7 @@
 #include "base/clock.h"
 #include "http/asio.h"
 #include "http/mailbox.h"
+#include "http/pacer.h"
 #include "http/shared.h"
 
 namespace weir::http {
@@ -29,7 +31,7 @@ inline constexpr size_t kLingerMax = 128;  // sockets per loop that wait for the
 // Written by the loop's thread, read by any.
 struct Counters {
   std::atomic<uint64_t> accepted{0}, requests{0}, bytes_in{0}, bytes_out{0}, refused_connections{0},
-      bad_requests{0}, timeouts{0}, client_gone{0}, slow_readers{0}, gave_way{0}, dropped_answers{0};
+      bad_requests{0}, timeouts{0}, client_gone{0}, slow_readers{0}, gave_way{0}, held{0}, dropped_answers{0};
   static void add(std::atomic<uint64_t>* counter, uint64_t by = 1) {
     counter->store(counter->load(std::memory_order_relaxed) + by, std::memory_order_relaxed);  // one writer
   }
@@ -44,6 +46,14 @@ enum class Rank : uint8_t {
   kLingering,  // holds no slot; waits for its peer to read the last answer
 };
 inline constexpr size_t kRanks = 5;
+
+// Whose pace counts for an answer that serves nobody.
+struct PacedBy {
+  bool stranger = false;
+  int group = -1;      // -1: anybody's
+  bool hasty = false;  // its request came right behind the answer before
+};
+PaceRule choose_pace(const Options& options);
 
 class Loop : public std::enable_shared_from_this<Loop> {
  public:
@@ -77,12 +87,26 @@ class Loop : public std::enable_shared_from_this<Loop> {
   void remove(Connections::iterator place, Rank rank);
   // A slot for a connection that has work; where there is none, the longest idle connection gives way.
   std::optional<ConnectionSlot> take_slot();
+  // Answers that serve nobody leave at a bounded rate, and whoever asks at once again is read again when it is due.
+  // RETURNS: when, in now_us().
+  using Held = std::multimap<int64_t, Connection*>;
+  int64_t book(const PacedBy& who, int cost);
+  void give_back_booking(const PacedBy& who);
+  void note_served(const PacedBy& who);
+  Held::iterator hold(Connection* connection, int64_t due_us);  // calls on_released() then
+  void unhold(Held::iterator place) { held_.erase(place); }
   // Ends one request of which only a part of the head is there, the oldest; not `asking`'s. RETURNS: false: there is none.
   bool drop_half_head(const Connection* asking);
 
  private:
   void wait_for_connections();
   void accept_some();
+  struct Pace {
+    Pacer calm, hasty;
+  };
+  Pace& pace_of(const PacedBy& who);
+  void arm_hold_timer();
+  void release_due();
   void adopt(int fd, std::string peer);
   Rank choose_slot(std::optional<ConnectionSlot>* slot);
   bool give_way(Rank rank);
@@ -107,6 +131,10 @@ class Loop : public std::enable_shared_from_this<Loop> {
   const int64_t tick_ms_;
   const std::unique_ptr<char[]> scratch_;
   std::array<Connections, kRanks> ranks_;
+  const PaceRule pace_rule_;
+  std::vector<Pace> paces_;  // one a group, anybody's, strangers'
+  Held held_;
+  Timer hold_timer_;
   std::vector<std::shared_ptr<Connection>> dirty_, flushing_, visited_;  // reserved for every connection
   bool flush_scheduled_ = false, in_batch_ = false, draining_ = false, listening_ = true, stopping_ = false, ticking_ = false;
   int64_t accept_paused_until_ms_ = 0, accept_logged_ms_ = 0;

@@ -43,6 +43,7 @@ struct Options {
   int64_t body_timeout_ms = 30'000;   // from the end of the head to the end of the body
   int64_t idle_timeout_ms = 75'000;   // between two requests of a connection
   int64_t write_timeout_ms = 30'000;  // for every 64 KiB of an answer, or its rest
+  int refusals_per_second = 2000;     // of one group and io thread, see loop_pace.cc; 0: no limit; 2..1e6
   size_t out_bytes_max = 256 * 1024;  // unsent bytes of a stream beyond the kernel's; a slower reader is cut off
   int64_t tick_ms_max = 200;          // between two looks at deadlines, body watches and Hooks::on_tick; 1..200 ms
 };
@@ -166,6 +167,7 @@ class Server {
     uint64_t accepted, connections, requests, bytes_in, bytes_out;
     uint64_t refused_connections, bad_requests, timeouts, client_gone, slow_readers;
     uint64_t gave_way;         // connections closed for newer ones
+    uint64_t held;             // times that a connection was held back to keep refusals at their pace
     uint64_t dropped_answers;  // their reader did not read, and their bytes found no room
   };
   virtual Stats stats() const = 0;  // any thread; relaxed, so the numbers may be a moment apart
