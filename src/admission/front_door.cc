@@ -47,6 +47,9 @@ const char* refusal_name(Refusal refusal) {
     case Refusal::kTenantConnections: return "tenant_connections";
     case Refusal::kHeadMemory: return "head_memory";
     case Refusal::kBodyMemory: return "body_memory";
+    case Refusal::kUnknownHost: return "unknown_host";
+    case Refusal::kOriginNotAllowed: return "origin_not_allowed";
+    case Refusal::kNotJson: return "not_json";
     case Refusal::kUnauthenticated: return "unauthenticated";
     case Refusal::kBadRequest: return "bad_request";
     case Refusal::kCount: break;

@@ -86,6 +86,9 @@ enum class Refusal : uint8_t {
   kTenantConnections,  // the tenant has more than its share of the connections (503 server_is_overloaded)
   kHeadMemory,       // too many heads are there in part (503 server_is_overloaded)
   kBodyMemory,       // too many bodies are being read, or the sender's share of them (503 server_is_overloaded)
+  kUnknownHost,      // without keys: asked for by a name that is not the server's (403)
+  kOriginNotAllowed,  // without keys: a page of another origin (403)
+  kNotJson,          // without keys: a body that is not declared to be JSON (415)
   kUnauthenticated,  // missing or wrong key (401)
   kBadRequest,       // any other 4xx about the body
   kCount

@@ -59,6 +59,13 @@ void generate(Service* service, Endpoint endpoint, const Caller& caller, http::R
 void handle(Service* service, http::Request request, std::shared_ptr<http::Exchange> exchange) {
   std::string id = request.id.empty() ? service->ids.choose(request.header("x-request-id")) : std::move(request.id);
   Reply reply(std::move(exchange), std::move(id), service->context.door);
+  const BrowserRules& browser = service->context.browser;
+  const std::string_view origin = request.header("origin");
+  reply.for_browser(cors_headers(browser, origin));
+  if (is_preflight(browser, request)) {
+    if (!allows_origin(browser, origin)) return reply.error(origin_not_allowed(origin));
+    return reply.no_content(preflight_headers(browser, request));
+  }
   const Route route = match_route(request.method, request.path).route;
   Caller caller;
   if (needs_key(route)) {

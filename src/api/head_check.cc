@@ -45,11 +45,22 @@ void refuse(const Service& service, const ApiError& error, http::HeadVerdict* ve
   verdict->fault = fault_of(error);
 }
 
+// A page that may ask may also read why it is refused.
+void add_cors(const Service& service, const http::Request& head, http::HeadVerdict* verdict) {
+  if (!verdict->fault) return;
+  for (auto& header : cors_headers(service.context.browser, head.header("origin"))) {
+    verdict->fault->headers.push_back(std::move(header));
+  }
+}
+
 // A tenant's key, or none where none is asked for.
-void judge_caller(const Service& service, std::string_view authorization, http::HeadVerdict* verdict) {
+void judge_caller(const Service& service, const http::Request& head, http::HeadVerdict* verdict) {
   const auto directory = service.context.tenants->directory();
-  if (!directory->asks_for_keys()) return;  // anybody
-  const Result<Caller> caller = identify(*directory, authorization);
+  if (!directory->asks_for_keys()) {  // anybody, but no page that somebody merely looks at
+    if (const auto error = browser_refusal(service.context.browser, head)) refuse(service, *error, verdict);
+    return;
+  }
+  const Result<Caller> caller = identify(*directory, head.header("authorization"));
   if (!caller.ok()) return refuse(service, {.status = caller.status()}, verdict);
   verdict->standing = http::Standing::kKnown;
   verdict->group = caller->tenant;
@@ -73,11 +84,15 @@ http::HeadVerdict judge_head(const Service& service, const http::Request& head) 
   http::HeadVerdict verdict{.lane = lane_of(route), .cost = cost_of(route)};
   if (verdict.lane == http::Lane::kOpen) {
     verdict.standing = http::Standing::kStranger;
+  } else if (is_preflight(service.context.browser, head)) {
+    verdict.lane = http::Lane::kControl;
+    verdict.standing = http::Standing::kStranger;
   } else if (is_admin(route)) {
     if (const auto error = admin_refusal(service, authorization)) refuse(service, *error, &verdict);
   } else if (route != Route::kAdmission || admin_refusal(service, authorization)) {
-    judge_caller(service, authorization, &verdict);
+    judge_caller(service, head, &verdict);
   }
+  add_cors(service, head, &verdict);
   return verdict;
 }
 
