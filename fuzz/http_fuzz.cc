@@ -11,7 +11,7 @@
 
 namespace {
 
-using weir::http::BodyBudget;
+using weir::http::ByteBudget;
 using weir::http::kHeadersMax;
 using weir::http::ParsedBytes;
 using weir::http::ParseLimits;
@@ -43,7 +43,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const size_t step = 1 + (data[0] >> 1);
   const std::string_view bytes(reinterpret_cast<const char*>(data) + 1, size - 1);
 
-  const auto budget = std::make_shared<BodyBudget>(size_t{4} << 20);
+  const auto budget = std::make_shared<ByteBudget>(size_t{4} << 20);
   {
     const ParsedBytes whole = parse_request_bytes(bytes, limits, bytes.size() + 1, budget);
     const ParsedBytes cut = parse_request_bytes(bytes, limits, step, budget);

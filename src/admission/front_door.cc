@@ -42,6 +42,14 @@ const char* refusal_name(Refusal refusal) {
     case Refusal::kTenantHostBytes: return "tenant_host_bytes";
     case Refusal::kOutOfMemory: return "out_of_memory";
     case Refusal::kUnexpected: return "unexpected";
+    case Refusal::kConnections: return "connections";
+    case Refusal::kPeerConnections: return "peer_connections";
+    case Refusal::kTenantConnections: return "tenant_connections";
+    case Refusal::kHeadMemory: return "head_memory";
+    case Refusal::kBodyMemory: return "body_memory";
+    case Refusal::kUnknownHost: return "unknown_host";
+    case Refusal::kOriginNotAllowed: return "origin_not_allowed";
+    case Refusal::kNotJson: return "not_json";
     case Refusal::kUnauthenticated: return "unauthenticated";
     case Refusal::kBadRequest: return "bad_request";
     case Refusal::kCount: break;

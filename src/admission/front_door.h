@@ -81,6 +81,14 @@ enum class Refusal : uint8_t {
   kTenantHostBytes,  // the tenant's host bytes are taken (429 slow_down)
   kOutOfMemory,      // the process had no memory for it although it was charged (503 server_is_overloaded)
   kUnexpected,       // an exception that nothing foresaw ended this request alone (500)
+  kConnections,      // every connection slot has work, and this one asked for more than health (503 server_is_overloaded)
+  kPeerConnections,  // the client's address has as many connections as it may (503 server_is_overloaded)
+  kTenantConnections,  // the tenant has more than its share of the connections (503 server_is_overloaded)
+  kHeadMemory,       // too many heads are there in part (503 server_is_overloaded)
+  kBodyMemory,       // too many bodies are being read, or the sender's share of them (503 server_is_overloaded)
+  kUnknownHost,      // without keys: asked for by a name that is not the server's (403)
+  kOriginNotAllowed,  // without keys: a page of another origin (403)
+  kNotJson,          // without keys: a body that is not declared to be JSON (415)
   kUnauthenticated,  // missing or wrong key (401)
   kBadRequest,       // any other 4xx about the body
   kCount

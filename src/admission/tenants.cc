@@ -21,6 +21,7 @@ TenantDirectory::TenantDirectory(std::vector<Entry> entries, bool asks_for_keys)
   fill_random(salt_);
   for (const Entry& entry : entries_) {
     if (entry.tenant == 0) everybody_ = caller_of(entry);
+    if (!entry.policy.keys.empty()) ++tenants_with_keys_;
     for (const Sha256& key : entry.policy.keys) by_key_.emplace_back(salted(key), caller_of(entry));
   }
   std::sort(by_key_.begin(), by_key_.end(), [](const auto& a, const auto& b) { return a.first < b.first; });

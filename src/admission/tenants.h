@@ -65,6 +65,7 @@ class TenantDirectory {
   // RETURNS: null for a key that nobody has, and for one longer than kKeyBytesMax.
   const Caller* find(std::string_view key) const;
   const std::vector<Entry>& entries() const { return entries_; }
+  int tenants_with_keys() const { return tenants_with_keys_; }
 
  private:
   using Salted = Sha256;
@@ -72,6 +73,7 @@ class TenantDirectory {
 
   const std::vector<Entry> entries_;
   const bool asks_for_keys_;
+  int tenants_with_keys_ = 0;
   Caller everybody_;
   std::array<uint8_t, 32> salt_;                   // secret, new for each directory
   std::vector<std::pair<Salted, Caller>> by_key_;  // sorted

@@ -150,11 +150,15 @@ void reload(Service* service, const http::Request& request, Reply reply) {
 
 }  // namespace
 
+std::optional<ApiError> admin_refusal(const Service& service, std::string_view authorization) {
+  if (service.context.admin_key.empty()) return closed();
+  Status status = service.admin_auth.check(authorization);
+  if (status.ok()) return std::nullopt;
+  return ApiError{.status = std::move(status)};
+}
+
 void answer_admin(Service* service, Route route, http::Request request, Reply reply) {
-  if (service->context.admin_key.empty()) return reply.error(closed());
-  if (Status status = service->admin_auth.check(request.header("authorization")); !status.ok()) {
-    return reply.error({.status = std::move(status)});
-  }
+  if (const auto error = admin_refusal(*service, request.header("authorization"))) return reply.error(*error);
   if (const std::string word = unknown_query_word(request.query, {}); !word.empty()) {
     return reply.error(bad_param(word, word + " is no query parameter of this route, so nothing was done; what a change is to do "
                                               "stands in its body, {\"dry_run\": true} too"));

@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include "api/admin.h"
 #include "api/json_out.h"
 #include "api/routes.h"
 
@@ -130,9 +131,8 @@ std::optional<size_t> shown_limit(std::string_view query) {
 
 void answer_admission(const Service& service, const http::Request& request, Reply reply) {
   const std::string_view authorization = request.header("authorization");
-  const bool admin = !service.context.admin_key.empty() && service.admin_auth.check(authorization).ok();
   std::optional<int32_t> tenant;
-  if (!admin) {
+  if (admin_refusal(service, authorization)) {
     const Result<Caller> caller = identify(*service.context.tenants->directory(), authorization);
     if (!caller.ok()) return reply.error({.status = caller.status()});
     tenant = caller->tenant;

@@ -10,6 +10,7 @@
 #include "api/admission_view.h"
 #include "api/control.h"
 #include "api/generation.h"
+#include "api/head_check.h"
 #include "api/host_bytes.h"
 #include "api/read_request.h"
 #include "api/service.h"
@@ -58,6 +59,13 @@ void generate(Service* service, Endpoint endpoint, const Caller& caller, http::R
 void handle(Service* service, http::Request request, std::shared_ptr<http::Exchange> exchange) {
   std::string id = request.id.empty() ? service->ids.choose(request.header("x-request-id")) : std::move(request.id);
   Reply reply(std::move(exchange), std::move(id), service->context.door);
+  const BrowserRules& browser = service->context.browser;
+  const std::string_view origin = request.header("origin");
+  reply.for_browser(cors_headers(browser, origin));
+  if (is_preflight(browser, request)) {
+    if (!allows_origin(browser, origin)) return reply.error(origin_not_allowed(origin));
+    return reply.no_content(preflight_headers(browser, request));
+  }
   const Route route = match_route(request.method, request.path).route;
   Caller caller;
   if (needs_key(route)) {
@@ -110,7 +118,11 @@ void Api::handle(http::Request&& request, std::shared_ptr<http::Exchange> exchan
 http::Hooks Api::hooks() {
   api::Service* const service = service_.get();
   return {.choose_id = [service](std::string_view wanted) { return service->ids.choose(wanted); },
+          .judge_head = [service](const http::Request& head) { return api::judge_head(*service, head); },
           .watch_body = [service](const http::Request& head, int io) { return api::watch_body(service, head, io); },
+          .on_refusal = [service](std::string_view reason, int group) {
+            service->context.door->count_refusal(reason, group);
+          },
           .on_tick = [this, service](int io) {
             service->live_requests[static_cast<size_t>(io)].tick(service->now_us());
             drain(io);  // the engine's wake-up may have found no memory

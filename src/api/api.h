@@ -22,6 +22,7 @@
 #include "admission/front_door.h"
 #include "admission/overload_now.h"
 #include "admission/tenants.h"
+#include "api/browser.h"
 #include "base/clock.h"
 #include "http/server.h"
 #include "memory/ledger/ledger.h"
@@ -112,6 +113,7 @@ struct ApiContext {
   int64_t request_timeout_us = 0;   // from arrival to the last token; 0: no limit
   int64_t queue_keepalive_us = 0;   // an SSE comment as often while a stream has produced nothing; 0: none
   bool guaranteed = false;       // --reservation guaranteed: requests that name max_tokens have it reserved
+  BrowserRules browser;          // which pages may ask, and by which names
   std::string admin_key;         // of /admin/...; empty: closed
   std::function<std::string()> plan_json, plan_text;  // any thread; they change with the limits
   // Changes what can be changed while serving. Takes up to seconds: it waits for the engine. Any thread, one call at a

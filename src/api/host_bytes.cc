@@ -17,10 +17,10 @@ class LedgerAccount final : public http::ByteAccount {
   http::Granted take(http::ByteUse use, size_t bytes) override {
     switch (account_->take(kind_of(use), bytes)) {
       case Grant::kYes: return http::Granted::kYes;
-      case Grant::kTotalFull:
-      case Grant::kGroupFull: return http::Granted::kTotalFull;
-      case Grant::kRequestFull:
-      case Grant::kOverGroup: break;
+      case Grant::kTotalFull: return http::Granted::kTotalFull;
+      case Grant::kGroupFull: return http::Granted::kGroupFull;
+      case Grant::kOverGroup: return http::Granted::kOverGroup;
+      case Grant::kRequestFull: break;
     }
     return http::Granted::kRequestFull;
   }
@@ -35,7 +35,12 @@ class LedgerAccount final : public http::ByteAccount {
 class LedgerBook final : public http::ByteBook {
  public:
   explicit LedgerBook(std::shared_ptr<Ledger> ledger) : ledger_(std::move(ledger)) {}
-  std::shared_ptr<http::ByteAccount> open() override { return std::make_shared<LedgerAccount>(ledger_->open()); }
+  // An empty account joins whatever its group holds.
+  std::shared_ptr<http::ByteAccount> open(int group) override {
+    auto account = ledger_->open();
+    if (group >= 0) WEIR_CHECK(join_tenant(account.get(), group) == Grant::kYes);
+    return std::make_shared<LedgerAccount>(std::move(account));
+  }
 
  private:
   const std::shared_ptr<Ledger> ledger_;
@@ -67,7 +72,8 @@ uint64_t held_bytes(const GenerateRequest& request) {
 }
 
 Grant join_tenant(Account* account, int32_t tenant) {
-  return tenant < account->ledger().options().groups ? account->join(tenant) : Grant::kYes;
+  if (account->group() == tenant || tenant >= account->ledger().options().groups) return Grant::kYes;
+  return account->join(tenant);
 }
 
 namespace {

@@ -147,14 +147,14 @@ TEST(HostBytes, TheAccountOfABodyIsTheAccountOfItsAnswer) {
   const auto ledger = std::make_shared<Ledger>(LedgerOptions{.total_bytes_max = 1000, .request_bytes_max = 600});
   const auto book = make_byte_book(ledger);
   http::Request request;
-  request.charge = http::ByteCharge(book->open(), http::ByteUse::kBody);
+  request.charge = http::ByteCharge(book->open(-1), http::ByteUse::kBody);
   EXPECT_EQ(request.charge.try_add(500), http::Granted::kYes);
   EXPECT_EQ(request.charge.try_add(101), http::Granted::kRequestFull);
   EXPECT_EQ(request.charge.account()->bytes_max(), 600u);
   Charge answer(account_of(request, ledger.get()), HostKind::kOutput);
   EXPECT_EQ(answer.try_grow(101), Grant::kRequestFull);
   EXPECT_EQ(answer.try_grow(100), Grant::kYes);
-  http::ByteCharge other(book->open(), http::ByteUse::kSocket);
+  http::ByteCharge other(book->open(-1), http::ByteUse::kSocket);
   EXPECT_EQ(other.try_add(401), http::Granted::kTotalFull);
   EXPECT_EQ(ledger->used_bytes(HostKind::kBody), 500u);
   EXPECT_NE(account_of(http::Request{}, ledger.get()), answer.account()) << "one that came without gets its own";

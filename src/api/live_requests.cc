@@ -1,6 +1,7 @@
 #include "api/live_requests.h"
 
 #include "api/generation.h"
+#include "api/head_check.h"
 #include "api/routes.h"
 #include "api/service.h"
 
@@ -42,19 +43,19 @@ class Upload final : public http::BodyWatch {
   Upload(Service* service, LiveOrError live) : service_(service), live_(std::move(live)) {}
 
   std::optional<http::Fault> verdict() override {
-    if (const auto* wrong = std::get_if<ApiError>(&live_)) return end(*wrong, "");
+    if (const auto* wrong = std::get_if<ApiError>(&live_)) return end(*wrong);
     const LiveRequest& live = *std::get<std::unique_ptr<LiveRequest>>(live_);
-    if (live.aborted()) return end(aborted_by_operator(), refusal_name(Refusal::kAborted));
+    if (live.aborted()) return end(aborted_by_operator());
     if (!live.past_deadline(service_->now_us())) return std::nullopt;
-    return end(deadline_passed("while its body was being read"), refusal_name(Refusal::kDeadline));
+    return end(deadline_passed("while its body was being read"));
   }
   LiveOrError take() { return std::move(live_); }
 
  private:
-  // It is counted here, because http does not know of refusals.
-  http::Fault end(const ApiError& error, const char* reason) {
-    service_->context.door->count_refusal(reason);
-    return {.status = http_status(error), .code = error_code(error), .reason = reason, .message = error.status.message()};
+  // It is counted here: http counts what it refuses itself.
+  http::Fault end(const ApiError& error) {
+    service_->context.door->count_refusal(error.status.reason());
+    return fault_of(error);
   }
 
   Service* const service_;

@@ -87,6 +87,9 @@ void write_http(const http::Server::Stats& stats, PromText* out) {
   out->counter("weir_http_timeouts_total", "Connections that ran into a deadline.", stats.timeouts);
   out->counter("weir_http_client_gone_total", "Clients that left before their answer was complete.", stats.client_gone);
   out->counter("weir_http_slow_readers_total", "Clients cut off because they did not read.", stats.slow_readers);
+  out->counter("weir_http_gave_way_total", "Idle or keyless connections closed because a newer one wanted the slot.", stats.gave_way);
+  out->counter("weir_http_held_total", "Times that a connection was held back to keep refusals and keyless answers at their pace.", stats.held);
+  out->counter("weir_http_dropped_answers_total", "Answers whose reader did not read and whose bytes found no room.", stats.dropped_answers);
   out->counter("weir_http_bytes_in_total", "Bytes read from clients.", stats.bytes_in);
   out->counter("weir_http_bytes_out_total", "Bytes written to clients.", stats.bytes_out);
 }

@@ -25,6 +25,7 @@ std::string shown(std::string_view text) {
 
 http::Headers Reply::own_headers() const {
   http::Headers headers = {{kIdHeader, request_id_}};
+  headers.insert(headers.end(), cors_.begin(), cors_.end());
   if (with_limits_) append_rate_limits(door_->tenant_view({tenant_, clock_->now_us()}), &headers);
   return headers;
 }
@@ -42,6 +43,11 @@ void Reply::whole(int status, std::string_view content_type, std::string body, h
   http::Headers headers = own_headers();
   said_ = Said::kAll;
   exchange_->respond(status, content_type, std::move(body), std::move(headers), charged_by);
+}
+
+void Reply::no_content(http::Headers headers) {
+  headers.emplace_back(kIdHeader, request_id_);
+  exchange_->respond(204, "", "", std::move(headers));
 }
 
 // Refusals are what a client is told to change or to retry, and what has a named reason; bugs of ours are not.

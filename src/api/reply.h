@@ -29,6 +29,11 @@ class Reply {
     with_limits_ = with_limits;
   }
 
+  // Headers that every answer carries, so that a page of another origin may read it.
+  void for_browser(http::Headers headers) { cors_ = std::move(headers); }
+  // 204 with these headers and no others but the id.
+  void no_content(http::Headers headers);
+
   // charged_by: kCaller where the body was charged before it was made and stays so until the exchange is done.
   void json(int status, std::string body, http::ChargedBy charged_by = http::ChargedBy::kHttp) {
     whole(status, "application/json", std::move(body), charged_by);
@@ -64,6 +69,7 @@ class Reply {
   Said said_ = Said::kNothing;  // set right before http is told: an exception before that has said nothing
   std::string request_id_;
   FrontDoor* door_;
+  http::Headers cors_;
   int class_index_ = -1;
   int32_t tenant_ = -1;  // not known
   bool with_limits_ = false;

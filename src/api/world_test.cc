@@ -108,6 +108,7 @@ World::World(WorldOptions options)
                      .queue_timeout_us = options.queue_timeout_us,
                      .request_timeout_us = options.request_timeout_us,
                      .queue_keepalive_us = options.queue_keepalive_us,
+                     .browser = options.browser,
                      .admin_key = options.admin_key,
                      .plan_json = [] { return std::string(R"({"total_bytes":1})"); },
                      .plan_text = [] { return std::string("total 1 B\n"); },

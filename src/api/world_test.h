@@ -39,6 +39,7 @@ struct WorldOptions {
   SamplingParams defaults;
   LedgerOptions ledger;
   std::string admin_key;
+  BrowserRules browser;
   std::function<Result<LiveLimits>(const LimitsPatch&)> patch_limits;
   std::function<LiveLimits()> live_limits;
   std::function<Result<TenantsLoaded>()> reload_tenants;

@@ -232,6 +232,10 @@ std::vector<SettingOption> make_options() {
       {{"api-keys", "FILE.toml|@FILE|KEY", kDoor, "tenants, or keys; none: no keys asked", "", true}, set_api_keys},
       {{"admin-key", "KEY", kDoor, "for /admin/; none: closed. Better in the environment", ""}, set_admin_key},
       {{"max-connections", "N", kDoor, "open connections", "4096"}, integer(&S::max_connections, 1, 1'000'000)},
+      {{"max-connections-per-peer", "N", kDoor, "of one address; 0: no limit, as behind a proxy", "0"},
+       integer(&S::max_connections_per_peer, 0, 1'000'000)},
+      {{"refusals-per-second", "N", kDoor, "to a tenant that are made at once; 0: no limit", "2000"},
+       integer(&S::refusals_per_second, 0, 1'000'000)},
       {{"max-body-bytes", "BYTES", kDoor, "largest request body", "8MiB"},
        bytes(&S::max_body_bytes, kKiB, kGiB, false)},
       {{"drain-timeout", "TIME", kDoor, "how long a stop waits for running answers", "30s"},
@@ -249,8 +253,9 @@ std::vector<SettingOption> make_options() {
 const std::vector<SettingOption>& setting_options() {
   static const std::vector<SettingOption> options = [] {
     std::vector<SettingOption> all = make_options();
-    std::vector<SettingOption> more = concurrency_options();
-    all.insert(all.end(), std::make_move_iterator(more.begin()), std::make_move_iterator(more.end()));
+    for (std::vector<SettingOption> more : {concurrency_options(), browser_options()}) {
+      all.insert(all.end(), std::make_move_iterator(more.begin()), std::make_move_iterator(more.end()));
+    }
     return all;
   }();
   return options;

@@ -162,6 +162,11 @@ Status resolve_settings(Settings* settings, std::vector<std::string>* warnings) 
                             " is above --host-request-bytes " + std::to_string(settings->host_request_bytes) +
                             "; lower the first, or leave it out");
   }
+  const std::vector<std::string>& origins = settings->allow_origins;
+  if (settings->allow_credentials && std::find(origins.begin(), origins.end(), "*") != origins.end()) {
+    return invalid_argument("--allow-credentials lets every page act as its visitor where --allow-origins is *; name the "
+                            "origins, or leave --allow-credentials out");
+  }
   WEIR_RETURN_IF_ERROR(resolve_classes(settings));
   WEIR_RETURN_IF_ERROR(read_tenants(settings));
   if (settings->api_keys.empty() && settings->tenants_file.empty() && !is_loopback(settings->server_name)) {

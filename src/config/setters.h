@@ -98,5 +98,7 @@ inline Setter bytes(uint64_t Settings::*member, uint64_t min, uint64_t max, bool
 
 // The flags of concurrency control, in options_concurrency.cc; a part of setting_options().
 std::vector<SettingOption> concurrency_options();
+// Those about browsers, in options_browser.cc.
+std::vector<SettingOption> browser_options();
 
 }  // namespace weir

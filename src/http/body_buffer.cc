@@ -4,18 +4,16 @@
 
 namespace weir::http {
 namespace {
-constexpr size_t kFirstBodyBytes = 64 * 1024;
 constexpr size_t kLeastBytes = 64;  // a std::string rounds smaller requests up, and the charge would miss that
 }  // namespace
 
-Granted BodyBuffer::begin(size_t extra_bytes, size_t bytes_max, bool known) {
+Granted BodyBuffer::begin(ByteCharge charge, size_t extra_bytes, size_t bytes_max, bool known) {
+  charge_ = std::move(charge);
   extra_bytes_ = extra_bytes;
   bytes_max_ = bytes_max;
-  charge_ = ByteCharge(book_ ? book_->open() : nullptr, ByteUse::kBody, budget_);
-  if (const Granted granted = charge_.try_add(extra_bytes); granted != Granted::kYes || !known) return granted;
-  if (budget_ && !budget_->would_fit(bytes_max)) return Granted::kBodiesFull;
-  if (charge_.account() && bytes_max > charge_.account()->bytes_max()) return Granted::kRequestFull;
-  return grow(std::min(bytes_max, kFirstBodyBytes));
+  if (known && charge_.account() && bytes_max > charge_.account()->bytes_max()) return Granted::kRequestFull;
+  if (known && !charge_.would_fit(extra_bytes + bytes_max)) return Granted::kBudgetFull;
+  return charge_.try_add(extra_bytes);
 }
 
 Granted BodyBuffer::append(std::string_view bytes) {

@@ -1,11 +1,9 @@
-// BodyBuffer: a request body while it grows, charged by capacity: against the BodyBudget of all bodies, and on the
-// request's account, which it opens.
+// BodyBuffer: a request body while it grows, charged by the capacity that the bytes which came have made necessary.
 //
-// Owner: a RequestParser. Thread: its. Limits: BodyBudget, ByteBook. A declared length is believed only for
-// kFirstBodyBytes; more is taken when bytes have come, so that a client cannot book memory with a header.
+// Owner: a RequestParser. Thread: its. Limits: those of its charge. A declared length is believed for nothing but an
+// early refusal: memory is taken when bytes have come, so that a client cannot book any with a header.
 #pragma once
 
-#include <memory>
 #include <string>
 #include <string_view>
 
@@ -15,13 +13,9 @@ namespace weir::http {
 
 class BodyBuffer {
  public:
-  // Either may be null: no such limit (tests).
-  BodyBuffer(std::shared_ptr<BodyBudget> budget, std::shared_ptr<ByteBook> book)
-      : budget_(std::move(budget)), book_(std::move(book)) {}
-
-  // extra_bytes: charged besides, for what has to wait with the body. bytes_max: what the body can become at most;
-  // known: it will become exactly that. Once.
-  Granted begin(size_t extra_bytes, size_t bytes_max, bool known);
+  // charge: empty, and on the accounts that everything goes to. extra_bytes: charged besides, for what has to wait with
+  // the body. bytes_max: what the body can become at most; known: it will become exactly that. Once, before append.
+  Granted begin(ByteCharge charge, size_t extra_bytes, size_t bytes_max, bool known);
   Granted append(std::string_view bytes);
 
   std::string take_bytes() { return std::move(bytes_); }
@@ -31,8 +25,6 @@ class BodyBuffer {
  private:
   Granted grow(size_t capacity_bytes);
 
-  const std::shared_ptr<BodyBudget> budget_;
-  const std::shared_ptr<ByteBook> book_;
   ByteCharge charge_;
   std::string bytes_;
   size_t extra_bytes_ = 0;

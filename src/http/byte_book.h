@@ -1,4 +1,4 @@
-// ByteBook and ByteAccount: who keeps count of the bytes that requests cause here. http/ owns the interface, so that it
+// ByteBook and ByteAccount: the count of the bytes that requests cause here. http/ owns the interface, so that it
 // needs to know no ledger; the composition root brings one (api/host_bytes.h), tests and benches may leave it out.
 //
 // Owner: shared by the Server and everything that holds bytes. Thread: any. An account is one request's.
@@ -11,15 +11,17 @@
 namespace weir::http {
 
 enum class ByteUse : uint8_t {
-  kBody,    // a request while it is read, and half-read heads
+  kBody,    // a request while it is read
   kSocket,  // answer bytes that the kernel has not taken
 };
 
 enum class Granted : uint8_t {
   kYes,
-  kBodiesFull,   // all bodies together: Options::body_bytes_total_max
+  kBudgetFull,   // the ByteBudget of all clients, or the client's share of it: a later try may pass
   kTotalFull,    // all requests together: a later try may pass
+  kGroupFull,    // the requests of its group: a later try may pass
   kRequestFull,  // this request alone, ByteAccount::bytes_max(): it can never pass
+  kOverGroup,    // this request alone is over what its group may have: it can never pass
 };
 
 class ByteAccount {
@@ -34,7 +36,7 @@ class ByteAccount {
 class ByteBook {
  public:
   virtual ~ByteBook() = default;
-  virtual std::shared_ptr<ByteAccount> open() = 0;  // one request's account
+  virtual std::shared_ptr<ByteAccount> open(int group) = 0;  // one request's account; group: -1: no group's
 };
 
 }  // namespace weir::http

@@ -34,10 +34,10 @@ TEST(ByteBookTest, ABodyIsChargedByCapacityOnItsRequestsAccount) {
   EXPECT_EQ(full.fault.status, 429);
   EXPECT_STREQ(full.fault.reason, "host_bytes_full");
   EXPECT_STREQ(full.fault.code, "slow_down");
-  EXPECT_NE(format_fault(full.fault, false, "").find("Retry-After: "), std::string::npos);
+  EXPECT_NE(format_fault(full.fault, {}).find("Retry-After: "), std::string::npos);
   EXPECT_EQ(book->used, 0u);
   // The bodies' own budget is asked first and leaves nothing on the account.
-  const auto budget = std::make_shared<BodyBudget>(50'000);
+  const auto budget = std::make_shared<ByteBudget>(50'000);
   EXPECT_STREQ(parse_request_bytes(upload(60'000), limits, 1000, budget, book).fault.reason, "body_memory");
   EXPECT_EQ(book->used, 0u);
   EXPECT_EQ(budget->used_bytes(), 0u);

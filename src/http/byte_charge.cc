@@ -4,31 +4,25 @@
 
 namespace weir::http {
 
-bool BodyBudget::try_take(size_t bytes) {
-  size_t used = used_.load(std::memory_order_relaxed);
-  do {
-    if (bytes > bytes_max_ || used > bytes_max_ - bytes) return false;
-  } while (!used_.compare_exchange_weak(used, used + bytes, std::memory_order_relaxed));
-  return true;
-}
-
 ByteCharge& ByteCharge::operator=(ByteCharge&& other) noexcept {
   if (this == &other) return *this;
   release();
   account_ = std::move(other.account_);
   budget_ = std::move(other.budget_);
   bytes_ = std::exchange(other.bytes_, 0);
+  share_ = other.share_;
   use_ = other.use_;
   return *this;
 }
 
 Granted ByteCharge::try_add(size_t bytes) {
-  if (budget_ && !budget_->try_take(bytes)) return Granted::kBodiesFull;
+  const bool small = bytes_ + bytes <= kSmallChargeBytes;
+  if (budget_ && !budget_->try_take(bytes, share_, small)) return Granted::kBudgetFull;
   const Granted granted = account_ ? account_->take(use_, bytes) : Granted::kYes;
   if (granted == Granted::kYes) {
     bytes_ += bytes;
   } else if (budget_) {
-    budget_->give(bytes);
+    budget_->give(bytes, share_);
   }
   return granted;
 }
@@ -38,7 +32,7 @@ void ByteCharge::give_back(size_t bytes) {
   bytes_ -= bytes;
   if (bytes == 0) return;
   if (account_) account_->give(use_, bytes);
-  if (budget_) budget_->give(bytes);
+  if (budget_) budget_->give(bytes, share_);
 }
 
 }  // namespace weir::http

@@ -9,13 +9,15 @@
 #include <cerrno>
 
 #include "http/exchange.h"
+#include "http/faults.h"
 #include "http/response.h"
 
 namespace weir::http {
 namespace {
 
+constexpr int64_t kHasteUs = 50'000;     // nobody who was just told to come later comes back so soon
+constexpr int64_t kSpareHeadMs = 1000;  // beyond the slots there is time for one head
 constexpr int64_t kLingerMs = 1000;  // for the peer to read our last answer before a reset could
-constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
 
 void release(std::string* text) { std::string().swap(*text); }
 
@@ -25,23 +27,21 @@ Connection::Connection(Loop* loop, int fd, std::optional<ConnectionSlot> slot, s
     : loop_(*loop),
       descriptor_(loop->context(), fd),
       slot_(std::move(slot)),
-      peer_(std::move(peer)) {}
+      peer_(std::move(peer)),
+      share_(share_of_peer(peer_)) {}
 
 // ---- Life -------------------------------------------------------------------------------------------------------
 
-void Connection::start(Loop::Connections::iterator place) {
+void Connection::start(Loop::Connections::iterator place, Rank rank, bool one_too_many) {
   place_ = place;
+  rank_ = rank;
+  counts_for_peer_ = !one_too_many;
   guarded([&] {
-    deadline_ms_ = loop_.now_ms() + loop_.shared().options.head_timeout_ms;
+    const int64_t patience_ms = loop_.shared().options.head_timeout_ms;
+    deadline_ms_ = loop_.now_ms() + (rank == Rank::kSpare ? std::min(kSpareHeadMs, patience_ms) : patience_ms);
+    if (one_too_many) return refuse_connection(too_many_of_peer());
+    if (!slot_) return refuse_connection(no_connection_slot());
     read_request();  // the request is usually there already
-  });
-}
-
-void Connection::start_refused(Loop::Connections::iterator place) {
-  place_ = place;
-  Counters::add(&loop_.mutable_counters().refused_connections);
-  guarded([&] {
-    refuse(Fault{503, "server_is_overloaded", "connections", "all connection slots are taken: try again soon"});
   });
 }
 
@@ -52,7 +52,6 @@ void Connection::drain() {
 
 void Connection::cut(Gone why) {
   if (state_ == State::kClosed) return;
-  if (state_ == State::kLingering) loop_.end_linger();
   state_ = State::kClosed;
   if (why == Gone::kSlowReader || why == Gone::kWriteTimeout || why == Gone::kHostBytes || why == Gone::kCut) {
     const struct ::linger drop {
@@ -66,10 +65,14 @@ void Connection::cut(Gone why) {
   drop_unparsed();
   drop_unsent();
   slot_.reset();
+  forget_hold();
+  end_work();
+  if (std::exchange(counts_for_peer_, false)) loop_.shared().peer_connections.give(peer_);
   const std::shared_ptr<Connection> self = shared_from_this();
-  loop_.remove(place_);
+  loop_.remove(place_, rank_);
   if (why == Gone::kClientClosed && exchange_) Counters::add(&loop_.mutable_counters().client_gone);
   if (why == Gone::kSlowReader) Counters::add(&loop_.mutable_counters().slow_readers);
+  if (why == Gone::kHostBytes) Counters::add(&loop_.mutable_counters().dropped_answers);
   if (why == Gone::kWriteTimeout) Counters::add(&loop_.mutable_counters().timeouts);
   if (exchange_) std::exchange(exchange_, nullptr)->finish(why);
 }
@@ -78,11 +81,12 @@ void Connection::cut(Gone why) {
 // the peer's kernel throw away the answer we just sent.
 void Connection::linger() {
   slot_.reset();
+  end_work();
   parser_.reset();
   drop_unparsed();
   drop_unsent();
-  if (!loop_.begin_linger()) return cut(Gone::kNo);
   state_ = State::kLingering;
+  go_to(Rank::kLingering);
   ::shutdown(descriptor_.native_handle(), SHUT_WR);
   deadline_ms_ = loop_.now_ms() + kLingerMs;
   arm_read();
@@ -171,6 +175,15 @@ void Connection::begin_request() {
   state_ = State::kReading;
   watch_by_state_ = false;
   deadline_ms_ = loop_.now_ms() + loop_.shared().options.idle_timeout_ms;
+  answered_us_ = loop_.now_us();
+  if (hasty_ && paced_cost_ > 0) {
+    const int64_t due_us = loop_.book(paced_by(), paced_cost_);
+    if (due_us > loop_.now_us()) return hold_until(due_us);  // meanwhile the kernel's buffers hold the client back
+  }
+  read_next();
+}
+
+void Connection::read_next() {
   if (in_.empty()) return arm_read();
   on_bytes({});
 }
@@ -179,38 +192,33 @@ void Connection::on_bytes(std::string_view bytes) {
   using Phase = RequestParser::Phase;
   if (!in_.empty()) bytes = in_.append(bytes);
   if (!parser_) {
-    parser_ = std::make_unique<RequestParser>(loop_.shared().limits, loop_.shared().budget, loop_.shared().book);
+    parser_ = std::make_unique<RequestParser>(loop_.shared().limits);
+    hasty_ = !first_request_ && loop_.now_us() - answered_us_ < kHasteUs;
+    paced_cost_ = 0;
     if (!first_request_) deadline_ms_ = loop_.now_ms() + loop_.shared().options.head_timeout_ms;
   }
   const bool in_head = parser_->phase() == Phase::kHead;
   size_t used = parser_->feed(bytes);
-  if (in_head && parser_->phase() != Phase::kHead) head_us_ = loop_.now_us();
-  if (in_head && parser_->phase() == Phase::kBody) {
-    const bool is_here = used < bytes.size();  // a body that is here needs no invitation
-    deadline_ms_ = loop_.now_ms() + loop_.shared().options.body_timeout_ms;
-    used += parser_->feed(bytes.substr(used));
-    if (parser_->phase() == Phase::kBody && watch_body()) return;
-    if (!is_here && parser_->expects_continue()) {
-      out_ += kContinue;
-      mark_dirty();
-    }
+  if (in_head && (parser_->phase() == Phase::kBody || parser_->phase() == Phase::kDone)) {
+    if (!enter(bytes.substr(used))) return;
+    used += begin_body(bytes.substr(used));
+    if (state_ != State::kReading) return;
   }
-  if (const Granted granted = hold_unparsed(bytes.substr(used)); granted != Granted::kYes) {
-    return refuse(no_memory(granted, in_charge_.account() ? in_charge_.account()->bytes_max() : 0));
-  }
+  Granted granted = hold_unparsed(bytes.substr(used));
+  if (granted != Granted::kYes) return refuse(no_room_for_heads());
   act_on_parsed();
 }
 
-// rest: may be a part of in_. What is not parsed yet belongs to no request, so it has an account of its own.
+// rest: may be a part of in_. What is not parsed yet belongs to no request, so it has a budget of its own. Where that is
+// full, heads that have been there in part for longest give way.
 Granted Connection::hold_unparsed(std::string_view rest) {
   if (rest.empty()) {
     drop_unparsed();
     return Granted::kYes;
   }
-  if (in_charge_.bytes() == 0) {
-    in_charge_ = ByteCharge(loop_.shared().open_account(), ByteUse::kBody, loop_.shared().budget);
-  }
-  const Granted granted = in_charge_.try_add(rest.size());
+  if (in_charge_.bytes() == 0) in_charge_ = ByteCharge(nullptr, ByteUse::kBody, loop_.shared().heads, share_);
+  Granted granted = in_charge_.try_add(rest.size());
+  while (granted != Granted::kYes && loop_.drop_half_head(this)) granted = in_charge_.try_add(rest.size());
   if (granted != Granted::kYes) {
     drop_unparsed();
     return granted;
@@ -264,14 +272,13 @@ void Connection::act_on_parsed() {
 void Connection::hand_over() {
   head_only_ = parser_->head_only();
   http10_ = parser_->http10();
-  keep_alive_ = parser_->keep_alive() && !loop_.draining();
+  keep_alive_ = parser_->keep_alive() && !loop_.draining() && rank_ != Rank::kSpare;
   std::string id = request_id();
   Request request = parser_->take();
   request.id = std::move(id);
   request.age_us = loop_.now_us() - head_us_;
   account_ = request.charge.account();
   parser_.reset();
-  request.peer = peer_;
   first_request_ = false;
   deadline_ms_ = 0;
   answer_ended_ = false;
@@ -283,19 +290,30 @@ void Connection::hand_over() {
 }
 
 void Connection::refuse(const Fault& fault) {
+  const Hooks& hooks = loop_.shared().hooks;
   if (fault.status != 503 && fault.status != 429 && fault.status != 408) Counters::add(&loop_.mutable_counters().bad_requests);
+  if (*fault.reason != '\0' && hooks.on_refusal) hooks.on_refusal(fault.reason, group_);
   answer_fault(fault);
 }
 
-void Connection::answer_fault(const Fault& fault) {
-  const bool head_only = parser_ && parser_->head_only();
+// keep: what follows the request stays in in_.
+void Connection::answer_fault(const Fault& fault, bool keep) {
   const std::string id = request_id();
+  const FaultFrame frame{.head_only = parser_ && parser_->head_only(),
+                         .close = !keep,
+                         .http10 = parser_ && parser_->http10(),
+                         .date = loop_.date(),
+                         .id = id};
+  out_ += format_fault(fault, frame);
   parser_.reset();
-  drop_unparsed();
+  if (!keep) drop_unparsed();
+  end_work();
+  kept_after_fault_ = keep;
+  first_request_ = false;
+  paced_cost_ = 1;
   state_ = State::kRefusing;
-  out_ += format_fault(fault, head_only, loop_.date(), id);
   deadline_ms_ = loop_.now_ms() + std::min(kLingerMs, loop_.shared().options.write_timeout_ms);
-  mark_dirty();
+  send_when_due();
 }
 
 // The end of the stream means that the client left, even if it only closed its sending half: nobody who still wants

@@ -29,11 +29,13 @@ class Connection : public std::enable_shared_from_this<Connection> {
   Connection(Loop* loop, int fd, std::optional<ConnectionSlot> slot, std::string peer);
 
   // For the loop. None of these throws: without memory the connection is dropped and nothing else.
-  void start(Loop::Connections::iterator place);
-  void start_refused(Loop::Connections::iterator place);  // no slot left: 503, then close
+  // one_too_many: of its peer. Such a connection, and one without a slot, hears 503 and is closed.
+  void start(Loop::Connections::iterator place, Rank rank, bool one_too_many);
+  bool give_up_half_head();  // RETURNS: false where there is none
   void tick(int64_t now_ms);
   void drain();        // no further request on this connection
   void flush();        // sends what is there
+  void on_released();  // it was held, and its moment has come
   void cut(Gone why);  // closes now; tells the exchange
 
   // For its exchange; only between hand-over and the end of the answer.
@@ -67,7 +69,17 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void watch_client();
   void discard();
   void begin_request();
+  void read_next();
+  PacedBy paced_by() const { return {.stranger = of_stranger_, .group = group_, .hasty = hasty_}; }
+  void hold_until(int64_t due_us);
+  void send_when_due();
+  void forget_hold();
   void on_bytes(std::string_view bytes);
+  bool enter(std::string_view rest);
+  bool begin_work(const HeadVerdict& verdict);
+  size_t begin_body(std::string_view rest);
+  void end_work();
+  void go_to(Rank rank);
   size_t bytes_to_read() const;
   Granted hold_unparsed(std::string_view rest);
   void drop_unparsed();
@@ -77,7 +89,10 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void act_on_parsed();
   void hand_over();
   void refuse(const Fault& fault);  // counted as a bad request where it is one
-  void answer_fault(const Fault& fault);
+  void refuse_connection(const Fault& fault);  // for want of a place
+  void refuse_head(const Fault& fault, std::string_view rest);
+  void answer_fault(const Fault& fault, bool keep = false);
+  ByteCharge socket_charge();
   void expire();
   Sent send_some();
   bool room_in_out(size_t more_bytes);
@@ -96,6 +111,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   Descriptor descriptor_;
   std::optional<ConnectionSlot> slot_;
   Loop::Connections::iterator place_;
+  Rank rank_ = Rank::kStranger;
   std::unique_ptr<RequestParser> parser_;   // only while a request is being read
   std::shared_ptr<ExchangeImpl> exchange_;  // only while one is being answered
   std::string in_;                          // read but not parsed: part of a head, or a pipelined request
@@ -111,9 +127,21 @@ class Connection : public std::enable_shared_from_this<Connection> {
   const std::string peer_;
   State state_ = State::kReading;
   Gone doom_ = Gone::kNo;
+  Lane lane_ = Lane::kWork;  // of the request that is being read or answered
+  ByteShare share_;          // of its sender, as far as that is known
+  int group_ = -1;           // of its sender; -1: none
+  int cost_ = 1;             // of its answer where that serves nobody
+  int paced_cost_ = 0;       // of the last answer; 0: it served somebody
+  int64_t answered_us_ = 0;  // when the last answer was out, or the connection was released
+  bool hasty_ = false;       // the request came right behind that
+  std::optional<Loop::Held::iterator> held_at_;
+  int counted_group_ = -1;   // for which Shared::group_connections counts this connection; -1: none
+  bool of_stranger_ = true;
+  bool counts_for_peer_ = false;
   bool read_armed_ = false, write_armed_ = false, dirty_ = false;
   bool watch_by_state_ = false;  // pipelined bytes hide the end of the stream: look at the TCP state instead
   bool head_only_ = false, http10_ = false, keep_alive_ = false, chunked_ = false, answer_ended_ = false;
+  bool kept_after_fault_ = false;
   bool mute_body_ = false;  // HEAD, 204, 304
   bool first_request_ = true;
 };

@@ -24,17 +24,21 @@ void release(std::string* text) { std::string().swap(*text); }
 
 // ---- Bytes that wait ----------------------------------------------------------------------------------------------
 // What a connection keeps for its answer up to kOutKeepBytes is in the plan's line "connections"; more is charged to the
-// request before it is allocated, the old buffer and the new one together while a copy is under way.
+// request, or to the budget of control answers, before it is allocated, the old buffer and the new one together while a copy is under way.
+
+// What an answer of the open or the control lane leaves unread touches no request's bytes.
+ByteCharge Connection::socket_charge() {
+  if (lane_ != Lane::kWork) return {nullptr, ByteUse::kSocket, loop_.shared().control, share_};
+  if (!account_) account_ = loop_.shared().open_account(group_);
+  return {account_, ByteUse::kSocket};
+}
 
 bool Connection::room_in_out(size_t more_bytes) {
   if (out_.capacity() - out_.size() >= more_bytes) return true;
   const size_t need = out_.size() - out_sent_ + more_bytes;
   size_t capacity = std::max(need, std::min(2 * out_.capacity(), std::max(kOutKeepBytes, 2 * need)));
   if (capacity > kOutKeepBytes) {
-    if (out_charge_.account() == nullptr) {
-      if (!account_) account_ = loop_.shared().open_account();
-      out_charge_ = ByteCharge(account_, ByteUse::kSocket);
-    }
+    if (!out_charge_.charges_somebody()) out_charge_ = socket_charge();
     Granted granted = out_charge_.try_add(capacity);
     if (granted != Granted::kYes && capacity > need + need / 4) granted = out_charge_.try_add(capacity = need + need / 4);
     if (granted != Granted::kYes) return false;
@@ -75,8 +79,7 @@ bool Connection::append_out(std::string_view bytes) {
 // RETURNS: false where the kernel must take the body now, or nobody keeps it.
 bool Connection::charge_body(ChargedBy charged_by) {
   if (charged_by == ChargedBy::kCaller || body_.capacity() <= kOutKeepBytes) return true;
-  if (!account_) account_ = loop_.shared().open_account();
-  body_charge_ = ByteCharge(account_, ByteUse::kSocket);
+  body_charge_ = socket_charge();
   return body_charge_.try_add(body_.capacity()) == Granted::kYes;
 }
 
@@ -102,6 +105,8 @@ void Connection::answer_whole(int status, std::string_view content_type, std::st
   if (!append_out(format_head(head, headers))) return;
   if (status_has_body(status) && !head_only_) body_ = std::move(body);
   const bool charged = charge_body(charged_by);
+  paced_cost_ = lane_ == Lane::kWork && status < 400 ? 0 : cost_;
+  if (paced_cost_ == 0) loop_.note_served(paced_by());
   end_answer();
   if (charged) return;
   const Sent sent = send_some();
@@ -109,6 +114,7 @@ void Connection::answer_whole(int status, std::string_view content_type, std::st
 }
 
 void Connection::answer_stream(int status, std::string_view content_type, const Headers& headers) {
+  loop_.note_served(paced_by());
   chunked_ = !http10_;
   mute_body_ = head_only_ || !status_has_body(status);
   if (loop_.draining() || asks_to_close(headers) || (http10_ && !mute_body_)) keep_alive_ = false;
@@ -144,7 +150,7 @@ void Connection::end_answer() {
   if (chunked_ && !append_out(kLastChunk)) return;
   chunked_ = false;
   answer_ended_ = true;
-  mark_dirty();
+  send_when_due();
 }
 
 void Connection::doom(Gone why) noexcept {
@@ -167,6 +173,7 @@ void Connection::flush() {
   dirty_ = false;
   if (state_ == State::kClosed || state_ == State::kLingering) return;
   if (doom_ != Gone::kNo) return cut(doom_);
+  if (held_at_) return;
   guarded([&] {
     switch (send_some()) {
       case Sent::kAll:
@@ -233,7 +240,7 @@ void Connection::on_flushed() {
   out_charge_.release();
   if (body_.capacity() > 0) release(&body_);
   body_charge_ = {};
-  if (state_ == State::kRefusing) return linger();
+  if (state_ == State::kRefusing) return kept_after_fault_ && !loop_.draining() ? begin_request() : linger();
   if (state_ != State::kAnswering) return;
   deadline_ms_ = 0;
   if (answer_ended_) finish_answer();
@@ -246,6 +253,8 @@ void Connection::finish_answer() {
   state_ = State::kReading;
   exchange->finish(Gone::kNo);
   if (!keep_alive_ || loop_.draining()) return linger();
+  end_work();
+  go_to(of_stranger_ ? Rank::kStranger : Rank::kIdle);
   begin_request();
 }
 

@@ -71,8 +71,9 @@ TEST(Hooks, NoConnectionSlotCarriesAnIdToo) {
   Watches watches;
   Rig rig(Options{.connections_max = 1}, nullptr, watches.hooks());
   Client first = rig.client();
-  ASSERT_EQ(first.exchange(get("/echo")).status, 200);
-  const Reply refused = rig.client().reply();
+  first.send(get("/park"));
+  const auto parked = rig.take_parked();
+  const Reply refused = rig.client().exchange(get("/echo"));
   EXPECT_EQ(refused.status, 503);
   EXPECT_TRUE(contains(refused.head, "x-request-id: made-up\r\n")) << refused.head;
 }

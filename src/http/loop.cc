@@ -44,22 +44,19 @@ std::string peer_name(const sockaddr_storage& address) {
 
 }  // namespace
 
-std::optional<ConnectionSlot> ConnectionSlot::try_take(Shared* shared) {
-  if (shared->connections.fetch_add(1, std::memory_order_relaxed) < shared->options.connections_max)
-    return ConnectionSlot(shared);
-  shared->connections.fetch_sub(1, std::memory_order_relaxed);
-  return std::nullopt;
-}
-
 Loop::Loop(std::shared_ptr<Shared> shared, int index, int listener_fd)
     : shared_(std::move(shared)),
       index_(index),
       listener_(context_, listener_fd),
       tick_timer_(context_),
       tick_ms_(choose_tick_ms(shared_->options)),
-      scratch_(std::make_unique<char[]>(kScratchBytes)) {
-  dirty_.reserve(shared_->options.connections_max + kAcceptsPerTurn + kLingerMax);
+      scratch_(std::make_unique<char[]>(kScratchBytes)),
+      pace_rule_(choose_pace(shared_->options)),
+      paces_(kGroupsMax + 2),
+      hold_timer_(context_) {
+  dirty_.reserve(shared_->options.connections_max + shared_->options.spare_connections_max + kAcceptsPerTurn + kLingerMax);
   flushing_.reserve(dirty_.capacity());
+  visited_.reserve(dirty_.capacity());
   batch_.reserve(Mailbox::kReserved);
 }
 
@@ -138,14 +135,6 @@ void Loop::flush_dirty() {
   schedule_flush();
 }
 
-void Loop::remove(Connections::iterator place) { connections_.erase(place); }
-
-bool Loop::begin_linger() {
-  if (lingering_ == kLingerMax) return false;
-  ++lingering_;
-  return true;
-}
-
 void Loop::accept_connections() {
   if (!stopping_ && listening_) wait_for_connections();
 }
@@ -178,16 +167,13 @@ void Loop::adopt(int fd, std::string peer) {
   Counters::add(&counters_.accepted);
   std::shared_ptr<Connection> connection;
   try {
-    std::optional<ConnectionSlot> slot = ConnectionSlot::try_take(shared_.get());
-    const bool refused = !slot;
+    const bool one_too_many = !shared_->peer_connections.try_take(peer);
+    std::optional<ConnectionSlot> slot;
+    const Rank rank = one_too_many ? Rank::kBusy : choose_slot(&slot);
     connection = std::make_shared<Connection>(this, fd, std::move(slot), std::move(peer));
     fd = -1;
-    connections_.push_front(connection);
-    if (refused) {
-      connection->start_refused(connections_.begin());
-    } else {
-      connection->start(connections_.begin());
-    }
+    of(rank).push_back(connection);
+    connection->start(std::prev(of(rank).end()), rank, one_too_many);
     arm_tick();
   } catch (const std::exception& error) {
     log_caught(error);
@@ -206,6 +192,17 @@ void Loop::pause_accepting(int error) {
   arm_tick();
 }
 
+template <class F>
+void Loop::for_everybody(F&& visit) {
+  for (const Connections& rank : ranks_) {
+    for (const auto& connection : rank) {
+      if (visited_.size() < visited_.capacity()) visited_.push_back(connection);  // reserved: cannot throw
+    }
+  }
+  for (auto& connection : visited_) visit(std::exchange(connection, nullptr).get());
+  visited_.clear();
+}
+
 void Loop::arm_tick() {
   if (ticking_ || stopping_) return;
   ticking_ = true;
@@ -218,17 +215,14 @@ void Loop::arm_tick() {
 
 void Loop::tick() {
   const int64_t now = now_ms();
-  for (auto next = connections_.begin(); next != connections_.end();) {
-    const std::shared_ptr<Connection> connection = *next++;  // it may remove itself
-    connection->tick(now);
-  }
+  for_everybody([now](Connection* connection) { connection->tick(now); });
   if (shared_->hooks.on_tick) shared_->hooks.on_tick(index_);
   flush_dirty();
   if (accept_paused_until_ms_ != 0 && now >= accept_paused_until_ms_) {
     accept_paused_until_ms_ = 0;
     accept_connections();
   }
-  if (!connections_.empty() || accept_paused_until_ms_ != 0) arm_tick();
+  if (!empty() || accept_paused_until_ms_ != 0) arm_tick();
 }
 
 void Loop::stop_accepting() {
@@ -240,20 +234,17 @@ void Loop::stop_accepting() {
 
 void Loop::drain() {
   draining_ = true;
-  for (auto next = connections_.begin(); next != connections_.end();) {
-    const std::shared_ptr<Connection> connection = *next++;
-    connection->drain();
-  }
+  for_everybody([](Connection* connection) { connection->drain(); });
 }
 
 void Loop::stop() {
   stop_accepting();
   stopping_ = true;
-  while (!connections_.empty()) {
-    const std::shared_ptr<Connection> connection = connections_.front();
-    connection->cut(Gone::kShutdown);
+  while (!empty()) {
+    for_everybody([](Connection* connection) { connection->cut(Gone::kShutdown); });
   }
   tick_timer_.cancel();
+  hold_timer_.cancel();
   work_.reset();
 }
 

@@ -5,8 +5,10 @@
 // Limits: Options; the mailbox is bounded by those who post to it. It never blocks on a socket.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <list>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -16,8 +18,8 @@
 #include "base/clock.h"
 #include "http/asio.h"
 #include "http/mailbox.h"
-#include "http/parser.h"
-#include "http/server.h"
+#include "http/pacer.h"
+#include "http/shared.h"
 
 namespace weir::http {
 
@@ -26,49 +28,32 @@ class Connection;
 inline constexpr size_t kScratchBytes = 64 * 1024;  // one read; shared by all connections of a loop
 inline constexpr size_t kLingerMax = 128;  // sockets per loop that wait for the peer to read its last answer
 
-// What all loops of a server share.
-struct Shared {
-  Shared(Options server_options, Handler request_handler, std::shared_ptr<ByteBook> byte_book, Hooks server_hooks)
-      : options(std::move(server_options)),
-        limits{options.head_bytes_max, options.body_bytes_max},
-        handler(std::move(request_handler)),
-        book(std::move(byte_book)),
-        hooks(std::move(server_hooks)),
-        budget(std::make_shared<BodyBudget>(options.body_bytes_total_max)) {}
-  std::string choose_id(std::string_view wanted) { return hooks.choose_id ? hooks.choose_id(wanted) : std::string(); }
-  std::shared_ptr<ByteAccount> open_account() { return book ? book->open() : nullptr; }
-  const Options options;
-  const ParseLimits limits;
-  const Handler handler;
-  const std::shared_ptr<ByteBook> book;  // may be null
-  const Hooks hooks;
-  const std::shared_ptr<BodyBudget> budget;
-  std::atomic<size_t> connections{0};  // slots taken
-};
-
-// One of Options::connections_max places. Move-only.
-class [[nodiscard]] ConnectionSlot {
- public:
-  static std::optional<ConnectionSlot> try_take(Shared* shared);
-  ConnectionSlot(ConnectionSlot&& other) noexcept : shared_(std::exchange(other.shared_, nullptr)) {}
-  ConnectionSlot& operator=(ConnectionSlot&&) = delete;
-  ~ConnectionSlot() {
-    if (shared_ != nullptr) shared_->connections.fetch_sub(1, std::memory_order_relaxed);
-  }
-
- private:
-  explicit ConnectionSlot(Shared* shared) : shared_(shared) {}
-  Shared* shared_;
-};
-
 // Written by the loop's thread, read by any.
 struct Counters {
   std::atomic<uint64_t> accepted{0}, requests{0}, bytes_in{0}, bytes_out{0}, refused_connections{0},
-      bad_requests{0}, timeouts{0}, client_gone{0}, slow_readers{0};
+      bad_requests{0}, timeouts{0}, client_gone{0}, slow_readers{0}, gave_way{0}, held{0}, dropped_answers{0};
   static void add(std::atomic<uint64_t>* counter, uint64_t by = 1) {
     counter->store(counter->load(std::memory_order_relaxed) + by, std::memory_order_relaxed);  // one writer
   }
 };
+
+// What a connection may be asked to give up. Each rank of a loop is a list, the one that has been in it longest first.
+enum class Rank : uint8_t {
+  kSpare,      // holds one of Options::spare_connections_max
+  kStranger,   // holds a slot and has shown no key yet, or a wrong one
+  kIdle,       // its last request was somebody's; the next has not begun, or is a part of a head
+  kBusy,       // has a request under way: never gives way
+  kLingering,  // holds no slot; waits for its peer to read the last answer
+};
+inline constexpr size_t kRanks = 5;
+
+// Whose pace counts for an answer that serves nobody.
+struct PacedBy {
+  bool stranger = false;
+  int group = -1;      // -1: anybody's
+  bool hasty = false;  // its request came right behind the answer before
+};
+PaceRule choose_pace(const Options& options);
 
 class Loop : public std::enable_shared_from_this<Loop> {
  public:
@@ -98,14 +83,37 @@ class Loop : public std::enable_shared_from_this<Loop> {
   int64_t now_us() const { return clock_.now_us(); }  // the same clock
   std::string_view date();
   void add_dirty(std::shared_ptr<Connection> connection) noexcept;  // flush() it after this turn
-  void remove(Connections::iterator place);
-  bool begin_linger();  // RETURNS: false when too many linger already
-  void end_linger() { --lingering_; }
+  void move(Connections::iterator place, Rank from, Rank to);  // to the end of that rank
+  void remove(Connections::iterator place, Rank rank);
+  // A slot for a connection that has work; where there is none, the longest idle connection gives way.
+  std::optional<ConnectionSlot> take_slot();
+  // Answers that serve nobody leave at a bounded rate, and whoever asks at once again is read again when it is due.
+  // RETURNS: when, in now_us().
+  using Held = std::multimap<int64_t, Connection*>;
+  int64_t book(const PacedBy& who, int cost);
+  void give_back_booking(const PacedBy& who);
+  void note_served(const PacedBy& who);
+  Held::iterator hold(Connection* connection, int64_t due_us);  // calls on_released() then
+  void unhold(Held::iterator place) { held_.erase(place); }
+  // Ends one request of which only a part of the head is there, the oldest; not `asking`'s. RETURNS: false: there is none.
+  bool drop_half_head(const Connection* asking);
 
  private:
   void wait_for_connections();
   void accept_some();
+  struct Pace {
+    Pacer calm, hasty;
+  };
+  Pace& pace_of(const PacedBy& who);
+  void arm_hold_timer();
+  void release_due();
   void adopt(int fd, std::string peer);
+  Rank choose_slot(std::optional<ConnectionSlot>* slot);
+  bool give_way(Rank rank);
+  Connections& of(Rank rank) { return ranks_[static_cast<size_t>(rank)]; }
+  bool empty() const;
+  template <class F>
+  void for_everybody(F&& visit);  // one may end another meanwhile
   void pause_accepting(int error);
   void drain_mailbox();
   void flush_dirty();
@@ -122,9 +130,12 @@ class Loop : public std::enable_shared_from_this<Loop> {
   Timer tick_timer_;
   const int64_t tick_ms_;
   const std::unique_ptr<char[]> scratch_;
-  Connections connections_;
-  size_t lingering_ = 0;
-  std::vector<std::shared_ptr<Connection>> dirty_, flushing_;  // reserved to connections_max
+  std::array<Connections, kRanks> ranks_;
+  const PaceRule pace_rule_;
+  std::vector<Pace> paces_;  // one a group, anybody's, strangers'
+  Held held_;
+  Timer hold_timer_;
+  std::vector<std::shared_ptr<Connection>> dirty_, flushing_, visited_;  // reserved for every connection
   bool flush_scheduled_ = false, in_batch_ = false, draining_ = false, listening_ = true, stopping_ = false, ticking_ = false;
   int64_t accept_paused_until_ms_ = 0, accept_logged_ms_ = 0;
   const SteadyClock clock_;

@@ -26,7 +26,13 @@ Fault no_memory(Granted why, uint64_t request_bytes_max) {
     case Granted::kTotalFull:
       return Fault{429, "slow_down", "host_bytes_full",
                    "requests hold all of the server's host memory for them (--host-request-bytes): try again soon"};
-    case Granted::kBodiesFull:
+    case Granted::kGroupFull:
+      return Fault{429, "slow_down", "tenant_host_bytes",
+                   "the requests of this key's tenant hold all of its host memory: try again later"};
+    case Granted::kOverGroup:
+      return Fault{413, "request_too_large", "tenant_host_bytes",
+                   "the request takes more host memory than all requests of this key's tenant may: send it in parts"};
+    case Granted::kBudgetFull:
     case Granted::kYes:
       break;
   }
@@ -35,8 +41,7 @@ Fault no_memory(Granted why, uint64_t request_bytes_max) {
 }
 
 struct RequestParser::Impl {
-  Impl(const ParseLimits& parse_limits, std::shared_ptr<BodyBudget> budget, std::shared_ptr<ByteBook> book)
-      : limits(parse_limits), body(std::move(budget), std::move(book)), chunks(parse_limits.body_bytes_max) {}
+  explicit Impl(const ParseLimits& parse_limits) : limits(parse_limits), chunks(parse_limits.body_bytes_max) {}
 
   const ParseLimits limits;
   Head head;
@@ -47,6 +52,8 @@ struct RequestParser::Impl {
   uint64_t body_bytes_left = 0;  // with a Content-Length
   size_t skipped_bytes = 0;      // leading line breaks
   size_t scanned_bytes = 0;      // of the head, without its end in sight
+  size_t head_bytes = 0;
+  bool body_open = false;
 
   size_t fail(Fault why) {
     phase = Phase::kFailed;
@@ -59,7 +66,6 @@ struct RequestParser::Impl {
   size_t skip_line_breaks(std::string_view bytes);
   size_t find_head_end(std::string_view bytes);
   size_t feed_head(std::string_view bytes);
-  void begin_body(size_t head_bytes);
   size_t feed_counted(std::string_view bytes);
   size_t feed_chunked(std::string_view bytes);
 };
@@ -97,22 +103,13 @@ size_t RequestParser::Impl::feed_head(std::string_view bytes) {
   const bool letter = bytes[0] >= 'A' && bytes[0] <= 'Z';
   if (!letter && bytes[0] != '\r')
     return fail(malformed("this is not an HTTP request (is the client speaking TLS?)"));
-  const size_t head_bytes = find_head_end(bytes);
+  head_bytes = find_head_end(bytes);
   if (head_bytes == 0) return skip;
   Fault wrong = parse_head(bytes.substr(0, head_bytes), limits, &head);
   if (wrong.status != 0) return fail(std::move(wrong));
-  begin_body(head_bytes);
-  return skip + head_bytes;
-}
-
-void RequestParser::Impl::begin_body(size_t head_bytes) {
   body_bytes_left = head.content_length.value_or(0);
-  const bool any = head.chunked || body_bytes_left > 0;
-  phase = any ? Phase::kBody : Phase::kDone;
-  if (!any) return;
-  const size_t body_bytes_max = head.chunked ? limits.body_bytes_max : static_cast<size_t>(body_bytes_left);
-  const Granted granted = body.begin(head_bytes * kParsedHeadFactor, body_bytes_max, !head.chunked);
-  if (granted != Granted::kYes) fail_memory(granted);
+  phase = head.chunked || body_bytes_left > 0 ? Phase::kBody : Phase::kDone;
+  return skip + head_bytes;
 }
 
 size_t RequestParser::Impl::feed_counted(std::string_view bytes) {
@@ -137,14 +134,24 @@ size_t RequestParser::Impl::feed_chunked(std::string_view bytes) {
   return used;
 }
 
-RequestParser::RequestParser(const ParseLimits& limits, std::shared_ptr<BodyBudget> budget, std::shared_ptr<ByteBook> book)
-    : impl_(std::make_unique<Impl>(limits, std::move(budget), std::move(book))) {}
+RequestParser::RequestParser(const ParseLimits& limits) : impl_(std::make_unique<Impl>(limits)) {}
 RequestParser::~RequestParser() = default;
 
 size_t RequestParser::feed(std::string_view bytes) {
   if (impl_->phase == Phase::kHead) return impl_->feed_head(bytes);
   if (impl_->phase != Phase::kBody) return 0;
+  WEIR_CHECK(impl_->body_open);
   return impl_->head.chunked ? impl_->feed_chunked(bytes) : impl_->feed_counted(bytes);
+}
+
+void RequestParser::open_body(ByteCharge charge) {
+  WEIR_CHECK(impl_->phase == Phase::kBody && !impl_->body_open);
+  impl_->body_open = true;
+  const bool known = !impl_->head.chunked;
+  const size_t bytes_max = known ? static_cast<size_t>(impl_->body_bytes_left) : impl_->limits.body_bytes_max;
+  const Granted granted =
+      impl_->body.begin(std::move(charge), impl_->head_bytes * kParsedHeadFactor, bytes_max, known);
+  if (granted != Granted::kYes) impl_->fail_memory(granted);
 }
 
 RequestParser::Phase RequestParser::phase() const { return impl_->phase; }
@@ -159,6 +166,7 @@ size_t RequestParser::body_bytes_wanted() const {
   return impl_->head.chunked ? kChunkedReadBytes : static_cast<size_t>(impl_->body_bytes_left);
 }
 
+bool RequestParser::chunked() const { return impl_->head.chunked; }
 bool RequestParser::keep_alive() const { return impl_->head.keep_alive; }
 bool RequestParser::head_only() const { return impl_->head.request.method == "HEAD"; }
 bool RequestParser::http10() const { return impl_->head.http10; }
@@ -177,9 +185,9 @@ Request RequestParser::take() {
 }
 
 ParsedBytes parse_request_bytes(std::string_view bytes, const ParseLimits& limits, size_t step,
-                                std::shared_ptr<BodyBudget> budget, std::shared_ptr<ByteBook> book) {
+                                std::shared_ptr<ByteBudget> budget, std::shared_ptr<ByteBook> book) {
   using Phase = RequestParser::Phase;
-  RequestParser parser(limits, std::move(budget), std::move(book));
+  RequestParser parser(limits);
   size_t consumed = 0;
   for (size_t seen = 0; seen < bytes.size();) {
     seen += std::min(step, bytes.size() - seen);
@@ -187,6 +195,9 @@ ParsedBytes parse_request_bytes(std::string_view bytes, const ParseLimits& limit
     do {  // the parser stops once between head and body
       before = parser.phase();
       consumed += parser.feed(bytes.substr(consumed, seen - consumed));
+      if (before == Phase::kHead && parser.phase() == Phase::kBody) {
+        parser.open_body(ByteCharge(book ? book->open(-1) : nullptr, ByteUse::kBody, budget, share_of_peer("")));
+      }
     } while (parser.phase() != before && parser.phase() == Phase::kBody);
     if (parser.phase() == Phase::kDone || parser.phase() == Phase::kFailed) break;
   }

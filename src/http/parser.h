@@ -30,18 +30,21 @@ class RequestParser {
  public:
   enum class Phase { kHead, kBody, kDone, kFailed };
 
-  // budget, book: see BodyBuffer; either may be null.
-  RequestParser(const ParseLimits& limits, std::shared_ptr<BodyBudget> budget, std::shared_ptr<ByteBook> book = nullptr);
+  explicit RequestParser(const ParseLimits& limits);
   ~RequestParser();
 
   // Takes a prefix of `bytes` and returns its length; the caller keeps the rest and passes it again, with more
   // behind it. Returns after the head even when body bytes follow, so that the caller can look at the head first.
+  // REQUIRES: in kBody, that the body was opened.
   size_t feed(std::string_view bytes);
+  // REQUIRES: kBody; once. charge: empty, on the accounts of the body and of the head that waits with it.
+  void open_body(ByteCharge charge);
 
   Phase phase() const;
   const Fault& fault() const;  // REQUIRES: kFailed
   // REQUIRES: kBody. How much more of the body may be read without touching the next request; chunked: a guess.
   size_t body_bytes_wanted() const;
+  bool chunked() const;
 
   // Facts of the head; before it is complete they are the defaults.
   bool keep_alive() const;
@@ -60,7 +63,8 @@ class RequestParser {
 };
 
 // Why bytes of a request were refused. REQUIRES: not kYes. request_bytes_max: of one request, for the message.
-//   kBodiesFull: 503 body_memory; kTotalFull: 429 host_bytes_full; kRequestFull: 413 over_host_bytes
+//   kBudgetFull: 503 body_memory; kTotalFull: 429 host_bytes_full; kRequestFull: 413 over_host_bytes; kGroupFull: 429 and
+//   kOverGroup: 413 tenant_host_bytes
 Fault no_memory(Granted why, uint64_t request_bytes_max);
 
 // Parses one request that is there in full or in part, for tests and the fuzzer.
@@ -72,6 +76,6 @@ struct ParsedBytes {
 };
 // step: at most so many new bytes at a time, as if they came in small packets.
 ParsedBytes parse_request_bytes(std::string_view bytes, const ParseLimits& limits, size_t step,
-                                std::shared_ptr<BodyBudget> budget = nullptr, std::shared_ptr<ByteBook> book = nullptr);
+                                std::shared_ptr<ByteBudget> budget = nullptr, std::shared_ptr<ByteBook> book = nullptr);
 
 }  // namespace weir::http

@@ -129,7 +129,7 @@ TEST(Parser, Limits) {
 }
 
 TEST(Parser, BodyBudgetIsChargedByCapacityAndGivenBack) {
-  const auto budget = std::make_shared<BodyBudget>(300'000);
+  const auto budget = std::make_shared<ByteBudget>(300'000);
   const ParseLimits limits{2048, 1'000'000};
   const std::string head = "POST / HTTP/1.1\r\nHost: h\r\n";
   const std::string body(100'000, 'x');
@@ -145,19 +145,20 @@ TEST(Parser, BodyBudgetIsChargedByCapacityAndGivenBack) {
   }
   EXPECT_EQ(budget->used_bytes(), 0u);
   // A declared length that could not fit is refused before a byte of it arrives; a slow one holds what has come.
-  RequestParser early(limits, budget);
+  RequestParser early(limits);
   std::string bytes = head + "Content-Length: 300001\r\n\r\nx";
   bytes.erase(0, early.feed(bytes));
-  early.feed(bytes);
+  early.open_body(ByteCharge(nullptr, ByteUse::kBody, budget));
   ASSERT_EQ(early.phase(), Phase::kFailed);
   EXPECT_EQ(early.fault().status, 503);
   EXPECT_STREQ(early.fault().reason, "body_memory");
-  RequestParser slow(limits, budget);
-  bytes = head + "Content-Length: 290000\r\n\r\nx";
+  RequestParser slow(limits);
+  bytes = head + "Content-Length: 200000\r\n\r\nx";
   bytes.erase(0, slow.feed(bytes));
+  slow.open_body(ByteCharge(nullptr, ByteUse::kBody, budget));
   slow.feed(bytes);
   EXPECT_EQ(slow.phase(), Phase::kBody);
-  EXPECT_LE(budget->used_bytes(), 66'000u);
+  EXPECT_LE(budget->used_bytes(), 200u) << "the head and one byte, whatever was announced";
 }
 
 TEST(Response, HeadCannotBeSplitByItsValues) {
@@ -171,7 +172,7 @@ TEST(Response, HeadCannotBeSplitByItsValues) {
 
 TEST(Response, FaultBodiesAndDate) {
   EXPECT_EQ(format_date(784111777), "Sun, 06 Nov 1994 08:49:37 GMT");  // the example of RFC 9110 section 5.6.7
-  const std::string text = format_fault(Fault{503, "c", "body_memory", "say \"when\""}, false, "D");
+  const std::string text = format_fault(Fault{503, "c", "body_memory", "say \"when\""}, {.date = "D"});
   EXPECT_NE(text.find("Retry-After: 1\r\n"), std::string::npos);
   EXPECT_NE(text.find(R"({"error":{"message":"say \"when\"","type":"server_error","code":"c","param":null,)"
                       R"("reason":"body_memory"}})"),

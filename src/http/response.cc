@@ -128,22 +128,23 @@ std::string format_head(const ResponseHead& head, const Headers& headers) {
   return out;
 }
 
-std::string format_fault(const Fault& fault, bool head_only, std::string_view date, std::string_view id) {
+std::string format_fault(const Fault& fault, const FaultFrame& frame) {
   const bool ours = fault.status >= 500;
   std::string body =
       fmt::format(R"({{"error":{{"message":"{}","type":"{}","code":"{}","param":null)", json_escape(fault.message),
                   ours ? "server_error" : fault.status == 429 ? "requests" : "invalid_request_error", fault.code);
   if (*fault.reason != '\0') body += fmt::format(R"(,"reason":"{}")", fault.reason);
   body += "}}";
-  Headers headers;
-  if (!id.empty()) headers.emplace_back(kIdHeader, id);
+  Headers headers = fault.headers;
+  if (!frame.id.empty()) headers.emplace_back(kIdHeader, frame.id);
   if (fault.status == 503 || fault.status == 429) headers.emplace_back("Retry-After", "1");
   ResponseHead head{.status = fault.status,
                     .content_type = "application/json",
                     .length_bytes = body.size(),
-                    .close = true,
-                    .date = date};
-  return format_head(head, headers) + (head_only ? "" : body);
+                    .close = frame.close,
+                    .http10 = frame.http10,
+                    .date = frame.date};
+  return format_head(head, headers) + (frame.head_only ? "" : body);
 }
 
 void append_chunk(std::string* out, std::string_view bytes) {

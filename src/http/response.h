@@ -29,8 +29,15 @@ bool asks_to_close(const Headers& headers);  // a "Connection: close" among them
 
 inline constexpr const char* kIdHeader = "x-request-id";
 
-// A whole response with a JSON body in OpenAI's error shape; 429 and 503 carry Retry-After: 1. id: of the request; "": none.
-std::string format_fault(const Fault& fault, bool head_only, std::string_view date, std::string_view id = {});
+// A whole response with a JSON body in OpenAI's error shape; 429 and 503 carry Retry-After: 1.
+struct FaultFrame {
+  bool head_only = false;
+  bool close = true;
+  bool http10 = false;
+  std::string_view date = {};
+  std::string_view id = {};  // of the request; "": none
+};
+std::string format_fault(const Fault& fault, const FaultFrame& frame);
 
 // MODIFIES: out; appends one chunk of the chunked coding. REQUIRES: bytes not empty (an empty chunk ends the body).
 void append_chunk(std::string* out, std::string_view bytes);

@@ -18,6 +18,9 @@ constexpr uint64_t kOtherDescriptors = 128;  // model files, logs, epoll, the li
 // bench/http_streams: 1.2 KB for a waiting stream; an exchange's callbacks and one parsed head come on top.
 constexpr uint64_t kConnectionBytes = 4096;
 constexpr uint64_t kLoopBytes = 1u << 20;  // context, scratch, lists, and the request in the handler's hands
+constexpr uint64_t kListBytes = 128;         // of a connection in a loop's lists, and while it is held back
+constexpr uint64_t kSharedBytes = 3 * ByteBudget::fixed_bytes() + kGroupsMax * sizeof(std::atomic<size_t>);
+constexpr uint64_t kPeerBytes = 128;         // an address and its count
 constexpr int64_t kDayMs = 24 * 3600 * 1000;
 
 Status check_options(const Options& options) {
@@ -25,10 +28,15 @@ Status check_options(const Options& options) {
   if (options.connections_max < 1) return invalid_argument("connections_max must be at least 1");
   if (options.head_bytes_max < 512 || options.head_bytes_max > (1u << 20))
     return invalid_argument("head_bytes_max must be 512 B..1 MiB");
-  if (options.body_bytes_max > options.body_bytes_total_max / 2)  // a growing body is there twice for a moment
+  // A growing body is there twice for a moment, and one client has three quarters at most.
+  if (options.body_bytes_max > options.body_bytes_total_max / 3)
     return invalid_argument(
-        "body_bytes_total_max must be at least twice body_bytes_max: raise it or lower the other");
+        "body_bytes_total_max must be at least three times body_bytes_max: raise it or lower the other");
+  if (options.head_bytes_total_max < 2 * options.head_bytes_max)
+    return invalid_argument("head_bytes_total_max must be at least twice head_bytes_max: raise it or lower the other");
   if (options.tick_ms_max < 1 || options.tick_ms_max > 200) return invalid_argument("tick_ms_max must be 1..200 ms");
+  if (options.refusals_per_second != 0 && (options.refusals_per_second < 2 || options.refusals_per_second > 1'000'000))
+    return invalid_argument("refusals_per_second must be 0 or 2..1000000");
   if (options.out_bytes_max < 4096) return invalid_argument("out_bytes_max must be at least 4 KiB");
   for (int64_t ms :
        {options.head_timeout_ms, options.body_timeout_ms, options.idle_timeout_ms, options.write_timeout_ms}) {
@@ -39,7 +47,7 @@ Status check_options(const Options& options) {
 
 Status clamp_connections(Options* options) {
   const uint64_t descriptors = raise_descriptor_limit();
-  const uint64_t ours = kOtherDescriptors + static_cast<uint64_t>(options->io_threads) * (kLingerMax + 8);
+  const uint64_t ours = kOtherDescriptors + static_cast<uint64_t>(options->io_threads) * (kLingerMax + 8) + options->spare_connections_max;
   if (descriptors <= ours)
     return failed_precondition("the descriptor limit is " + std::to_string(descriptors) + ", too low for " +
                                std::to_string(options->io_threads) + " io threads: raise it (ulimit -n)");
@@ -120,7 +128,7 @@ void ServerImpl::stop() {
 
 Server::Stats ServerImpl::stats() const {
   Stats sum{};
-  sum.connections = shared_->connections.load(std::memory_order_relaxed);
+  sum.connections = shared_->slots.taken() + shared_->spare_slots.taken();
   for (const auto& loop : loops_) {
     const Counters& c = loop->counters();
     sum.accepted += c.accepted.load(std::memory_order_relaxed);
@@ -132,6 +140,9 @@ Server::Stats ServerImpl::stats() const {
     sum.timeouts += c.timeouts.load(std::memory_order_relaxed);
     sum.client_gone += c.client_gone.load(std::memory_order_relaxed);
     sum.slow_readers += c.slow_readers.load(std::memory_order_relaxed);
+    sum.held += c.held.load(std::memory_order_relaxed);
+    sum.gave_way += c.gave_way.load(std::memory_order_relaxed);
+    sum.dropped_answers += c.dropped_answers.load(std::memory_order_relaxed);
   }
   return sum;
 }
@@ -140,8 +151,14 @@ Server::Stats ServerImpl::stats() const {
 
 uint64_t planned_bytes(const Options& options) {
   const uint64_t threads = static_cast<uint64_t>(std::max(options.io_threads, 0));
-  return options.connections_max * kConnectionBytes +
-         threads * (kLoopBytes + 4 * options.head_bytes_max + options.connections_max * 32);
+  const uint64_t connections = options.connections_max + options.spare_connections_max;
+  return connections * kConnectionBytes +
+         threads * (kLoopBytes + 4 * options.head_bytes_max + connections * kListBytes) + kSharedBytes +
+         (options.peer_connections_max > 0 ? connections * kPeerBytes : 0);
+}
+
+uint64_t planned_control_bytes(const Options& options) {
+  return options.head_bytes_total_max + options.control_bytes_total_max;
 }
 
 // A stream's buffer doubles as it grows, so it may have twice the bytes that it holds.

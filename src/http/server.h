@@ -27,26 +27,33 @@ struct Options {
   std::string address = "127.0.0.1";  // name or number, IPv4 or IPv6; or "unix:/PATH"
   uint16_t port = 0;                  // 0: the kernel chooses, see Server::port()
   int io_threads = 1;                 // 1..64
-  size_t connections_max = 4096;      // slots; one more gets a ready-made 503 with Retry-After
+  size_t connections_max = 4096;      // slots; for one more the longest idle connection gives way
+  size_t spare_connections_max = 64;  // beyond them, for heads that may only ask for an open route; closed afterwards
+  size_t peer_connections_max = 0;    // of one address; 0: no such limit
   size_t head_bytes_max = 16 * 1024;  // request line and headers (431); 512 B .. 1 MiB
   size_t body_bytes_max = 8u << 20;   // one body (413)
-  // All bodies being read or held in a Request, half-read heads too (503, reason body_memory); at least twice
-  // body_bytes_max.
+  // All bodies being read or held in a Request (503, reason body_memory); at least three times body_bytes_max. An eighth
+  // is kept for small ones, and no peer or group has more than its share (byte_budget.h).
   size_t body_bytes_total_max = 64u << 20;
+  size_t head_bytes_total_max = 2u << 20;     // heads that are there in part, and requests behind an unanswered one
+  size_t control_bytes_total_max = 2u << 20;  // unread answers of the open and the control lane
   // Deadlines are totals, not per read: a client that drips bytes gains nothing by it. 1 ms .. 1 day.
   int64_t head_timeout_ms =
       10'000;  // from accept, or from the first byte of a later request, to the end of the head
   int64_t body_timeout_ms = 30'000;   // from the end of the head to the end of the body
   int64_t idle_timeout_ms = 75'000;   // between two requests of a connection
   int64_t write_timeout_ms = 30'000;  // for every 64 KiB of an answer, or its rest
+  int refusals_per_second = 2000;     // of one group and io thread, see loop_pace.cc; 0: no limit; 2..1e6
   size_t out_bytes_max = 256 * 1024;  // unsent bytes of a stream beyond the kernel's; a slower reader is cut off
   int64_t tick_ms_max = 200;          // between two looks at deadlines, body watches and Hooks::on_tick; 1..200 ms
 };
 
-// The most user memory that this room takes by itself, for the memory plan. What requests cause beyond it (bodies, half
-// heads, unsent bytes above kOutKeepBytes of a connection) is charged to the ByteBook; kernel memory (at most 512 KiB a
-// connection) is extra.
+// The most user memory that this room takes by itself, for the memory plan. What requests cause beyond it (bodies, unsent
+// bytes above kOutKeepBytes of a connection) is charged to the ByteBook; kernel memory (at most 512 KiB a connection) is
+// extra.
 uint64_t planned_bytes(const Options& options);
+// What clients hold of it whose request is not known yet, or is none that works: half heads, unread control answers.
+uint64_t planned_control_bytes(const Options& options);
 // What requests charge at most where the ByteBook refuses nothing, so that its limit can be chosen. streams_max: how
 // many exchanges the callers let stream at once.
 uint64_t planned_request_bytes(const Options& options, uint64_t streams_max);
@@ -77,7 +84,6 @@ inline constexpr size_t kGoneKinds = static_cast<size_t>(Gone::kShutdown) + 1;
 const char* gone_name(Gone gone);  // "client_closed"; static storage
 
 using GoneCallback = UniqueFunction<void(Gone)>;
-using Headers = std::vector<std::pair<std::string, std::string>>;
 
 // Who holds the charge of a whole answer's body until on_done.
 enum class ChargedBy : uint8_t {
@@ -160,6 +166,9 @@ class Server {
   struct Stats {
     uint64_t accepted, connections, requests, bytes_in, bytes_out;
     uint64_t refused_connections, bad_requests, timeouts, client_gone, slow_readers;
+    uint64_t gave_way;         // connections closed for newer ones
+    uint64_t held;             // times that a connection was held back to keep refusals at their pace
+    uint64_t dropped_answers;  // their reader did not read, and their bytes found no room
   };
   virtual Stats stats() const = 0;  // any thread; relaxed, so the numbers may be a moment apart
 };

@@ -22,7 +22,7 @@ namespace weir::http {
 class TestBook final : public ByteBook, public std::enable_shared_from_this<TestBook> {
  public:
   TestBook(size_t total, size_t each) : total_max(total), each_max(each) {}
-  std::shared_ptr<ByteAccount> open() override;
+  std::shared_ptr<ByteAccount> open(int group) override;
 
   std::atomic<size_t> total_max, each_max;
   std::atomic<size_t> used{0}, peak{0};
@@ -51,7 +51,7 @@ class TestAccount final : public ByteAccount {
   std::atomic<size_t> used_{0};
 };
 
-inline std::shared_ptr<ByteAccount> TestBook::open() { return std::make_shared<TestAccount>(shared_from_this()); }
+inline std::shared_ptr<ByteAccount> TestBook::open(int) { return std::make_shared<TestAccount>(shared_from_this()); }
 
 struct Tally {
   std::atomic<int> handled{0}, gone{0}, done{0}, gone_after_done{0}, done_twice{0};

@@ -25,6 +25,7 @@
 #include "model/transformer.h"
 #include "model/weight_cache_folder.h"
 #include "server/blueprint.h"
+#include "server/browser_rules.h"
 #include "server/cpu_watch.h"
 #include "server/drain.h"
 #include "server/host_watch.h"
@@ -269,6 +270,7 @@ Status App::Impl::build_door(ApiContext context) {
   context.request_timeout_us = settings.request_timeout_ms * 1000;
   context.queue_keepalive_us = settings.queue_keepalive_ms * 1000;
   context.guaranteed = settings.reservation == "guaranteed";
+  context.browser = browser_rules(settings);
   context.admin_key = settings.admin_key;
   context.plan_json = [this] { return plan_json(limits->plan()); };
   context.plan_text = [this] { return format_plan(limits->plan()); };

@@ -376,12 +376,14 @@ http::Options http_options(const Settings& settings) {
   options.port = static_cast<uint16_t>(settings.server_port);
   options.io_threads = settings.io_threads;
   options.connections_max = static_cast<size_t>(settings.max_connections);
+  options.peer_connections_max = static_cast<size_t>(settings.max_connections_per_peer);
+  options.refusals_per_second = settings.refusals_per_second == 1 ? 2 : settings.refusals_per_second;
   options.body_bytes_max = settings.max_body_bytes;
   if (settings.queue_keepalive_ms > 0) options.tick_ms_max = std::clamp<int64_t>(settings.queue_keepalive_ms / 4, 5, options.tick_ms_max);
-  options.body_bytes_total_max = 4 * settings.max_body_bytes;  // two largest at once, growing
-  if (settings.host_request_bytes > 0) {  // uploads need no key: they leave half to what runs, where one body allows it
+  options.body_bytes_total_max = 4 * settings.max_body_bytes;  // one client has three quarters: its largest body, growing
+  if (settings.host_request_bytes > 0) {  // uploads leave half to what runs, where one body allows it
     options.body_bytes_total_max =
-        std::clamp<uint64_t>(settings.host_request_bytes / 2, 2 * settings.max_body_bytes, options.body_bytes_total_max);
+        std::clamp<uint64_t>(settings.host_request_bytes / 2, 3 * settings.max_body_bytes, options.body_bytes_total_max);
   }
   return options;
 }

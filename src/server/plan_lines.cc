@@ -98,7 +98,9 @@ std::vector<PlanLine> plan_lines(const Blueprint& b, const ModelOptions& options
   add_resident("slots and rings", Gateway::bytes(scheduler.slots, scheduler.places(), s.io_threads, Gateway::kRingEvents) + api::Roster::bytes(scheduler.slots),
                fmt::format("{} slots, {} rings x {} events", scheduler.slots, scheduler.places(), Gateway::kRingEvents));
   add("requests", request_bytes(b, options, s), requests_formula(b, options, s));
-  add("connections", http::planned_bytes(http), fmt::format("{} slots, {} io threads", format_count(http.connections_max), io));
+  add("connections", http::planned_bytes(http), fmt::format("{} slots, {} spare, {} io threads", format_count(http.connections_max), http.spare_connections_max, io));
+  add("control", http::planned_control_bytes(http),
+      fmt::format("half heads {}, unread answers of control routes {}", format_bytes(http.head_bytes_total_max), format_bytes(http.control_bytes_total_max)));
   const uint64_t small_body = std::min<uint64_t>(api::kInlineBodyBytes, s.max_body_bytes);
   const uint64_t json = api::json_bytes_max(small_body);
   add("parsing", io * json, fmt::format("{} x {} of JSON: bodies up to {} on an io thread", io, format_bytes(json),
