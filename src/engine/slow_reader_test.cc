@@ -60,7 +60,7 @@ TEST(Faults, polling_for_slow_readers) {
   Slow slow;
   slow.submit(0, 400);
   slow.submit(1, 400);
-  slow.engine.start();
+  ASSERT_TRUE(slow.engine.start().ok());
   ASSERT_TRUE(wait_for([&] { return slow.stalls() >= 2 && slow.gateway.load().output_tokens.load() == 16; }));
   const uint64_t before = slow.stalls();
   const Micros begin = slow.clock.now_us();
@@ -79,7 +79,7 @@ TEST(SlowReaders, OneThatReadsGoesOnWhileTheOtherDoesNot) {
   Slow slow;
   slow.submit(0, 300);
   slow.submit(1, 300);
-  slow.engine.start();
+  ASSERT_TRUE(slow.engine.start().ok());
   EXPECT_TRUE(wait_for([&] {
     Notice notice;
     while (slow.gateway.next_notice(0, &notice)) {
