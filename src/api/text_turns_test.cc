@@ -71,7 +71,8 @@ class Log {
 TEST(Faults, a_tenants_texts_cannot_hold_the_pool) {
   Gate gate;
   Log log;
-  TextPool pool(1, 0, &dropped);
+  TextPool pool("text", 1, 0, &dropped);
+  ASSERT_TRUE(pool.start().ok());
   ASSERT_TRUE(pool.try_run([&] { gate.wait(); }, 1));
   ASSERT_TRUE(gate.holds(1));
   for (int i = 0; i < 4; ++i) ASSERT_TRUE(pool.try_run(log.entry("one"), 1));
@@ -85,7 +86,8 @@ TEST(Faults, a_tenants_texts_cannot_hold_the_pool) {
 TEST(TextTurns, AFreeThreadGoesToTheTenantWithTheFewestUnderWay) {
   Gate first, second;
   Log log;
-  TextPool pool(2, 0, &dropped);
+  TextPool pool("text", 2, 0, &dropped);
+  ASSERT_TRUE(pool.start().ok());
   ASSERT_TRUE(pool.try_run([&] { first.wait(); }, 1));
   ASSERT_TRUE(first.holds(1));
   ASSERT_TRUE(pool.try_run([&] { second.wait(); }, 2));
@@ -101,7 +103,8 @@ TEST(TextTurns, AFreeThreadGoesToTheTenantWithTheFewestUnderWay) {
 TEST(TextTurns, OneTenantsJobsRunInTheOrderTheyCameWhateverTheirSize) {
   Gate gate;
   Log log;
-  TextPool pool(1, 0, &dropped, {.light = 10, .heavy = 100});
+  TextPool pool("text", 1, 0, &dropped, {.light = 10, .heavy = 100});
+  ASSERT_TRUE(pool.start().ok());
   ASSERT_TRUE(pool.try_run([&] { gate.wait(); }));
   ASSERT_TRUE(gate.holds(1));
   ASSERT_TRUE(pool.try_run(log.entry("heavy"), 0, 90));
@@ -115,7 +118,8 @@ TEST(TextTurns, OneTenantsJobsRunInTheOrderTheyCameWhateverTheirSize) {
 TEST(TextTurns, HeavyJobsLeaveAThreadToLightOnes) {
   Gate gate;
   Log log;
-  TextPool pool(2, 0, &dropped, {.light = 10, .heavy = 100});
+  TextPool pool("text", 2, 0, &dropped, {.light = 10, .heavy = 100});
+  ASSERT_TRUE(pool.start().ok());
   for (int i = 0; i < 2; ++i) ASSERT_TRUE(pool.try_run([&] { gate.wait(); }, 0, 20));
   ASSERT_TRUE(gate.holds(1));
   ASSERT_TRUE(pool.try_run(log.entry("light"), 0, 10));
@@ -126,7 +130,8 @@ TEST(TextTurns, HeavyJobsLeaveAThreadToLightOnes) {
 TEST(TextTurns, HeavyJobsWaitForTheirBytesAndAreNotOvertaken) {
   Gate gate;
   Log log;
-  TextPool pool(4, 0, &dropped, {.light = 10, .heavy = 100});
+  TextPool pool("text", 4, 0, &dropped, {.light = 10, .heavy = 100});
+  ASSERT_TRUE(pool.start().ok());
   ASSERT_TRUE(pool.try_run([&] { gate.wait(); }, 0, 60));
   ASSERT_TRUE(gate.holds(1));
   ASSERT_TRUE(pool.try_run(log.entry("needs 70"), 0, 70));
@@ -142,7 +147,8 @@ TEST(TextTurns, HeavyJobsNeverHoldMoreThanTheirShare) {
   std::atomic<uint64_t> held{0}, most{0};
   std::atomic<int> ran{0};
   {
-    TextPool pool(4, 400, &dropped, {.light = 10, .heavy = 100});
+    TextPool pool("text", 4, 400, &dropped, {.light = 10, .heavy = 100});
+    ASSERT_TRUE(pool.start().ok());
     for (uint64_t i = 0; i < 400; ++i) {
       const uint64_t bytes = 11 + i * 37 % 89;
       ASSERT_TRUE(pool.try_run(
@@ -165,7 +171,8 @@ TEST(TextTurns, HeavyJobsNeverHoldMoreThanTheirShare) {
 TEST(TextTurns, AJobThatThrowsGivesItsBytesBack) {
   Log log;
   const uint64_t before = dropped.load();
-  TextPool pool(1, 0, &dropped, {.light = 10, .heavy = 100});
+  TextPool pool("text", 1, 0, &dropped, {.light = 10, .heavy = 100});
+  ASSERT_TRUE(pool.start().ok());
   ASSERT_TRUE(pool.try_run([] { throw std::bad_alloc(); }, 1, 100));
   ASSERT_TRUE(pool.try_run(log.entry("next"), 1, 100));
   pool.stop();
@@ -177,7 +184,8 @@ TEST(TextTurns, WhatAJobHeldGoesBeforeTheNextBegins) {
   const auto held = std::make_shared<int>(1);
   const std::weak_ptr<int> watch = held;
   std::atomic<bool> gone{false};
-  TextPool pool(1, 0, &dropped, {.light = 10, .heavy = 100});
+  TextPool pool("text", 1, 0, &dropped, {.light = 10, .heavy = 100});
+  ASSERT_TRUE(pool.start().ok());
   Gate gate;
   ASSERT_TRUE(pool.try_run([&gate, held] { gate.wait(); }, 0, 100));
   ASSERT_TRUE(pool.try_run([&] { gone = watch.use_count() <= 1; }, 0, 100));
