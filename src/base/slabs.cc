@@ -13,7 +13,8 @@ namespace {
 constexpr bool kMaps = !kAddressSanitized;
 
 constexpr size_t kPage = 4096;
-constexpr size_t whole_pages(size_t bytes) { return (bytes + kPage - 1) / kPage * kPage; }
+// What a piece of so many bytes costs: the system gives pages.
+constexpr size_t whole_pages(size_t bytes) { return kMaps ? (bytes + kPage - 1) / kPage * kPage : bytes; }
 
 void* map(size_t bytes) {
   void* const at = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
