@@ -26,7 +26,8 @@ compile() {  # compile SOURCE [FLAG...]
 compile kernels/cpu/neon.cc -march=armv8.2-a+dotprod+fp16
 compile kernels/cpu/neoni8mm.cc -march=armv8.2-a+dotprod+fp16+i8mm
 for source in kernels/cpu/scalar.cc kernels/cpu/portable.cc kernels/cpu/kv_write.cc kernels/cpu/pack.cc kernels/cpu/quantise.cc kernels/cpu/table_compare.cc \
-              kernels/cpu/neon_main.cc tensor/dtype.cc base/status.cc base/check.cc base/units.cc base/log.cc; do
+              kernels/cpu/neon_main.cc tensor/dtype.cc base/status.cc base/check.cc base/units.cc base/log.cc base/output.cc base/output_lane.cc base/write_now.cc \
+              base/thread.cc base/fatal.cc; do
   compile "$source"
 done
 # shellcheck disable=SC2086

@@ -17,7 +17,9 @@ TextPool::TextPool(std::string name, int threads, size_t extra, std::atomic<uint
       bytes_(bytes),
       heavy_threads_max_(std::max(1, thread_count_ - 1)),
       turns_(kTenantsMax),
-      heavy_left_(bytes.heavy) {}
+      heavy_left_(bytes.heavy) {
+  asking_.reserve(kTenantsMax);
+}
 
 Status TextPool::start() {
   {
@@ -39,9 +41,15 @@ Status TextPool::start() {
 bool TextPool::try_run(http::Callback&& job, int32_t tenant, uint64_t bytes) {
   {
     std::lock_guard lock(mutex_);
-    if (!taking_ || jobs_.size() == queued_max_) return false;
-    if (contain([&] { jobs_.emplace_back(); }) != Thrown::kNothing) return false;
-    jobs_.back() = {std::move(job), tenant, bytes > bytes_.light ? std::min(bytes, bytes_.heavy) : 0, ++come_};
+    if (!taking_ || waiting_ == queued_max_) return false;
+    Jobs added;
+    if (contain([&] { added.emplace_back(); }) != Thrown::kNothing) return false;
+    added.back() = {std::move(job), tenant, bytes > bytes_.light ? std::min(bytes, bytes_.heavy) : 0, ++come_};
+    Turn& turn = turns_[static_cast<size_t>(tenant)];
+    if (turn.empty()) asking_.push_back(tenant);
+    Jobs& list = turn.waiting[kind_of(added.back())];
+    list.splice(list.end(), added);
+    ++waiting_;
   }
   wake_.notify_one();
   return true;
@@ -57,15 +65,31 @@ bool TextPool::may_begin(const Job& job) const {
   return job.heavy_bytes == 0 || (heavy_running_ < heavy_threads_max_ && job.heavy_bytes <= heavy_left_);
 }
 
-// A heavy job that waits for bytes is not overtaken by smaller heavy ones: it would wait for ever.
-TextPool::Jobs::iterator TextPool::choose() {
-  auto light = jobs_.end(), heavy = jobs_.end();
-  for (auto job = jobs_.begin(); job != jobs_.end(); ++job) {
-    auto& best = job->heavy_bytes > 0 ? heavy : light;
-    if (best == jobs_.end() || goes_before(*job, *best)) best = job;
+// Looks at the first jobs of each tenant that has any. A heavy job that waits for bytes is not overtaken by smaller heavy
+// ones: it would wait for ever.
+TextPool::Jobs* TextPool::choose() {
+  Jobs* best[kKinds] = {};
+  for (const int32_t tenant : asking_) {
+    for (const Kind kind : {kLight, kHeavy}) {
+      Jobs& list = turns_[static_cast<size_t>(tenant)].waiting[kind];
+      if (list.empty()) continue;
+      if (best[kind] == nullptr || goes_before(list.front(), best[kind]->front())) best[kind] = &list;
+    }
   }
-  if (heavy == jobs_.end() || !may_begin(*heavy)) return light;
-  return light == jobs_.end() || goes_before(*heavy, *light) ? heavy : light;
+  if (best[kHeavy] == nullptr || !may_begin(best[kHeavy]->front())) return best[kLight];
+  return best[kLight] == nullptr || goes_before(best[kHeavy]->front(), best[kLight]->front()) ? best[kHeavy] : best[kLight];
+}
+
+TextPool::Jobs TextPool::take_first(Jobs* list) {
+  Jobs taken;
+  taken.splice(taken.begin(), *list, list->begin());
+  --waiting_;
+  const int32_t tenant = taken.front().tenant;
+  if (turns_[static_cast<size_t>(tenant)].empty()) {
+    *std::find(asking_.begin(), asking_.end(), tenant) = asking_.back();
+    asking_.pop_back();
+  }
+  return taken;
 }
 
 void TextPool::begin(const Job& job) {
@@ -86,11 +110,10 @@ void TextPool::end(const Job& job) {
 void TextPool::work() {
   std::unique_lock lock(mutex_);
   while (true) {
-    Jobs::iterator next = jobs_.end();
-    wake_.wait(lock, [&] { return (next = choose()) != jobs_.end() || (!taking_ && jobs_.empty()); });
-    if (next == jobs_.end()) return;
-    Jobs taken;
-    taken.splice(taken.begin(), jobs_, next);
+    Jobs* next = nullptr;
+    wake_.wait(lock, [&] { return (next = choose()) != nullptr || (!taking_ && waiting_ == 0); });
+    if (next == nullptr) return;
+    Jobs taken = take_first(next);
     Job& job = taken.front();
     begin(job);
     lock.unlock();

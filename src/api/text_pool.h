@@ -56,14 +56,19 @@ class TextPool {
     uint64_t number = 0;       // in the order of coming
   };
   using Jobs = std::list<Job>;
+  enum Kind { kLight, kHeavy, kKinds };
+  static Kind kind_of(const Job& job) { return job.heavy_bytes > 0 ? kHeavy : kLight; }
   struct Turn {
+    Jobs waiting[kKinds];  // the oldest first
     int running = 0;
     uint64_t served = 0;  // when a job of the tenant was last begun
+    bool empty() const { return waiting[kLight].empty() && waiting[kHeavy].empty(); }
   };
 
   void work();
-  Jobs::iterator choose();  // RETURNS: end where none may begin
+  Jobs* choose();           // RETURNS: the list whose first job is next; null where none may begin
   bool goes_before(const Job& one, const Job& other) const;
+  Jobs take_first(Jobs* list);
   bool may_begin(const Job& job) const;
   void begin(const Job& job);
   void end(const Job& job);
@@ -76,8 +81,9 @@ class TextPool {
   const int heavy_threads_max_;
   std::mutex mutex_;
   std::condition_variable wake_;
-  Jobs jobs_;
-  std::vector<Turn> turns_;  // of each tenant
+  std::vector<Turn> turns_;        // of each tenant
+  std::vector<int32_t> asking_;    // tenants with waiting jobs, in no order; reserved for all
+  size_t waiting_ = 0;
   uint64_t come_ = 0, begun_ = 0;
   int heavy_running_ = 0;
   uint64_t heavy_left_;

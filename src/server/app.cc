@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <atomic>
-#include <limits>
 
 #include "admission/front_door.h"
 #include "api/api.h"
@@ -33,6 +32,7 @@
 #include "server/live_limits.h"
 #include "server/load_summary.h"
 #include "server/memory_actions.h"
+#include "server/model_defaults.h"
 #include "server/overload_control.h"
 #include "server/stalling_executor.h"
 #include "server/watchdog.h"
@@ -59,24 +59,6 @@ constexpr uint64_t kTemplateBytesMax = 1 * kMiB;
 
 std::string served_name(const Settings& settings) {
   return settings.model_name.empty() ? model_name_of(settings.model) : settings.model_name;
-}
-
-void set_float(std::optional<double> number, float* out) {
-  if (number) *out = static_cast<float>(*number);
-}
-
-SamplingParams default_params(const SamplingDefaults& defaults) {
-  SamplingParams params;
-  set_float(defaults.temperature, &params.temperature);
-  if (defaults.do_sample && !*defaults.do_sample) params.temperature = 0;
-  // 0 keeps the likeliest token alone, which the smallest positive share does too.
-  if (defaults.top_p) params.top_p = std::max(static_cast<float>(*defaults.top_p), std::numeric_limits<float>::min());
-  if (defaults.top_k) params.top_k = static_cast<int32_t>(*defaults.top_k);
-  set_float(defaults.min_p, &params.min_p);
-  set_float(defaults.repetition_penalty, &params.repetition_penalty);
-  set_float(defaults.presence_penalty, &params.presence_penalty);
-  set_float(defaults.frequency_penalty, &params.frequency_penalty);
-  return params;
 }
 
 // Few arenas and early trimming: freed request memory goes back, and the peak stays what the plan says. With a trim

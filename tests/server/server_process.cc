@@ -116,15 +116,35 @@ uint64_t ServerProcess::plan_bytes() const {
   return at == std::string::npos ? 0 : std::strtoull(body.c_str() + at + 14, nullptr, 10);
 }
 
-double ServerProcess::metric(const std::string& name) const {
-  const std::string text = "\n" + get(port_, "/metrics").body;
+namespace {
+
+double value_in(const std::string& text, const std::string& name) {
   const size_t at = text.find("\n" + name + " ");
   return at == std::string::npos ? -1 : std::strtod(text.c_str() + at + name.size() + 2, nullptr);
 }
 
+}  // namespace
+
+// The text of /metrics is kept for a moment, so this waits for one that was made after the call.
+std::string ServerProcess::metrics_text() const {
+  constexpr char kTexts[] = "weir_metrics_texts_total";
+  constexpr int kPatienceMs = 5000;
+  std::string text = "\n" + get(port_, "/metrics").body;
+  const double made = value_in(text, kTexts);
+  wait_until(
+      [&] {
+        text = "\n" + get(port_, "/metrics").body;
+        return value_in(text, kTexts) != made;
+      },
+      kPatienceMs);
+  return text;
+}
+
+double ServerProcess::metric(const std::string& name) const { return value_in(metrics_text(), name); }
+
 std::map<std::string, double> ServerProcess::metrics() const {
   std::map<std::string, double> out;
-  std::stringstream text(get(port_, "/metrics").body);
+  std::stringstream text(metrics_text());
   for (std::string line; std::getline(text, line);) {
     const size_t space = line.rfind(' ');
     if (line.empty() || line[0] == '#' || space == std::string::npos) continue;
@@ -138,7 +158,7 @@ bool ServerProcess::wait_for_metric(const std::string& name, double value, int t
 }
 
 double ServerProcess::metric_sum(const std::string& family) const {
-  std::istringstream lines(get(port_, "/metrics").body);
+  std::istringstream lines(metrics_text());
   double sum = 0;
   for (std::string line; std::getline(lines, line);) {
     if (line.rfind(family + "{", 0) == 0) sum += std::strtod(line.c_str() + line.rfind(' '), nullptr);

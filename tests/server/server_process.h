@@ -34,7 +34,9 @@ class ServerProcess {
   uint64_t plan_bytes() const;  // total_bytes of GET /plan
   std::string log() const;      // what it printed so far; a line may come a moment after what it tells of
   bool says(const std::string& text) const;  // waits for it in the log. RETURNS: false after 20 s
-  // A value of /metrics by its name with labels; -1 when absent.
+  // /metrics as of now, each line behind a line break.
+  std::string metrics_text() const;
+  // A value of it by its name with labels; -1 when absent.
   double metric(const std::string& name) const;
   double metric_sum(const std::string& family) const;  // of all its samples, in one scrape
   std::map<std::string, double> metrics() const;  // all of one look, by name with labels
