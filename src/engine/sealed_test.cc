@@ -123,7 +123,7 @@ void run_without_the_allocator(int drafts) {
   for (SlotIndex slot = 0; slot < kSlots; ++slot) clients.submit(slot);
   constexpr int kRequests = 60;
   // On a fast machine the first ones end before the pool has shrunk once: they go on until something was preempted.
-  const auto all = [&clients, kRequests] { return static_cast<size_t>(std::max(clients.next, int{kRequests})); };
+  const auto all = [&clients] { return static_cast<size_t>(std::max(clients.next, int{kRequests})); };
   for (int waited_ms = 0; clients.ended < all() && waited_ms < 60'000; ++waited_ms) {
     clients.collect(load.preemptions == 0 ? std::numeric_limits<int>::max() : kRequests);
     // A pool that changes its size preempts, evicts and moves; none of that may allocate either.
