@@ -4,15 +4,9 @@
 // sanitizers this file is empty, because they replace the same functions. The standard makes these functions throw;
 // that is the one place where weir does.
 #include "base/alloc_guard.h"
+#include "base/sanitized.h"
 
-#if defined(__has_feature)
-#define WEIR_HAS_FEATURE(feature) __has_feature(feature)
-#else
-#define WEIR_HAS_FEATURE(feature) 0
-#endif
-
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) && !WEIR_HAS_FEATURE(address_sanitizer) && \
-    !WEIR_HAS_FEATURE(thread_sanitizer) && !WEIR_HAS_FEATURE(memory_sanitizer)
+#if !WEIR_ADDRESS_SANITIZER && !WEIR_THREAD_SANITIZER && !WEIR_HAS_FEATURE(memory_sanitizer)
 
 #include <cstdlib>
 #include <new>

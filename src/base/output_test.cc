@@ -23,6 +23,7 @@
 #include "base/check.h"
 #include "base/fatal.h"
 #include "base/log_throttle.h"
+#include "base/sanitized.h"
 #include "base/write_now.h"
 
 namespace weir {
@@ -328,7 +329,7 @@ TEST(Output, AnExceptionThatNothingCaughtAndAFatalSignalSaySo) {
   EXPECT_EQ(run_in_child(out.write_end(), err.write_end(), escape), 128 + SIGABRT);
   EXPECT_THAT(err.read_until("lost\n"), HasSubstr("weir: bug: nothing caught an exception: lost\n"));
   EXPECT_EQ(run_in_child(out.write_end(), unread.write_end(), escape), 128 + SIGABRT);
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#if !WEIR_ADDRESS_SANITIZER && !WEIR_THREAD_SANITIZER
   const auto fault = [] {
     install_fatal_lines();
     ::raise(SIGBUS);

@@ -1,3 +1,4 @@
+#include "base/sanitized.h"
 #include "base/slabs.h"
 
 #include <sys/mman.h>
@@ -9,11 +10,7 @@ namespace weir {
 namespace {
 
 // Under the address sanitizer each piece is its own and malloc's, so that a use after free is seen.
-#if defined(__SANITIZE_ADDRESS__)
-constexpr bool kMaps = false;
-#else
-constexpr bool kMaps = true;
-#endif
+constexpr bool kMaps = !kAddressSanitized;
 
 constexpr size_t kPage = 4096;
 constexpr size_t whole_pages(size_t bytes) { return (bytes + kPage - 1) / kPage * kPage; }

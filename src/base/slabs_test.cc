@@ -1,4 +1,5 @@
 // Slabs count what they cost the process, refuse before they take, and give all of it back.
+#include "base/sanitized.h"
 #include "base/slabs.h"
 
 #include <gtest/gtest.h>
@@ -11,12 +12,6 @@
 
 namespace weir {
 namespace {
-
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr bool kSanitized = true;
-#else
-constexpr bool kSanitized = false;
-#endif
 
 // Of this process, resident.
 uint64_t resident_bytes() {

@@ -7,6 +7,7 @@
 #include <fstream>
 #include <vector>
 
+#include "base/sanitized.h"
 #include "base/units.h"
 #include "device/host/host_device.h"
 
@@ -139,11 +140,7 @@ TEST(Traps, grow_by_copy) {
 }
 
 // Sanitizers turn mlock into nothing.
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr bool kMayLock = false;
-#else
-constexpr bool kMayLock = true;
-#endif
+constexpr bool kMayLock = !kSanitized;
 
 // Bytes that the kernel holds locked for this process.
 uint64_t locked_bytes() {

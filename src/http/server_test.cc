@@ -1,4 +1,5 @@
 // Requests and answers over real sockets: routing, reuse of connections, limits and deadlines.
+#include "base/sanitized.h"
 #include "base/thread.h"
 #include "http/server.h"
 
@@ -314,6 +315,7 @@ TEST(Server, AcceptedSocketsInheritTheListenersOptions) {
 }
 
 TEST(Server, WithoutDescriptorsAcceptingWaitsAndDoesNotSpin) {
+  if (kAddressSanitized) GTEST_SKIP() << "the sanitizer of undefined behaviour looks at objects through a pipe, and has none here";
   auto created = Server::create(
       {}, [](Request&&, std::shared_ptr<Exchange> exchange) { exchange->respond(200, "text/plain", "ok"); });
   ASSERT_TRUE(created.ok());

@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <filesystem>
 
+#include "base/sanitized.h"
 #include "sim/abort_note.h"
 #include "sim/generate.h"
 #include "sim/soak.h"
@@ -17,11 +18,7 @@ namespace {
 using ::testing::AnyOf;
 using ::testing::HasSubstr;
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr int64_t kSeeds = 200;
-#else
-constexpr int64_t kSeeds = 3000;
-#endif
+constexpr int64_t kSeeds = kSanitized ? 200 : 3000;
 
 std::string told(const SoakResult& result) {
   return result.violation ? replay_command(result.failed_seed, 40, true) + ": " + result.violation->text() : "";

@@ -9,6 +9,7 @@
 #include <fstream>
 #include <string>
 
+#include "base/sanitized.h"
 #include "model/transformer.h"
 #include "support/random_checkpoint.h"
 
@@ -16,12 +17,6 @@ namespace weir {
 namespace {
 
 namespace fs = std::filesystem;
-
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr bool kSanitized = true;
-#else
-constexpr bool kSanitized = false;
-#endif
 
 // Bytes of a line of /proc/self/status; 0 where there is none.
 uint64_t own_bytes(const std::string& field) {

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "base/sanitized.h"
 #include "base/units.h"
 #include "memory/monitor/fake_root.h"
 #include "server/client.h"
@@ -17,12 +18,6 @@ namespace weir::testing {
 namespace {
 
 using ::testing::HasSubstr;
-
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr bool kSanitized = true;  // slower, and its own memory is in no figure
-#else
-constexpr bool kSanitized = false;
-#endif
 
 constexpr char kKey[] = "Authorization: Bearer open\r\n";
 constexpr char kRunning[] = "weir_requests_running";

@@ -1,5 +1,6 @@
 // The whole server as a stranger meets it: a process, sockets, /metrics and /proc. What is asserted about load is
 // counted, never timed.
+#include "base/sanitized.h"
 #include "server/server_process.h"
 
 #include <gtest/gtest.h>
@@ -18,11 +19,7 @@ namespace weir::testing {
 namespace {
 
 // A sanitizer makes the server about ten times slower: the same tests with fewer requests.
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr bool kSlow = true;
-#else
-constexpr bool kSlow = false;
-#endif
+constexpr bool kSlow = kSanitized;
 
 class ServerTest : public ::testing::Test {
  protected:

@@ -1,5 +1,6 @@
 // The storm of bench/storm, short: a real server under good, bad, leaving, slow and greedy clients keeps its
 // promises; and the storm's own judgement can fail. What is asserted is counted, never timed.
+#include "base/sanitized.h"
 #include "server/storm.h"
 
 #include <gmock/gmock.h>
@@ -16,11 +17,7 @@ using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
 // A sanitizer makes the server about ten times slower: fewer requests, and its shadow memory is nobody's plan.
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr bool kSlow = true;
-#else
-constexpr bool kSlow = false;
-#endif
+constexpr bool kSlow = kSanitized;
 
 // The size of the KV cache: all that is left of 144 MiB, and so little that sequences wait and preempt.
 class StormTest : public ::testing::TestWithParam<const char*> {};

@@ -1,3 +1,4 @@
+#include "base/sanitized.h"
 #include "memory/monitor/host_facts.h"
 
 #include <fcntl.h>
@@ -174,7 +175,7 @@ TEST(HostFacts, ThisMachine) {
 // A mapped weights file raises the resident size by its pages; the plan has a line for the weights already, so the
 // figure that is added to it must not move.
 TEST(HostFacts, page_cache_counted_once) {
-#ifdef __SANITIZE_THREAD__
+#if WEIR_THREAD_SANITIZER
   GTEST_SKIP() << "every touched page has shadow memory of its own here";
 #endif
   constexpr size_t kBytes = 32 << 20;
@@ -192,7 +193,7 @@ TEST(HostFacts, page_cache_counted_once) {
   EXPECT_EQ(sum, 'w' * kBytes / 4096);
   EXPECT_GE(*after.rss_bytes, *before.rss_bytes + kBytes * 9 / 10);
   EXPECT_GE(*after.rss_file_bytes, *before.rss_file_bytes + kBytes * 9 / 10);
-#if !defined(__SANITIZE_THREAD__)  // which keeps a shadow of each page that was read, in memory of no file
+#if !WEIR_THREAD_SANITIZER  // which keeps a shadow of each page that was read, in memory of no file
   EXPECT_LT(*rss_without_files(after), *rss_without_files(before) + kMiB);
 #endif
 }

@@ -171,10 +171,7 @@ struct KeyLess {
 // Insertion-ordered dict; also the body of a namespace.
 struct Dict : Object {
   explicit Dict(Heap& heap) : Object(heap) {}
-  void drop() override {
-    index.clear();
-    items.clear();
-  }
+  void drop() override { clear(); }
   Value* find(const Value& key);
   Value* find(std::string_view key);
   void set(Value key, Value v);
