@@ -34,9 +34,11 @@ if(WEIR_SANITIZE)
   if(CMAKE_CXX_COMPILER_ID STREQUAL GNU)
     add_compile_options(-Wno-maybe-uninitialized) # false alarms from the instrumented code
   endif()
-  if(WEIR_SANITIZE MATCHES thread AND CMAKE_CXX_COMPILER_ID STREQUAL GNU)
-    add_compile_options(-Wno-tsan) # Asio's fences; gcc warns at each one
-    add_compile_definitions(BOOST_ASIO_DISABLE_FENCED_BLOCK)
+  if(WEIR_SANITIZE MATCHES thread)
+    add_compile_definitions(BOOST_ASIO_DISABLE_FENCED_BLOCK) # the sanitizer knows no fences
+    if(CMAKE_CXX_COMPILER_ID STREQUAL GNU)
+      add_compile_options(-Wno-tsan) # gcc warns at each one
+    endif()
   endif()
 endif()
 # What a per-ISA kernel body is compiled with on top. Sanitizers leave these bodies alone: instrumented they take the
@@ -91,6 +93,9 @@ function(weir_test_program name)
   add_executable(${name}_test ${ARG_SOURCES})
   target_include_directories(${name}_test PRIVATE ${CMAKE_SOURCE_DIR}/src ${CMAKE_SOURCE_DIR}/tests)
   target_link_libraries(${name}_test PRIVATE ${ARG_DEPS} GTest::gmock GTest::gtest_main)
+  if(WEIR_SANITIZE)
+    target_compile_options(${name}_test PRIVATE -O0) # half of the compiler's time, and the rooms themselves keep their -O1
+  endif()
   gtest_discover_tests(${name}_test TEST_PREFIX ${name}. WORKING_DIRECTORY ${CMAKE_SOURCE_DIR}
                        DISCOVERY_TIMEOUT 120 PROPERTIES TIMEOUT ${ARG_TIMEOUT} LABELS "${ARG_LABELS}")
 endfunction()
