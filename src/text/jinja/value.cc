@@ -260,6 +260,7 @@ bool iterate(Heap& heap, const Value& v, Vec<Value>& out) {
     for (size_t i = 0; i < s.size();) {
       const size_t n = char_bytes(s, i);
       out.push_back(part_of(v, s.substr(i, n)));
+      out.back().str()->markup = false;  // characters of a Markup are plain strings in Python
       if (heap.failed()) return false;
       i += n;
     }

@@ -55,6 +55,10 @@ TEST(JinjaValues, SlicesCountCharacters) {
   EXPECT_THAT(render("{{ [1][::0] }}"), HasSubstr("zero"));
 }
 
+TEST(JinjaValues, CharactersOfMarkupArePlain) {
+  EXPECT_EQ(render("{{ ('a'|e) | list }}{{ [('ab'|e)[0]] }}"), "['a'][Markup('a')]");
+}
+
 TEST(JinjaValues, AttributesAndItems) {
   const char* context = R"({"d": {"items": 1, "b": {"c": [5]}}})";
   EXPECT_EQ(render("{{ d['items'] }}{{ d.b.c[0] }}{{ d.b['c'].0 }}{{ d.items() | length }}", context), "1552");
