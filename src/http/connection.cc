@@ -143,7 +143,9 @@ void Connection::arm_read() {
 void Connection::on_readable() {
   switch (state_) {
     case State::kReading:
-      return read_request();
+      // The wait began before the connection was held: what is there is read once it is released, for an answer that is
+      // made meanwhile would be held too, and its place with it.
+      return held_at_ ? void() : read_request();
     case State::kAnswering:
       return watch_client();
     case State::kLingering:

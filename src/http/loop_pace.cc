@@ -43,7 +43,6 @@ void Loop::give_back_booking(const PacedBy& who) {
 void Loop::note_served(const PacedBy& who) {
   Pace& pace = pace_of(who);
   pace.calm.credit(pace_rule_, kCreditPerAnswer);
-  pace.hasty.credit(pace_rule_, kCreditPerAnswer);
 }
 
 Loop::Held::iterator Loop::hold(Connection* connection, int64_t due_us) {
