@@ -19,11 +19,11 @@ void check(const weir::api::GenerateRequest& request, const weir::api::ParamLimi
   const weir::SamplingParams& p = request.params;
   require(request.n >= 1 && request.n <= weir::api::kChoicesMax);
   require(p.temperature >= 0 && p.temperature <= 100);
-  require(p.top_p > 0 && p.top_p <= 1);
+  require(p.top_p >= 0 && p.top_p <= 1);
   require(p.top_k >= 0 && p.min_p >= 0 && p.min_p <= 1);
   require(p.repetition_penalty > 0 && p.repetition_penalty <= 10);
   require(p.top_logprobs >= -1 && p.top_logprobs <= weir::kTopLogprobsMax);
-  require(!request.max_tokens || *request.max_tokens >= 1);
+  require(!request.max_tokens || *request.max_tokens >= 0);
   for (const weir::LogitBias& bias : p.logit_bias) require(bias.token >= 0 && bias.token < limits.vocab_size);
   for (const int32_t id : p.stop_token_ids) require(id >= 0 && id < limits.vocab_size);
   for (const weir::api::Prompt& prompt : request.prompts) {
