@@ -41,7 +41,7 @@ void Connection::on_released() {
 void Connection::forget_hold() {
   if (!held_at_) return;
   loop_.unhold(*held_at_);
-  loop_.give_back_booking(paced_by());
+  loop_.give_back_booking(paced_by(), paced_cost_);
   held_at_.reset();
 }
 

@@ -49,7 +49,7 @@ struct HeadVerdict {
   Standing standing = Standing::kAnybody;
   int group = 0;           // of kKnown, [0, kGroupsMax)
   bool contended = false;  // of kKnown: there are other groups, so this one may not have every slot
-  int cost = 1;            // of kOpen and kControl: what answering takes, in refusals
+  int cost = 1;            // of an answer that serves nobody (open and control lanes, errors), in refusals
   std::optional<Fault> fault;  // the answer, where the head says enough; its maker has counted it. The body is not read
 };
 

@@ -91,7 +91,7 @@ class Loop : public std::enable_shared_from_this<Loop> {
   // RETURNS: when, in now_us().
   using Held = std::multimap<int64_t, Connection*>;
   int64_t book(const PacedBy& who, int cost);
-  void give_back_booking(const PacedBy& who);
+  void give_back_booking(const PacedBy& who, int cost);
   void note_served(const PacedBy& who);
   Held::iterator hold(Connection* connection, int64_t due_us);  // calls on_released() then
   void unhold(Held::iterator place) { held_.erase(place); }

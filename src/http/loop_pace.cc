@@ -11,7 +11,8 @@ constexpr size_t kAnybody = kGroupsMax, kStrangers = kGroupsMax + 1;
 constexpr int64_t kAheadUsMax = 10'000'000;
 constexpr int kBurstParts = 4;  // of a second's refusals
 constexpr int kStrangerFactor = 2;  // a keyless answer counts as so many
-// A request that was served pays for so many refusals: at five times what a server can do there are four for each.
+// A request that was served pays for so many refusals of clients in no haste: at five times what a server can do there are
+// four for each. To clients in haste it gives nothing: they would take the processor that serves.
 constexpr int kCreditPerAnswer = 6;
 constexpr int kReleasesPerTurn = 256;
 constexpr int64_t kLeastWaitUs = 1000;
@@ -35,14 +36,13 @@ int64_t Loop::book(const PacedBy& who, int cost) {
   return (who.hasty ? pace.hasty : pace.calm).book(pace_rule_, now_us(), who.stranger ? cost * kStrangerFactor : cost);
 }
 
-void Loop::give_back_booking(const PacedBy& who) {
+void Loop::give_back_booking(const PacedBy& who, int cost) {
   Pace& pace = pace_of(who);
-  (who.hasty ? pace.hasty : pace.calm).credit(pace_rule_, who.stranger ? kStrangerFactor : 1);
+  (who.hasty ? pace.hasty : pace.calm).credit(pace_rule_, who.stranger ? cost * kStrangerFactor : cost);
 }
 
 void Loop::note_served(const PacedBy& who) {
-  Pace& pace = pace_of(who);
-  pace.calm.credit(pace_rule_, kCreditPerAnswer);
+  pace_of(who).calm.credit(pace_rule_, kCreditPerAnswer);
 }
 
 Loop::Held::iterator Loop::hold(Connection* connection, int64_t due_us) {
