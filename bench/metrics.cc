@@ -1,11 +1,13 @@
-// bench_metrics: what GET /metrics costs an io thread with 1,024 tenants, and for how long it holds a lock that requests take.
+// bench_metrics: what GET /metrics costs an io thread with 1,024 tenants, and for how long it holds a lock that
+// requests take.
 //
 //   bench_metrics [TENANTS]      default 1024, all that there can be
 //
-// Floor: a line of the text is copied at memory speed; a lock that nobody else wants takes about 20 ns. Each figure is a
-// quantile over single calls, so a stall of the machine shows in the p99 and not in the median. "made" is the text made anew;
-// "copied" is what a scrape gets while the last text is fresh enough. The door's lock is held for one piece of the tenants'
-// buckets at a time; nothing else of a scrape takes a lock of the door for longer than a look at a few numbers.
+// Floor: a line of the text is copied at memory speed; a lock that nobody else wants takes about 20 ns. Each figure
+// is a quantile over single calls, so a stall of the machine shows in the p99 and not in the median. "made" is the
+// text made anew; "copied" is what a scrape gets while the last text is fresh enough. The door's lock is held for
+// one piece of the tenants' buckets at a time; nothing else of a scrape takes a lock of the door for longer than a
+// look at a few numbers.
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -46,7 +48,8 @@ std::vector<double> timed(int rounds, Call call) {
 std::vector<TenantPolicy> policies(int count) {
   std::vector<TenantPolicy> all;
   for (int i = 0; i < count; ++i) {
-    TenantPolicy policy{.name = "tenant-" + std::to_string(i), .keys = {sha256("key-" + std::to_string(i))}, .class_index = 1};
+    TenantPolicy policy{
+        .name = "tenant-" + std::to_string(i), .keys = {sha256("key-" + std::to_string(i))}, .class_index = 1};
     policy.limits = {.concurrent = 4, .queued = 16, .tokens_per_minute = 100'000 + i};
     all.push_back(std::move(policy));
   }
@@ -57,7 +60,11 @@ std::vector<TenantPolicy> policies(int count) {
 struct Owners {
   explicit Owners(int count)
       : gateway(288, 32, 1, 8),
-        door({.running_max = 32, .queued_max = 256, .queued_tokens_max = 65'536, .session_tokens = 4'096, .pool_tokens = 1 << 20},
+        door({.running_max = 32,
+              .queued_max = 256,
+              .queued_tokens_max = 65'536,
+              .session_tokens = 4'096,
+              .pool_tokens = 1 << 20},
              &gateway),
         tenants(&door, &gateway.tenants(), 1) {
     if (!tenants.replace(policies(count - 1), true, clock.now_us()).ok()) std::exit(1);
@@ -97,7 +104,8 @@ void run(int count) {
   std::vector<std::optional<int64_t>> levels(FrontDoor::kLevelsPerLock);
   const Micros now_us = owners.clock.now_us();
   print("door's lock held for one piece of the buckets, at most", timed(kRounds * 10, [&] {
-          owners.door.bucket_levels({0, now_us}, {levels.data(), std::min(levels.size(), static_cast<size_t>(count))});
+          owners.door.bucket_levels({0, now_us},
+                                    {levels.data(), std::min(levels.size(), static_cast<size_t>(count))});
         }));
   print("names of all tenants", timed(kRounds * 10, [&] { bytes += owners.tenants.names()->size(); }));
   std::printf("%-62s %9zu bytes\n", "text", bytes_of_text);

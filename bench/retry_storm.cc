@@ -1,11 +1,12 @@
-// bench_retry_storm: what a server on one core still does while clients ask again at once, whatever Retry-After says.
+// bench_retry_storm: what a server on one core still does while clients ask again at once, whatever Retry-After
+// says.
 //
 //   bench_retry_storm [--storm N] [--seconds N] [--cpu N] [--model DIR]
 //
-// Default: 3,000 connections, 10 s a phase, server on CPU 0. Three phases against one server: as many closed-loop clients
-// as find room (its best), the storm, and as many again (it recovers). A probe asks /health/live on a new connection every
-// 50 ms all the time. Prints goodput, refusals a second, and the probe's p50, p99 and maximum. Exit status 1 where goodput
-// in the storm is below 90 % of the best, or the probe's p99 above 100 ms.
+// Default: 3,000 connections, 10 s a phase, server on CPU 0. Three phases against one server: as many closed-loop
+// clients as find room (its best), the storm, and as many again (it recovers). A probe asks /health/live on a new
+// connection every 50 ms all the time. Prints goodput, refusals a second, and the probe's p50, p99 and maximum.
+// Exit status 1 where goodput in the storm is below 90 % of the best, or the probe's p99 above 100 ms.
 #include <fcntl.h>
 #include <sched.h>
 #include <sys/epoll.h>
@@ -159,11 +160,17 @@ bool read_options(int argc, char** argv, Options* options) {
   for (int i = 1; i < argc; i += 2) {
     const std::string flag = argv[i], value = i + 1 < argc ? argv[i + 1] : "";
     const int number = std::atoi(value.c_str());
-    if (flag == "--storm" && number > 0) options->storm = number;
-    else if (flag == "--seconds" && number > 0) options->seconds = number;
-    else if (flag == "--cpu" && number >= 0 && !value.empty()) options->cpu = number;
-    else if (flag == "--model" && !value.empty()) options->model = value;
-    else return std::fprintf(stderr, "bench_retry_storm: '%s %s' is not understood\n", flag.c_str(), value.c_str()), false;
+    if (flag == "--storm" && number > 0)
+      options->storm = number;
+    else if (flag == "--seconds" && number > 0)
+      options->seconds = number;
+    else if (flag == "--cpu" && number >= 0 && !value.empty())
+      options->cpu = number;
+    else if (flag == "--model" && !value.empty())
+      options->model = value;
+    else
+      return std::fprintf(stderr, "bench_retry_storm: '%s %s' is not understood\n", flag.c_str(), value.c_str()),
+             false;
   }
   return true;
 }
@@ -172,15 +179,16 @@ int run(int argc, char** argv) {
   Options options;
   if (!read_options(argc, argv, &options)) return 2;
   keep_to(options.cpu, false);
-  ServerProcess server({"--threads", "1", "--max-concurrent-requests", std::to_string(kPlaces), "--max-queued-requests",
-                        std::to_string(kQueue), "--log-level", "warning"},
+  ServerProcess server({"--threads", "1", "--max-concurrent-requests", std::to_string(kPlaces),
+                        "--max-queued-requests", std::to_string(kQueue), "--log-level", "warning"},
                        options.model);
   keep_to(options.cpu, true);
   if (server.port() == 0) return 1;
   const Phase best = run_phase(server.port(), kPlaces + kQueue / 2, options.seconds);
   const Phase storm = run_phase(server.port(), options.storm, options.seconds);
   const Phase after = run_phase(server.port(), kPlaces + kQueue / 2, options.seconds);
-  std::printf("%-10s %10s %12s %8s %10s %8s %8s\n", "phase", "served/s", "refused/s", "lost/s", "health p50", "p99", "max ms");
+  std::printf("%-10s %10s %12s %8s %10s %8s %8s\n", "phase", "served/s", "refused/s", "lost/s", "health p50", "p99",
+              "max ms");
   print("best", best);
   print("storm", storm);
   print("after", after);

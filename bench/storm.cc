@@ -1,15 +1,16 @@
 // bench_storm: a real server under a storm of good, bad, leaving, slow and greedy clients (tests/server/storm.h),
 // once for each size of the KV cache, and what is left of its promises.
 //
-//   bench_storm [--requests N] [--at-once N] [--seed N] [--greedy PERCENT] [--max-body-bytes N] [--memory-limit BYTES]
+//   bench_storm [--requests N] [--at-once N] [--seed N] [--greedy PERCENT] [--max-body-bytes N] [--memory-limit
+//   BYTES]
 //               [--caches A,B,...] [--model DIR]
 //
 // Default: 20,000 requests each at --cache-max-entry-count 1.0, 0.3, 4MiB and 2MiB within 144 MiB, by 64
 // connections at once. The limit is so small that a ratio means something, 2 MiB so small that sequences preempt
-// each other. Of the requests --greedy percent (5) are attacks: bodies that cost a parser or a template most for their
-// bytes, answers that are never read. Exit status 1 when a promise was broken: peak above the plan, resident memory grown by 1 % after the
-// warm-up (the first tenth), a sealed thread that allocates, anything that was not returned, an answer that ends
-// without its reason, recomputed tokens of 2 % of those produced.
+// each other. Of the requests --greedy percent (5) are attacks: bodies that cost a parser or a template most for
+// their bytes, answers that are never read. Exit status 1 when a promise was broken: peak above the plan, resident
+// memory grown by 1 % after the warm-up (the first tenth), a sealed thread that allocates, anything that was not
+// returned, an answer that ends without its reason, recomputed tokens of 2 % of those produced.
 #include <algorithm>
 #include <chrono>
 #include <cstdio>

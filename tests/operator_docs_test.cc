@@ -61,7 +61,9 @@ std::vector<std::string> not_in(const std::string& page, const std::vector<std::
   return out;
 }
 
-std::string metric_sources() { return read_text("src/api/metrics_text.cc") + read_text("src/api/metrics_tenants.cc"); }
+std::string metric_sources() {
+  return read_text("src/api/metrics_text.cc") + read_text("src/api/metrics_tenants.cc");
+}
 
 TEST(OperatorDocs, EveryMetricHasALine) {
   const auto families = found(metric_sources(), R"re("((?:weir_|vllm:)[a-z_]+)")re");
@@ -70,8 +72,8 @@ TEST(OperatorDocs, EveryMetricHasALine) {
 }
 
 TEST(OperatorDocs, EveryMemoryMetricIsOnTheMemoryPage) {
-  const auto families =
-      found(metric_sources(), R"re("(weir_(?:memory|host|kv|prefix|recomputed?|overcommit|sealed|pool)_[a-z_]+)")re");
+  const auto families = found(
+      metric_sources(), R"re("(weir_(?:memory|host|kv|prefix|recomputed?|overcommit|sealed|pool)_[a-z_]+)")re");
   EXPECT_GT(families.size(), 20u);
   EXPECT_THAT(not_in(read_text(kMemory), families), IsEmpty());
 }

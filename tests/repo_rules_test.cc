@@ -109,9 +109,11 @@ TEST(RepoRules, NoPathOrHostOfOneMachine) {
               ElementsAre("x contains " + forbidden_strings()[0]));
 }
 
-// std::thread's constructor throws where the system gives no more threads, which would end the process without a word.
+// std::thread's constructor throws where the system gives no more threads, which would end the process without a
+// word.
 std::vector<std::string> threads_made(const SourceFile& file) {
-  static const std::regex made(R"(std::thread\s*[({]|std::thread\s+\w+\s*[({]|std::jthread|std::async|pthread_create)");
+  static const std::regex made(
+      R"(std::thread\s*[({]|std::thread\s+\w+\s*[({]|std::jthread|std::async|pthread_create)");
   std::vector<std::string> found;
   const std::string code = bare_code(file.text);
   for (std::sregex_iterator at(code.begin(), code.end(), made), end; at != end; ++at) {

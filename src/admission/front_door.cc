@@ -20,7 +20,8 @@ const char* refusal_name(Refusal refusal) {
     case Refusal::kGuaranteeOverPool: return "guarantee_over_pool";
     case Refusal::kTooManySequences: return "too_many_sequences";
     case Refusal::kOverQueueTokens: return "over_queue_tokens";
-    case Refusal::kLimitLowered: return "limit_lowered";
+    case Refusal::kLimitLowered:
+      return "limit_lowered";
     case Refusal::kQueueFull: return "queue_full";
     case Refusal::kQueueTokensFull: return "queue_tokens_full";
     case Refusal::kTextPoolFull: return "text_pool_full";
@@ -40,16 +41,26 @@ const char* refusal_name(Refusal refusal) {
     case Refusal::kTenantQueueFull: return "tenant_queue_full";
     case Refusal::kTenantTokens: return "tenant_tokens_per_minute";
     case Refusal::kTenantHostBytes: return "tenant_host_bytes";
-    case Refusal::kOutOfMemory: return "out_of_memory";
-    case Refusal::kUnexpected: return "unexpected";
-    case Refusal::kConnections: return "connections";
-    case Refusal::kPeerConnections: return "peer_connections";
-    case Refusal::kTenantConnections: return "tenant_connections";
-    case Refusal::kHeadMemory: return "head_memory";
-    case Refusal::kBodyMemory: return "body_memory";
-    case Refusal::kUnknownHost: return "unknown_host";
-    case Refusal::kOriginNotAllowed: return "origin_not_allowed";
-    case Refusal::kNotJson: return "not_json";
+    case Refusal::kOutOfMemory:
+      return "out_of_memory";
+    case Refusal::kUnexpected:
+      return "unexpected";
+    case Refusal::kConnections:
+      return "connections";
+    case Refusal::kPeerConnections:
+      return "peer_connections";
+    case Refusal::kTenantConnections:
+      return "tenant_connections";
+    case Refusal::kHeadMemory:
+      return "head_memory";
+    case Refusal::kBodyMemory:
+      return "body_memory";
+    case Refusal::kUnknownHost:
+      return "unknown_host";
+    case Refusal::kOriginNotAllowed:
+      return "origin_not_allowed";
+    case Refusal::kNotJson:
+      return "not_json";
     case Refusal::kUnauthenticated: return "unauthenticated";
     case Refusal::kBadRequest: return "bad_request";
     case Refusal::kCount: break;
@@ -62,7 +73,10 @@ Place::~Place() {
 }
 
 FrontDoor::FrontDoor(const FrontDoorOptions& options, Gateway* gateway)
-    : started_(options), options_(options), gateway_(gateway), counters_(std::make_unique<TenantCounters[]>(kTenantsMax)) {
+    : started_(options),
+      options_(options),
+      gateway_(gateway),
+      counters_(std::make_unique<TenantCounters[]>(kTenantsMax)) {
   WEIR_CHECK(gateway->slots() >= options.running_max + options.queued_max);
   for (SlotIndex slot = gateway->slots(); slot-- > 0;) free_slots_.push_back(slot);
   tenants_.set_room(options.running_max, options.queued_max, options.queued_tokens_max);

@@ -54,43 +54,45 @@ struct Demand {
 // Named shed points. Each has a counter in /metrics as weir_refusals_total{reason="..."} and a line in
 // docs/operations.md. The reason also stands in the error body.
 enum class Refusal : uint8_t {
-  kPromptTooLong,    // prompt + 1 > session length (400 context_length_exceeded)
-  kPromptOverPool,   // prompt + 1 > tokens in the KV pool (400)
+  kPromptTooLong,      // prompt + 1 > session length (400 context_length_exceeded)
+  kPromptOverPool,     // prompt + 1 > tokens in the KV pool (400)
   kGuaranteeOverPool,  // prompt + max_tokens > tokens in the KV pool, with a guarantee (400)
-  kTooManySequences, // n x prompts > --max-concurrent-requests (400): they could never run together
-  kOverQueueTokens,  // alone more prompt tokens than --max-queued-tokens (400)
-  kLimitLowered,     // above a limit that is lower now than at start and may rise again (429 slow_down)
-  kQueueFull,        // --max-queued-requests reached (429 slow_down)
-  kQueueTokensFull,  // --max-queued-tokens reached (429 slow_down)
-  kTextPoolFull,     // tokenisers are all busy and their queue is full (429 slow_down)
-  kHostBytesFull,    // the host bytes that requests share are taken (429 slow_down; 503 where an answer was under way)
-  kOverHostBytes,    // alone more host bytes than --host-bytes-per-request (413; 400 where an answer was under way)
-  kNotReady,         // the model is still loading (503 server_is_overloaded)
-  kDraining,         // SIGTERM was seen (503 server_is_overloaded)
-  kMemoryPressure,   // the governor keeps the door shut until memory is free again (503 server_is_overloaded)
-  kQueueTimeout,     // it was accepted and waited longer than --queue-timeout (503 server_is_overloaded)
-  kDeadline,         // its deadline passed, or cannot be met any more (504 timeout)
+  kTooManySequences,   // n x prompts > --max-concurrent-requests (400): they could never run together
+  kOverQueueTokens,    // alone more prompt tokens than --max-queued-tokens (400)
+  kLimitLowered,       // above a limit that is lower now than at start and may rise again (429 slow_down)
+  kQueueFull,          // --max-queued-requests reached (429 slow_down)
+  kQueueTokensFull,    // --max-queued-tokens reached (429 slow_down)
+  kTextPoolFull,       // tokenisers are all busy and their queue is full (429 slow_down)
+  kHostBytesFull,      // the host bytes that requests share are taken (429 slow_down; 503 where an answer was under
+                       // way)
+  kOverHostBytes,   // alone more host bytes than --host-bytes-per-request (413; 400 where an answer was under way)
+  kNotReady,        // the model is still loading (503 server_is_overloaded)
+  kDraining,        // SIGTERM was seen (503 server_is_overloaded)
+  kMemoryPressure,  // the governor keeps the door shut until memory is free again (503 server_is_overloaded)
+  kQueueTimeout,    // it was accepted and waited longer than --queue-timeout (503 server_is_overloaded)
+  kDeadline,        // its deadline passed, or cannot be met any more (504 timeout)
   kDeadlineUnmeetable,  // at the door: it would start too late for its deadline (503 server_is_overloaded)
-  kOverTtftSlo,      // at the door: its first token would be later than --ttft-slo (503 server_is_overloaded)
-  kExpired,          // urgent work that waited while the queue stood (503 server_is_overloaded)
-  kStuck,            // the watchdog ended it: the step loop did not move while it was computed (500)
-  kAborted,          // ended by /admin/abort (409 aborted)
-  kBrownOut,         // the last rung of the brown-out ladder (503 server_is_overloaded)
-  kTenantQueueFull,  // the tenant runs and waits with all that it may (429 slow_down)
-  kTenantTokens,     // the tenant's tokens per minute are used up (429 slow_down)
-  kTenantHostBytes,  // the tenant's host bytes are taken (429 slow_down)
-  kOutOfMemory,      // the process had no memory for it although it was charged (503 server_is_overloaded)
-  kUnexpected,       // an exception that nothing foresaw ended this request alone (500)
-  kConnections,      // every connection slot has work, and this one asked for more than health (503 server_is_overloaded)
-  kPeerConnections,  // the client's address has as many connections as it may (503 server_is_overloaded)
-  kTenantConnections,  // the tenant has more than its share of the connections (503 server_is_overloaded)
-  kHeadMemory,       // too many heads are there in part (503 server_is_overloaded)
-  kBodyMemory,       // too many bodies are being read, or the sender's share of them (503 server_is_overloaded)
-  kUnknownHost,      // without keys: asked for by a name that is not the server's (403)
-  kOriginNotAllowed,  // without keys: a page of another origin (403)
-  kNotJson,          // without keys: a body that is not declared to be JSON (415)
-  kUnauthenticated,  // missing or wrong key (401)
-  kBadRequest,       // any other 4xx about the body
+  kOverTtftSlo,         // at the door: its first token would be later than --ttft-slo (503 server_is_overloaded)
+  kExpired,             // urgent work that waited while the queue stood (503 server_is_overloaded)
+  kStuck,               // the watchdog ended it: the step loop did not move while it was computed (500)
+  kAborted,             // ended by /admin/abort (409 aborted)
+  kBrownOut,            // the last rung of the brown-out ladder (503 server_is_overloaded)
+  kTenantQueueFull,     // the tenant runs and waits with all that it may (429 slow_down)
+  kTenantTokens,        // the tenant's tokens per minute are used up (429 slow_down)
+  kTenantHostBytes,     // the tenant's host bytes are taken (429 slow_down)
+  kOutOfMemory,         // the process had no memory for it although it was charged (503 server_is_overloaded)
+  kUnexpected,          // an exception that nothing foresaw ended this request alone (500)
+  kConnections,         // every connection slot has work, and this one asked for more than health (503
+                        // server_is_overloaded)
+  kPeerConnections,     // the client's address has as many connections as it may (503 server_is_overloaded)
+  kTenantConnections,   // the tenant has more than its share of the connections (503 server_is_overloaded)
+  kHeadMemory,          // too many heads are there in part (503 server_is_overloaded)
+  kBodyMemory,          // too many bodies are being read, or the sender's share of them (503 server_is_overloaded)
+  kUnknownHost,         // without keys: asked for by a name that is not the server's (403)
+  kOriginNotAllowed,    // without keys: a page of another origin (403)
+  kNotJson,             // without keys: a body that is not declared to be JSON (415)
+  kUnauthenticated,     // missing or wrong key (401)
+  kBadRequest,          // any other 4xx about the body
   kCount
 };
 const char* refusal_name(Refusal refusal);  // "queue_full", ...
@@ -169,8 +171,8 @@ class FrontDoor {
   TenantView tenant_view(Visitor visitor) const;
   // Until the tenant's bucket has a token again; 0: it has, or there is no such limit.
   Micros tokens_wait_us(Visitor visitor) const;
-  // Of levels.size() tenants from `first` on: tokens of the bucket, negative: debt; nothing without a limit. One lock for all
-  // of them, so a caller that wants many asks in pieces of kLevelsPerLock.
+  // Of levels.size() tenants from `first` on: tokens of the bucket, negative: debt; nothing without a limit. One
+  // lock for all of them, so a caller that wants many asks in pieces of kLevelsPerLock.
   static constexpr size_t kLevelsPerLock = 64;
   void bucket_levels(Visitor first, std::span<std::optional<int64_t>> levels) const;
   const TenantCounters& tenant_counters(int32_t tenant) const { return counters_[static_cast<size_t>(tenant)]; }
@@ -213,7 +215,8 @@ class FrontDoor {
 
   int admitted() const { return admitted_.load(std::memory_order_relaxed); }  // places given out
   FrontDoorOptions options() const;
-  // Sequences that may run together, as the server was started or as it was raised since: a request above it never fits.
+  // Sequences that may run together, as the server was started or as it was raised since: a request above it never
+  // fits.
   int running_max_ever() const;
   // From now on; what was admitted stays. REQUIRES: running_max + queued_max <= the gateway's slots.
   void set_options(const FrontDoorOptions& options);
@@ -223,9 +226,9 @@ class FrontDoor {
   friend class Knock;
   enum class State : uint8_t { kLoading, kServing, kDraining };
   Status could_ever_fit(const Demand& demand) const;     // REQUIRES: mutex_ held
-  Status fits_under(const FrontDoorOptions& limits, const Demand& demand) const;         // REQUIRES: mutex_ held
-  Status fits_now(const Demand& demand) const;           // REQUIRES: mutex_ held
-  FrontDoorOptions ever() const;                         // REQUIRES: mutex_ held
+  Status fits_under(const FrontDoorOptions& limits, const Demand& demand) const;  // REQUIRES: mutex_ held
+  Status fits_now(const Demand& demand) const;                                    // REQUIRES: mutex_ held
+  FrontDoorOptions ever() const;                                                  // REQUIRES: mutex_ held
   Status state_status() const;
   int places_now() const;                                // REQUIRES: mutex_ held
   int waiting_now() const;                               // REQUIRES: mutex_ held

@@ -92,7 +92,8 @@ TEST_F(Faults, n_above_a_patched_limit) {
   ASSERT_TRUE(admit(4, 3).ok()) << "a raised limit counts";
   held.clear();
   door.set_options(usual);
-  EXPECT_EQ(admit(4, 3).reason(), "too_many_sequences") << "and one that was lowered to what it was at start is no lowered one";
+  EXPECT_EQ(admit(4, 3).reason(), "too_many_sequences")
+      << "and one that was lowered to what it was at start is no lowered one";
 }
 
 TEST_F(Faults, a_share_of_a_patched_pool_and_a_tenants_own_limit) {
@@ -101,7 +102,8 @@ TEST_F(Faults, a_share_of_a_patched_pool_and_a_tenants_own_limit) {
   door.deal_shares();
   const FrontDoorOptions usual = door.options();
   const auto as_tenant = [&](int64_t tokens, int n = 1, int64_t guaranteed = 0) {
-    auto places = door.admit({.prompt_tokens = {tokens}, .n = n, .guaranteed_tokens = guaranteed, .visitor = {3, 0}});
+    auto places =
+        door.admit({.prompt_tokens = {tokens}, .n = n, .guaranteed_tokens = guaranteed, .visitor = {3, 0}});
     return places.ok() ? std::string("ok") : places.status().reason();
   };
   FrontDoorOptions limits = usual;

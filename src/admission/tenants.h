@@ -94,7 +94,8 @@ class Tenants {
   Status replace(std::vector<TenantPolicy> policies, bool asks_for_keys, Micros now);
 
   using Names = std::vector<std::string>;
-  // [index], of all that were ever named. Immutable and shared, so that no reader copies a thousand names under a lock.
+  // [index], of all that were ever named. Immutable and shared, so that no reader copies a thousand names under a
+  // lock.
   std::shared_ptr<const Names> names() const;
   void count_reload(bool ok) { reloads_[ok ? 1 : 0].fetch_add(1, std::memory_order_relaxed); }
   uint64_t reloads(bool ok) const { return reloads_[ok ? 1 : 0].load(std::memory_order_relaxed); }

@@ -15,16 +15,16 @@ namespace {
 
 constexpr size_t kTenantsShown = 8;
 
-// One order while it visits the io threads: first to see whose the id is, then to end the requests of that tenant. The last
-// thread of a round begins the next, or answers on the thread of the order's own exchange.
+// One order while it visits the io threads: first to see whose the id is, then to end the requests of that tenant.
+// The last thread of a round begins the next, or answers on the thread of the order's own exchange.
 struct Order {
   Order(Service* s, Reply r, std::string wanted, int32_t whose)
       : service(s), reply(std::move(r)), id(std::move(wanted)), tenant(whose) {}
   Service* const service;
   Reply reply;
   const std::string id;
-  int32_t tenant;               // kStranger until it is known whose the id is
-  std::mutex mutex;             // of the two that every thread adds to
+  int32_t tenant;    // kStranger until it is known whose the id is
+  std::mutex mutex;  // of the two that every thread adds to
   std::set<int32_t> tenants;
   int ended = 0;
   std::atomic<int> left{0};
@@ -78,8 +78,10 @@ ApiError ambiguous(const Order& order) {
     list += (shown > 1 ? ", " : "") + (*names)[static_cast<size_t>(tenant)];
   }
   if (shown > kTenantsShown) list += " and others";
-  return {.status = failed_precondition(fmt::format("requests of {} tenants carry the id \"{}\": {}; none was ended, name one of "
-                                                    "them as \"tenant\"", order.tenants.size(), order.id, list)),
+  return {.status = failed_precondition(
+              fmt::format("requests of {} tenants carry the id \"{}\": {}; none was ended, name one of "
+                          "them as \"tenant\"",
+                          order.tenants.size(), order.id, list)),
           .param = "tenant",
           .code = "ambiguous_id",
           .http = 409};
@@ -108,8 +110,9 @@ int32_t wanted_tenant(const Tenants& tenants, Fields* fields) {
   const auto names = tenants.names();
   const auto at = std::find(names->begin(), names->end(), *name);
   if (at == names->end()) {
-    fields->fail({.status = not_found("there is no tenant of that name; GET /admission shows whose requests are under way"),
-                  .param = "tenant"});
+    fields->fail(
+        {.status = not_found("there is no tenant of that name; GET /admission shows whose requests are under way"),
+         .param = "tenant"});
     return LiveRequest::kStranger;
   }
   return static_cast<int32_t>(at - names->begin());
@@ -118,7 +121,8 @@ int32_t wanted_tenant(const Tenants& tenants, Fields* fields) {
 void refuse_other_words(Fields* fields) {
   for (const auto& member : fields->raw()) {
     if (member.key() == "id" || member.key() == "tenant") continue;
-    return fields->fail(std::string(member.key()).substr(0, 60), "is no part of this order; those are id and tenant");
+    return fields->fail(std::string(member.key()).substr(0, 60),
+                        "is no part of this order; those are id and tenant");
   }
 }
 

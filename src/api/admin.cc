@@ -65,10 +65,11 @@ std::optional<std::string> cache_share(Fields* fields) {
 LimitsPatch read_patch(Fields* fields) {
   for (const auto& member : fields->raw()) {
     if (std::find(kNames.begin(), kNames.end(), std::string_view(member.key())) != kNames.end()) continue;
-    fields->fail(std::string(member.key()).substr(0, kWordShown), "is no limit that can be changed while serving; those are "
-                                                          "cache_max_entry_count, max_concurrent_requests, "
-                                                          "max_queued_requests and max_queued_tokens; \"dry_run\": true "
-                                                          "changes none of them");
+    fields->fail(std::string(member.key()).substr(0, kWordShown),
+                 "is no limit that can be changed while serving; those are "
+                 "cache_max_entry_count, max_concurrent_requests, "
+                 "max_queued_requests and max_queued_tokens; \"dry_run\": true "
+                 "changes none of them");
     return {};
   }
   LimitsPatch patch;
@@ -119,7 +120,8 @@ void patch_limits(Service* service, http::Request request, Reply reply) {
   job->reply.error(busy());
 }
 
-// A reload takes no words; one that it does not know would otherwise be passed over, and the file be read all the same.
+// A reload takes no words; one that it does not know would otherwise be passed over, and the file be read all the
+// same.
 std::optional<ApiError> reload_words(const http::Request& request) {
   if (request.body.empty()) return {};
   auto json = JsonBody::parse(request.body);
@@ -160,12 +162,14 @@ std::optional<ApiError> admin_refusal(const Service& service, std::string_view a
 void answer_admin(Service* service, Route route, http::Request request, Reply reply) {
   if (const auto error = admin_refusal(*service, request.header("authorization"))) return reply.error(*error);
   if (const std::string word = unknown_query_word(request.query, {}); !word.empty()) {
-    return reply.error(bad_param(word, word + " is no query parameter of this route, so nothing was done; what a change is to do "
-                                              "stands in its body, {\"dry_run\": true} too"));
+    return reply.error(
+        bad_param(word, word + " is no query parameter of this route, so nothing was done; what a change is to do "
+                               "stands in its body, {\"dry_run\": true} too"));
   }
   if (request.body.size() > kInlineBodyBytes) {
-    return reply.error({.status = {Code::kTooLarge, fmt::format("the body has {} bytes and no admin request needs more than {}",
-                                                                request.body.size(), kInlineBodyBytes)}});
+    return reply.error(
+        {.status = {Code::kTooLarge, fmt::format("the body has {} bytes and no admin request needs more than {}",
+                                                 request.body.size(), kInlineBodyBytes)}});
   }
   if (route == Route::kAbort) return answer_abort(service, request, std::move(reply));
   if (route == Route::kReload) return reload(service, request, std::move(reply));

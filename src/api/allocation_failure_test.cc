@@ -1,8 +1,9 @@
-// No memory at any moment of a request's life: the k-th allocation of the code under test fails, for every k until none is
-// left to fail, alone or with all that follow it. Each time the request has exactly one end, everything comes back (World's
-// destructor), and the next request is served.
+// No memory at any moment of a request's life: the k-th allocation of the code under test fails, for every k until
+// none is left to fail, alone or with all that follow it. Each time the request has exactly one end, everything
+// comes back (World's destructor), and the next request is served.
 //
-// A program of its own, because it replaces operator new. Allocations of the fakes and of the test itself never fail.
+// A program of its own, because it replaces operator new. Allocations of the fakes and of the test itself never
+// fail.
 #include <gtest/gtest.h>
 
 #include <atomic>
@@ -16,8 +17,8 @@
 namespace {
 
 constexpr int64_t kNever = std::numeric_limits<int64_t>::max();
-constinit std::atomic<int64_t> g_left{kNever};   // allocations under test that still succeed
-constinit std::atomic<bool> g_for_good{false};   // and then all fail, not one
+constinit std::atomic<int64_t> g_left{kNever};  // allocations under test that still succeed
+constinit std::atomic<bool> g_for_good{false};  // and then all fail, not one
 constinit std::atomic<uint64_t> g_failed{0};
 
 void* allocate(std::size_t bytes, std::size_t alignment) {
@@ -28,8 +29,9 @@ void* allocate(std::size_t bytes, std::size_t alignment) {
       throw std::bad_alloc();
     }
   }
-  void* const memory = alignment == 0 ? std::malloc(bytes == 0 ? 1 : bytes)
-                                      : std::aligned_alloc(alignment, (bytes + alignment - 1) / alignment * alignment);
+  void* const memory = alignment == 0
+                           ? std::malloc(bytes == 0 ? 1 : bytes)
+                           : std::aligned_alloc(alignment, (bytes + alignment - 1) / alignment * alignment);
   if (memory == nullptr) throw std::bad_alloc();
   return memory;
 }
@@ -41,7 +43,9 @@ void* allocate(std::size_t bytes, std::size_t alignment) {
 WEIR_HOOK void* operator new(std::size_t n) { return allocate(n, 0); }
 WEIR_HOOK void* operator new[](std::size_t n) { return allocate(n, 0); }
 WEIR_HOOK void* operator new(std::size_t n, std::align_val_t a) { return allocate(n, static_cast<std::size_t>(a)); }
-WEIR_HOOK void* operator new[](std::size_t n, std::align_val_t a) { return allocate(n, static_cast<std::size_t>(a)); }
+WEIR_HOOK void* operator new[](std::size_t n, std::align_val_t a) {
+  return allocate(n, static_cast<std::size_t>(a));
+}
 WEIR_HOOK void operator delete(void* p) noexcept { std::free(p); }
 WEIR_HOOK void operator delete[](void* p) noexcept { std::free(p); }
 WEIR_HOOK void operator delete(void* p, std::size_t) noexcept { std::free(p); }
@@ -61,8 +65,9 @@ struct Ask {
 
 constexpr Ask kWhole{"/v1/completions", R"({"prompt":"abc","max_tokens":6,"logprobs":1,"stop":["zz"]})"};
 constexpr Ask kChat{"/v1/chat/completions", R"({"messages":[{"role":"user","content":"hi"}],"max_tokens":4})"};
-constexpr Ask kStream{"/v1/chat/completions",
-                      R"({"messages":[{"role":"user","content":"hi"}],"stream":true,"n":2,"max_tokens":6,"logprobs":true})"};
+constexpr Ask kStream{
+    "/v1/chat/completions",
+    R"({"messages":[{"role":"user","content":"hi"}],"stream":true,"n":2,"max_tokens":6,"logprobs":true})"};
 
 // One request in a world of its own, in which the k-th allocation fails.
 class OneLife {
@@ -91,7 +96,9 @@ class OneLife {
     return options;
   }
   // Nobody holds the exchange but its connection.
-  bool dropped() { return exchange_.use_count() == 1 && exchange_->answers == 0 && exchange_->gone() == http::Gone::kNo; }
+  bool dropped() {
+    return exchange_.use_count() == 1 && exchange_->answers == 0 && exchange_->gone() == http::Gone::kNo;
+  }
   void answer_as_http_does() { exchange_->respond(500, "application/json", "{}", {}, http::ChargedBy::kHttp); }
 
   void check_end() {
@@ -121,7 +128,8 @@ std::set<int> all_lives(const Ask& ask, bool for_good) {
   std::set<int> ends;
   int64_t k = 0;
   for (;; ++k) {
-    SCOPED_TRACE(std::string(ask.body) + " without allocation " + std::to_string(k) + (for_good ? " and all later ones" : ""));
+    SCOPED_TRACE(std::string(ask.body) + " without allocation " + std::to_string(k) +
+                 (for_good ? " and all later ones" : ""));
     const OneLife life(ask, k, for_good);
     ends.insert(life.status());
     if (!life.failed() || ::testing::Test::HasFailure()) break;
@@ -146,9 +154,10 @@ TEST(Faults, exception_in_a_job_and_no_memory_to_say_so) {
 }
 
 TEST(Faults, exception_in_a_job_of_the_other_routes) {
-  for (const Ask& ask : {Ask{"/tokenize", R"({"prompt":"a longer text that is turned into tokens"})"},
-                         Ask{"/tokenize", R"({"messages":[{"role":"user","content":"hi"}]})"},
-                         Ask{"/detokenize", R"({"tokens":[97,98,99,97,98,99,97,98,99,97,98,99,97,98,99,97,98,99]})"}}) {
+  for (const Ask& ask :
+       {Ask{"/tokenize", R"({"prompt":"a longer text that is turned into tokens"})"},
+        Ask{"/tokenize", R"({"messages":[{"role":"user","content":"hi"}]})"},
+        Ask{"/detokenize", R"({"tokens":[97,98,99,97,98,99,97,98,99,97,98,99,97,98,99,97,98,99]})"}}) {
     EXPECT_EQ(all_lives(ask, false).count(0), 0u);
     all_lives(ask, true);
   }

@@ -75,7 +75,8 @@ void Answer::begin_scores(int32_t first) {
 
 Took Answer::take_scored(const TokenEvent& event) {
   --scores_left_;
-  if (!note_logprob(event) || !room_to_hold(rules_->tokenizer->id_to_token(event.token).size())) return Took::kRefused;
+  if (!note_logprob(event) || !room_to_hold(rules_->tokenizer->id_to_token(event.token).size()))
+    return Took::kRefused;
   piece_.clear();
   detokenizer_.add(event.token, &piece_);  // the echo has it
   return Took::kMore;

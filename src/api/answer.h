@@ -23,7 +23,7 @@ namespace weir::api {
 
 // What stands before an answer.
 struct AnswerStart {
-  std::string_view echo;            // text that the answer begins with; never searched for stop strings
+  std::string_view echo;  // text that the answer begins with; never searched for stop strings
   // The tokens whose text the answer goes on with, so that its leading blank stays; empty where it begins one.
   std::span<const int32_t> prompt;
   // Given where the prompt has logprobs: so many events are its tokens' behind prompt[0], which has none. They give
@@ -65,7 +65,7 @@ class Answer {
   bool stopped() const { return stopped_; }
   int64_t tokens() const { return tokens_; }  // taken, the one that ended it included, those of the prompt not
   bool scoring() const { return scores_left_ > 0; }  // the next token is one of the prompt
-  bool started() const { return started_; }   // a token came, of the prompt or behind it
+  bool started() const { return started_; }          // a token came, of the prompt or behind it
   // New since the last clear(); a caller that never clears has the whole answer.
   const std::string& text() const { return text_; }
   const LogprobText& logprobs() const { return logprobs_; }
@@ -89,8 +89,8 @@ class Answer {
   LogprobText logprobs_;
   std::string piece_;  // scratch
   int64_t tokens_ = 0;
-  size_t scores_left_ = 0;   // tokens of the prompt whose logprobs are to come
-  bool alone_ = false;       // nothing comes behind the prompt
+  size_t scores_left_ = 0;  // tokens of the prompt whose logprobs are to come
+  bool alone_ = false;      // nothing comes behind the prompt
   bool started_ = false;
   TextOffset offset_;
   bool stopped_ = false;     // a stop string was found or a stop token came

@@ -1,5 +1,6 @@
-// Streamed text equals whole text equals logprobs, and stop strings cut where their definition says: random tokens of
-// every tokeniser at hand, cut at random, with stop strings that begin and end inside tokens and lie in special ones.
+// Streamed text equals whole text equals logprobs, and stop strings cut where their definition says: random tokens
+// of every tokeniser at hand, cut at random, with stop strings that begin and end inside tokens and lie in special
+// ones.
 #include <gtest/gtest.h>
 
 #include <boost/json.hpp>
@@ -38,7 +39,8 @@ struct Outcome {
 };
 
 void PrintTo(const Outcome& outcome, std::ostream* out) {
-  *out << '\'' << outcome.text << "' stopped at " << (outcome.stopped_at ? std::to_string(*outcome.stopped_at) : "no token");
+  *out << '\'' << outcome.text << "' stopped at "
+       << (outcome.stopped_at ? std::to_string(*outcome.stopped_at) : "no token");
 }
 
 // The definition, byte by byte: pieces of the detokeniser, searched in what is seen and in all.
@@ -74,7 +76,8 @@ Outcome definition(const Tokenizer& tokenizer, const Ask& ask) {
   }
   std::string tail;
   detokenizer.finish(&tail);
-  if (ask.min_tokens > 0 && ask.tokens.size() <= static_cast<size_t>(ask.min_tokens)) return {unsearched + tail, {}};
+  if (ask.min_tokens > 0 && ask.tokens.size() <= static_cast<size_t>(ask.min_tokens))
+    return {unsearched + tail, {}};
   if (const auto cut = take(tail, false)) return {unsearched + seen.substr(0, *cut), ask.tokens.size()};
   return {unsearched + seen, {}};
 }
@@ -141,7 +144,8 @@ class AnswerText : public testing::TestWithParam<const char*> {
  protected:
   void SetUp() override {
     auto loaded = Tokenizer::load(path_of(GetParam()));
-    if (!loaded.ok() && loaded.status().code() == Code::kNotFound) GTEST_SKIP() << "no " << path_of(GetParam()) << "; set WEIR_DATA";
+    if (!loaded.ok() && loaded.status().code() == Code::kNotFound)
+      GTEST_SKIP() << "no " << path_of(GetParam()) << "; set WEIR_DATA";
     ASSERT_TRUE(loaded.ok()) << loaded.status().message();
     tokenizer_ = std::move(*loaded);
     for (int i = 0; i < 30; ++i) few_.push_back(any());
@@ -174,7 +178,8 @@ class AnswerText : public testing::TestWithParam<const char*> {
       while (at < text.size() && (static_cast<unsigned char>(text[at]) & 0xC0) == 0x80) ++at;
       return at;
     };
-    const size_t begin = at_character(random_() % text.size()), end = at_character(std::min(text.size(), begin + 1 + random_() % 12));
+    const size_t begin = at_character(random_() % text.size()),
+                 end = at_character(std::min(text.size(), begin + 1 + random_() % 12));
     return begin < end ? text.substr(begin, end - begin) : text;
   }
   Ask some_ask() {
@@ -256,7 +261,8 @@ TEST_P(AnswerText, IsWhatTheLogprobsSay) {
     for (size_t i = 0; i < given.offsets.size(); ++i) {
       const std::string token = bytes_of(given.tokens[i]);
       const std::string_view rest = from_character(given.outcome.text, given.offsets[i].as_int64());
-      ASSERT_TRUE(!valid_utf8(token) || rest.starts_with(token)) << "round " << round << " token " << i << " '" << token << "'";
+      ASSERT_TRUE(!valid_utf8(token) || rest.starts_with(token))
+          << "round " << round << " token " << i << " '" << token << "'";
     }
   }
 }

@@ -43,7 +43,8 @@ void generate(Service* service, Endpoint endpoint, const Caller& caller, http::R
   const uint64_t fixed_bytes = Generation::fixed_bytes(service->context);
   auto body = std::make_unique<RequestBody>(
       RequestBody{endpoint, caller, std::move(request.body), std::move(request.charge)});
-  GenerateRequest parsed{.endpoint = endpoint, .tenant = caller.tenant, .work_bytes = service->text_bytes(body->bytes.size())};
+  GenerateRequest parsed{
+      .endpoint = endpoint, .tenant = caller.tenant, .work_bytes = service->text_bytes(body->bytes.size())};
   Charge held(account, HostKind::kRequest);
   if (body->bytes.size() <= kInlineBodyBytes) {
     if (auto error = read_request(*service, fixed_bytes, body.get(), &held, &parsed)) return reply.error(*error);
@@ -109,9 +110,11 @@ Api::~Api() {
   WEIR_CHECK_MSG(live_requests() == 0, "a request outlived the Api");
 }
 
-// An exception that was not contained further in leaves the exchange without an owner, and http answers it with a 500.
+// An exception that was not contained further in leaves the exchange without an owner, and http answers it with a
+// 500.
 void Api::handle(http::Request&& request, std::shared_ptr<http::Exchange> exchange) {
-  const api::Thrown thrown = api::contain([&] { api::handle(service_.get(), std::move(request), std::move(exchange)); });
+  const api::Thrown thrown =
+      api::contain([&] { api::handle(service_.get(), std::move(request), std::move(exchange)); });
   if (thrown != api::Thrown::kNothing) service_->metrics.dropped.fetch_add(1, std::memory_order_relaxed);
 }
 
@@ -120,13 +123,13 @@ http::Hooks Api::hooks() {
   return {.choose_id = [service](std::string_view wanted) { return service->ids.choose(wanted); },
           .judge_head = [service](const http::Request& head) { return api::judge_head(*service, head); },
           .watch_body = [service](const http::Request& head, int io) { return api::watch_body(service, head, io); },
-          .on_refusal = [service](std::string_view reason, int group) {
-            service->context.door->count_refusal(reason, group);
-          },
-          .on_tick = [this, service](int io) {
-            service->live_requests[static_cast<size_t>(io)].tick(service->now_us());
-            drain(io);  // the engine's wake-up may have found no memory
-          }};
+          .on_refusal = [service](std::string_view reason,
+                                  int group) { service->context.door->count_refusal(reason, group); },
+          .on_tick =
+              [this, service](int io) {
+                service->live_requests[static_cast<size_t>(io)].tick(service->now_us());
+                drain(io);  // the engine's wake-up may have found no memory
+              }};
 }
 
 std::map<SlotIndex, std::string> Api::request_ids(Micros patience_us) {

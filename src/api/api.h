@@ -2,8 +2,8 @@
 //
 // Owner: the composition root, which creates it before the http::Server (the server's handler calls handle()) and
 // destroys it after. Threads: handle() and drain() on the io threads of http/; templates and tokenising on a small
-// pool of its own, JSON of large bodies too. Limits: text_work.h, TextPool::kQueuedPerThread jobs per text thread, and
-// the places of FrontDoor, which a request holds until its last byte is written or its client is gone *and* the
+// pool of its own, JSON of large bodies too. Limits: text_work.h, TextPool::kQueuedPerThread jobs per text thread,
+// and the places of FrontDoor, which a request holds until its last byte is written or its client is gone *and* the
 // engine has said that it is finished. It never waits and takes no lock per token.
 //
 // Stopping: door->start_draining(); let the engine finish or end everything; stop_text_pool(); server->stop(); then
@@ -42,7 +42,8 @@ struct MemoryNow {
   Micros age_us = 0;             // since the process was looked at
 };
 
-// What PATCH /admin/limits changes; absent fields stay. dry_run: nothing changes, the answer is what would be in force.
+// What PATCH /admin/limits changes; absent fields stay. dry_run: nothing changes, the answer is what would be in
+// force.
 struct LimitsPatch {
   std::optional<std::string> cache_max_entry_count;
   std::optional<int64_t> max_concurrent_requests, max_queued_requests, max_queued_tokens;
@@ -106,7 +107,7 @@ struct ApiContext {
   std::vector<int32_t> eos_ids;
   std::vector<int32_t> chat_end_ids;  // end an answer of a chat beside those
   SamplingParams default_params;  // of generation_config.json
-  int64_t chat_tokens_default = 0;  // of a chat that names no max_tokens; 0: what the context leaves
+  int64_t chat_tokens_default = 0;   // of a chat that names no max_tokens; 0: what the context leaves
   const Tenants* tenants = nullptr;  // who may come in, as what
   std::vector<PriorityClass> classes = default_classes();
   int64_t queue_timeout_us = 0;  // 0: no limit
@@ -116,9 +117,9 @@ struct ApiContext {
   BrowserRules browser;          // which pages may ask, and by which names
   std::string admin_key;         // of /admin/...; empty: closed
   std::function<std::string()> plan_json, plan_text;  // any thread; they change with the limits
-  // Changes what can be changed while serving. Takes up to seconds: it waits for the engine. Any thread, one call at a
-  // time has effect. RETURNS: the limits that are in force now, or would be after a patch that is a dry run. ERRORS: kInvalidArgument, kFailedPrecondition,
-  // kResourceExhausted; nothing has changed then.
+  // Changes what can be changed while serving. Takes up to seconds: it waits for the engine. Any thread, one call
+  // at a time has effect. RETURNS: the limits that are in force now, or would be after a patch that is a dry run.
+  // ERRORS: kInvalidArgument, kFailedPrecondition, kResourceExhausted; nothing has changed then.
   std::function<Result<LiveLimits>(const LimitsPatch&)> patch_limits;
   std::function<LiveLimits()> live_limits;
   // Reads the key file again; null: there is none. Any thread, on the admin pool's. ERRORS: what is wrong with the file;
@@ -134,8 +135,8 @@ struct ApiContext {
   // Runs it on that io thread: http::Server::post. RETURNS: false where that thread has ended.
   std::function<bool(int io_index, http::Callback callback)> post_io;
   std::function<int64_t()> unix_ms;  // the wall clock, for deadlines; empty: the system's
-  int text_threads = 1;                 // >= 1
-  uint64_t body_bytes_max = 8u << 20;   // http's; what the largest needs is planned once (text_work.h)
+  int text_threads = 1;              // >= 1
+  uint64_t body_bytes_max = 8u << 20;  // http's; what the largest needs is planned once (text_work.h)
 };
 
 namespace api {

@@ -26,10 +26,12 @@ struct Case {
 // Of `bytes` bytes each, and wrong in its last one.
 std::vector<Case> wrong_bodies(size_t bytes) {
   const std::string list = numbers(bytes);
-  return {{"/v1/chat/completions", R"({"messages":[{"role":"user","content":"hi"}],"chat_template_kwargs":{"a":)" + list + "}]"},
-          {"/v1/completions", R"({"prompt":)" + list + "]"},
-          {"/tokenize", R"({"messages":[{"role":"user","content":"hi"}],"chat_template_kwargs":{"a":)" + list + "}]"},
-          {"/detokenize", R"({"tokens":)" + list + "]"}};
+  return {
+      {"/v1/chat/completions",
+       R"({"messages":[{"role":"user","content":"hi"}],"chat_template_kwargs":{"a":)" + list + "}]"},
+      {"/v1/completions", R"({"prompt":)" + list + "]"},
+      {"/tokenize", R"({"messages":[{"role":"user","content":"hi"}],"chat_template_kwargs":{"a":)" + list + "}]"},
+      {"/detokenize", R"({"tokens":)" + list + "]"}};
 }
 
 // The io thread's turn ends before a large body is looked at, and takes no more memory than for a small one.
@@ -64,8 +66,9 @@ TEST(BigBodies, SmallOnesAreAnsweredWithinTheCall) {
 
 TEST(BigBodies, AreServedLikeSmallOnes) {
   const std::string more = R"(,"user":")" + std::string(kLarge, 'u') + "\"}";
-  for (const auto& [path, body] : std::vector<Case>{{"/v1/chat/completions", R"({"messages":[{"role":"user","content":"hi"}])"},
-                                                    {"/v1/completions", R"({"prompt":"hi")"}}) {
+  for (const auto& [path, body] :
+       std::vector<Case>{{"/v1/chat/completions", R"({"messages":[{"role":"user","content":"hi"}])"},
+                         {"/v1/completions", R"({"prompt":"hi")"}}) {
     for (const char* stream : {R"(,"stream":true)", ""}) {
       World world;
       world.engine.set_script(say("ok"));
@@ -103,7 +106,8 @@ TEST(BigBodies, AClientThatLeftIsNotParsedFor) {
 
 TEST(BigBodies, ADeadlineHoldsWhileTheBodyIsParsed) {
   World world({.request_timeout_us = 1000});
-  const auto got = world.post("/v1/completions", R"({"prompt":"hi","stream":true,"user":")" + std::string(kLarge, 'u') + "\"}");
+  const auto got =
+      world.post("/v1/completions", R"({"prompt":"hi","stream":true,"user":")" + std::string(kLarge, 'u') + "\"}");
   world.clock.advance_us(2000);
   world.tick();
   world.finish(got);
@@ -124,7 +128,8 @@ TEST(BigBodies, AFullServerRefusesBeforeAnyWork) {
 TEST(BigBodies, NoAdminRequestNeedsOne) {
   World world({.admin_key = "root", .live_limits = [] { return LiveLimits{}; }});
   for (const auto& [method, path] : {std::pair{"PATCH", "/admin/limits"}, std::pair{"POST", "/admin/abort"}}) {
-    http::Request request = make_request(method, path, "{\"max_queued_requests\":" + std::string(kInlineBodyBytes, ' ') + "1}");
+    http::Request request =
+        make_request(method, path, "{\"max_queued_requests\":" + std::string(kInlineBodyBytes, ' ') + "1}");
     request.headers = {{"authorization", "Bearer root"}};
     const auto got = world.send(std::move(request));
     EXPECT_EQ(got->status, 413) << path << got->body;

@@ -12,7 +12,8 @@ namespace weir::api {
 namespace {
 
 constexpr std::string_view kExposed =
-    "x-request-id, retry-after, x-ratelimit-limit-requests, x-ratelimit-remaining-requests, x-ratelimit-reset-requests, "
+    "x-request-id, retry-after, x-ratelimit-limit-requests, x-ratelimit-remaining-requests, "
+    "x-ratelimit-reset-requests, "
     "x-ratelimit-limit-tokens, x-ratelimit-remaining-tokens, x-ratelimit-reset-tokens";
 constexpr std::string_view kMethods = "GET, HEAD, POST, PATCH, OPTIONS";
 constexpr size_t kShownBytes = 100;  // of what a client sent, in a message
@@ -20,13 +21,15 @@ constexpr const char* kPreflightSeconds = "600";
 
 std::string lower(std::string_view text) {
   std::string out(text);
-  std::transform(out.begin(), out.end(), out.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  std::transform(out.begin(), out.end(), out.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
   return out;
 }
 
 std::string shown(std::string_view text) {
   std::string out(text.substr(0, kShownBytes));
-  std::replace_if(out.begin(), out.end(), [](char c) { return c < ' ' || c > '~'; }, '?');
+  std::replace_if(
+      out.begin(), out.end(), [](char c) { return c < ' ' || c > '~'; }, '?');
   return out;
 }
 
@@ -51,11 +54,12 @@ bool is_address(const std::string& name) {
   in_addr v4{};
   if (inet_pton(AF_INET, name.c_str(), &v4) == 1) return true;
   in6_addr v6{};
-  return name.size() > 2 && name.front() == '[' && inet_pton(AF_INET6, name.substr(1, name.size() - 2).c_str(), &v6) == 1;
+  return name.size() > 2 && name.front() == '[' &&
+         inet_pton(AF_INET6, name.substr(1, name.size() - 2).c_str(), &v6) == 1;
 }
 
-// Names that nobody outside can point at this machine: addresses, "localhost", and names without a dot, which no public
-// zone has.
+// Names that nobody outside can point at this machine: addresses, "localhost", and names without a dot, which no
+// public zone has.
 bool is_own_name(std::string_view host) {
   const std::string name = lower(without_port(host));
   return name.find('.') == std::string::npos || is_address(name) || name.ends_with(".localhost");
@@ -68,7 +72,8 @@ bool knows_host(const BrowserRules& rules, std::string_view host) {
 bool is_json(std::string_view type) {
   std::string essence = lower(type.substr(0, type.find(';')));
   while (!essence.empty() && essence.back() == ' ') essence.pop_back();
-  return essence.empty() || essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"));
+  return essence.empty() || essence == "application/json" ||
+         (essence.starts_with("application/") && essence.ends_with("+json"));
 }
 
 bool has_body(const http::Request& head) {
@@ -91,8 +96,9 @@ ApiError refusal(Refusal reason, int http, std::string message) {
 }  // namespace
 
 ApiError origin_not_allowed(std::string_view origin) {
-  return refusal(Refusal::kOriginNotAllowed, 403,
-                 "pages of " + shown(origin) + " may not use this server; start it with --allow-origins, or with keys");
+  return refusal(
+      Refusal::kOriginNotAllowed, 403,
+      "pages of " + shown(origin) + " may not use this server; start it with --allow-origins, or with keys");
 }
 
 bool allows_origin(const BrowserRules& rules, std::string_view origin) {
@@ -104,13 +110,16 @@ std::optional<ApiError> browser_refusal(const BrowserRules& rules, const http::R
   if (!knows_host(rules, host)) {
     return refusal(Refusal::kUnknownHost, 403,
                    "this server asks for no key and is not known as " + shown(without_port(host)) +
-                       "; use its address, or start it with --allowed-hosts " + shown(without_port(host)) + " or with keys");
+                       "; use its address, or start it with --allowed-hosts " + shown(without_port(host)) +
+                       " or with keys");
   }
-  if (!origin.empty() && !is_same_origin(origin, host) && !allows_origin(rules, origin)) return origin_not_allowed(origin);
+  if (!origin.empty() && !is_same_origin(origin, host) && !allows_origin(rules, origin))
+    return origin_not_allowed(origin);
   if (has_body(head) && !is_json(head.header("content-type"))) {
-    return refusal(Refusal::kNotJson, 415,
-                   "send the body as JSON and say so: the header \"Content-Type: application/json\" (curl -H), not " +
-                       shown(head.header("content-type")));
+    return refusal(
+        Refusal::kNotJson, 415,
+        "send the body as JSON and say so: the header \"Content-Type: application/json\" (curl -H), not " +
+            shown(head.header("content-type")));
   }
   return std::nullopt;
 }
@@ -136,7 +145,8 @@ bool is_preflight(const BrowserRules& rules, const http::Request& head) {
 http::Headers preflight_headers(const BrowserRules& rules, const http::Request& head) {
   http::Headers headers = cors_headers(rules, head.header("origin"));
   const std::string_view asked = head.header("access-control-request-headers");
-  headers.emplace_back("Access-Control-Allow-Methods", has_any(rules.methods) ? std::string(kMethods) : joined(rules.methods));
+  headers.emplace_back("Access-Control-Allow-Methods",
+                       has_any(rules.methods) ? std::string(kMethods) : joined(rules.methods));
   const std::string allowed = has_any(rules.headers) ? std::string(asked) : joined(rules.headers);
   if (!allowed.empty()) headers.emplace_back("Access-Control-Allow-Headers", allowed);
   headers.emplace_back("Access-Control-Max-Age", kPreflightSeconds);

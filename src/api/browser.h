@@ -1,9 +1,9 @@
 // What browsers may do here: which names the server answers to, which pages may ask, and CORS for those.
 //
-// Without keys any page that a person visits could spend this machine's time, and with a name that it points here (DNS
-// rebinding) read the answers. So a server without keys answers to names that no stranger can point here, takes bodies
-// that a page cannot send without asking first, and nothing from a page of another origin unless --allow-origins names it.
-// With keys a page has nothing to send that it does not know, and only CORS remains.
+// Without keys any page that a person visits could spend this machine's time, and with a name that it points here
+// (DNS rebinding) read the answers. So a server without keys answers to names that no stranger can point here,
+// takes bodies that a page cannot send without asking first, and nothing from a page of another origin unless
+// --allow-origins names it. With keys a page has nothing to send that it does not know, and only CORS remains.
 //
 // Pure functions over rules that never change; any thread.
 #pragma once

@@ -15,9 +15,11 @@ constexpr char kJson[] = "Content-Type: application/json\r\n";
 bool contains(std::string_view text, std::string_view part) { return text.find(part) != std::string_view::npos; }
 
 // A request with all of its headers; Host is among them.
-std::string request(std::string_view method, std::string_view path, std::string_view headers, std::string_view body = "") {
+std::string request(std::string_view method, std::string_view path, std::string_view headers,
+                    std::string_view body = "") {
   return std::string(method) + " " + std::string(path) + " HTTP/1.1\r\n" + std::string(headers) +
-         (body.empty() ? "" : "Content-Length: " + std::to_string(body.size()) + "\r\n") + "\r\n" + std::string(body);
+         (body.empty() ? "" : "Content-Length: " + std::to_string(body.size()) + "\r\n") + "\r\n" +
+         std::string(body);
 }
 
 struct Case {
@@ -42,22 +44,23 @@ TEST(Faults, browser_on_another_page) {
   Served served(options);
   const std::string json = kJson, own = "Host: 127.0.0.1:23333\r\n";
   expect_answers(&served, {
-      {own + json, 200, ""},
-      {own, 200, ""},
-      {own + "Content-Type: application/json; charset=utf-8\r\n", 200, ""},
-      {own + "Content-Type: text/plain\r\n", 415, "not_json"},
-      {own + "Content-Type: application/x-www-form-urlencoded\r\n", 415, "not_json"},
-      {own + json + "Origin: https://evil.example\r\n", 403, "origin_not_allowed"},
-      {own + "Origin: https://evil.example\r\n", 403, "origin_not_allowed"},
-      {own + json + "Origin: null\r\n", 403, "origin_not_allowed"},
-      {own + json + "Origin: http://127.0.0.1:23333\r\n", 200, ""},
-      {"Host: rebound.evil.example\r\n" + json, 403, "unknown_host"},
-      {"Host: rebound.evil.example\r\n" + json + "Origin: http://rebound.evil.example\r\n", 403, "unknown_host"},
-      {"Host: weir.example.com:80\r\n" + json, 200, ""},
-      {"Host: localhost:1\r\n" + json, 200, ""},
-      {"Host: [::1]:23333\r\n" + json, 200, ""},
-      {"Host: gpu-box\r\n" + json, 200, ""},
-  });
+                              {own + json, 200, ""},
+                              {own, 200, ""},
+                              {own + "Content-Type: application/json; charset=utf-8\r\n", 200, ""},
+                              {own + "Content-Type: text/plain\r\n", 415, "not_json"},
+                              {own + "Content-Type: application/x-www-form-urlencoded\r\n", 415, "not_json"},
+                              {own + json + "Origin: https://evil.example\r\n", 403, "origin_not_allowed"},
+                              {own + "Origin: https://evil.example\r\n", 403, "origin_not_allowed"},
+                              {own + json + "Origin: null\r\n", 403, "origin_not_allowed"},
+                              {own + json + "Origin: http://127.0.0.1:23333\r\n", 200, ""},
+                              {"Host: rebound.evil.example\r\n" + json, 403, "unknown_host"},
+                              {"Host: rebound.evil.example\r\n" + json + "Origin: http://rebound.evil.example\r\n",
+                               403, "unknown_host"},
+                              {"Host: weir.example.com:80\r\n" + json, 200, ""},
+                              {"Host: localhost:1\r\n" + json, 200, ""},
+                              {"Host: [::1]:23333\r\n" + json, 200, ""},
+                              {"Host: gpu-box\r\n" + json, 200, ""},
+                          });
   const auto index = served.client().exchange(request("GET", "/v1/models", "Host: rebound.evil.example\r\n"));
   EXPECT_EQ(index.status, 403) << "nothing is read through a foreign name";
   for (const char* path : {"/health", "/health/live", "/metrics"}) {
@@ -81,15 +84,23 @@ TEST(Faults, browser_with_keys_is_as_before) {
 
 TEST(Browser, AllowedOriginsGetCors) {
   WorldOptions options;
-  options.browser = {.hosts = {"*"}, .origins = {"https://app.example.com"}, .methods = {"*"}, .headers = {"*"}, .credentials = true};
+  options.browser = {.hosts = {"*"},
+                     .origins = {"https://app.example.com"},
+                     .methods = {"*"},
+                     .headers = {"*"},
+                     .credentials = true};
   Served served(options);
   const std::string page = "Host: a.b\r\nOrigin: https://app.example.com\r\n";
   auto client = served.client();
-  const auto preflight = client.exchange(request("OPTIONS", kPath, page + "Access-Control-Request-Method: POST\r\n"
-                                                 "Access-Control-Request-Headers: content-type, authorization\r\n"));
+  const auto preflight =
+      client.exchange(request("OPTIONS", kPath,
+                              page + "Access-Control-Request-Method: POST\r\n"
+                                     "Access-Control-Request-Headers: content-type, authorization\r\n"));
   EXPECT_EQ(preflight.status, 204);
-  EXPECT_TRUE(contains(preflight.head, "Access-Control-Allow-Origin: https://app.example.com\r\n")) << preflight.head;
-  EXPECT_TRUE(contains(preflight.head, "Access-Control-Allow-Headers: content-type, authorization\r\n")) << preflight.head;
+  EXPECT_TRUE(contains(preflight.head, "Access-Control-Allow-Origin: https://app.example.com\r\n"))
+      << preflight.head;
+  EXPECT_TRUE(contains(preflight.head, "Access-Control-Allow-Headers: content-type, authorization\r\n"))
+      << preflight.head;
   EXPECT_TRUE(contains(preflight.head, "Access-Control-Allow-Methods: GET, HEAD, POST")) << preflight.head;
   EXPECT_TRUE(contains(preflight.head, "Access-Control-Allow-Credentials: true\r\n")) << preflight.head;
   for (const std::string body : {kAsk, R"({"prompt":"a","stream":true})", R"({"prompt":5})"}) {
@@ -99,7 +110,8 @@ TEST(Browser, AllowedOriginsGetCors) {
     EXPECT_TRUE(contains(reply.head, "Access-Control-Expose-Headers: x-request-id, retry-after")) << reply.head;
   }
   const std::string other = "Host: a.b\r\nOrigin: https://evil.example\r\n";
-  const auto refused = client.exchange(request("OPTIONS", kPath, other + "Access-Control-Request-Method: POST\r\n"));
+  const auto refused =
+      client.exchange(request("OPTIONS", kPath, other + "Access-Control-Request-Method: POST\r\n"));
   EXPECT_EQ(refused.status, 403);
   EXPECT_FALSE(contains(refused.head, "Access-Control-Allow-Origin")) << refused.head;
   EXPECT_EQ(client.exchange(request("POST", kPath, other + kJson, kAsk)).status, 403);
@@ -120,9 +132,11 @@ TEST(Browser, APageReadsWhyItsKeyIsRefused) {
   EXPECT_EQ(refused.status, 401);
   EXPECT_TRUE(contains(refused.head, "Access-Control-Allow-Origin: *\r\n")) << refused.head;
   EXPECT_FALSE(contains(refused.head, "Access-Control-Allow-Credentials")) << refused.head;
-  const auto preflight = client.exchange(request("OPTIONS", kPath, page + "Access-Control-Request-Method: POST\r\n"));
+  const auto preflight =
+      client.exchange(request("OPTIONS", kPath, page + "Access-Control-Request-Method: POST\r\n"));
   EXPECT_EQ(preflight.status, 204) << "preflights carry no key";
-  EXPECT_EQ(client.exchange(request("POST", kPath, page + kJson + "Authorization: Bearer k\r\n", kAsk)).status, 200);
+  EXPECT_EQ(client.exchange(request("POST", kPath, page + kJson + "Authorization: Bearer k\r\n", kAsk)).status,
+            200);
 }
 
 TEST(Browser, WithoutOriginsThereIsNoCors) {

@@ -16,7 +16,8 @@ void log_thrown(const char* what) noexcept {
 ApiError error_of(Thrown thrown) {
   WEIR_CHECK(thrown != Thrown::kNothing);
   if (thrown == Thrown::kOutOfMemory) {
-    return {.status = {Code::kUnavailable, "the server had no memory for this request; others are not affected, try again later",
+    return {.status = {Code::kUnavailable,
+                       "the server had no memory for this request; others are not affected, try again later",
                        refusal_name(Refusal::kOutOfMemory)}};
   }
   return {.status = {Code::kInternal, "this request failed inside the server; others are not affected",

@@ -1,8 +1,8 @@
-// contain(): an exception ends the request it came from and nothing else. Every entrance of a request (the handler, a job of the
-// text pool, a posted callback, a notice, a look at the clock) goes through it.
+// contain(): an exception ends the request it came from and nothing else. Every entrance of a request (the handler,
+// a job of the text pool, a posted callback, a notice, a look at the clock) goes through it.
 //
-// Pure; any thread. Where there is no memory even for the error, the caller cuts the client off (Reply::end_after_throw), or
-// drops the request and http answers it with a 500.
+// Pure; any thread. Where there is no memory even for the error, the caller cuts the client off
+// (Reply::end_after_throw), or drops the request and http answers it with a 500.
 #pragma once
 
 #include <cstdint>

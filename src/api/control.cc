@@ -80,7 +80,8 @@ void answer_control(const Service& service, Route route, const http::Request& re
     case Route::kReady:
     case Route::kHealth: return answer_ready(context, reply);
     case Route::kMetrics:
-      return reply->whole(200, "text/plain; version=0.0.4; charset=utf-8", service.metrics_page.text(service.now_us()));
+      return reply->whole(200, "text/plain; version=0.0.4; charset=utf-8",
+                          service.metrics_page.text(service.now_us()));
     case Route::kPlan: return answer_plan(context, request.query, reply);
     case Route::kUnknownPath: return reply->wrong_path(request.method, request.path);
     case Route::kWrongMethod:

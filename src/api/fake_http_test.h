@@ -14,8 +14,8 @@
 
 namespace weir::api {
 
-// Whose allocations this thread is making: those of the code under test, or the fakes' and the test's own, which never fail
-// (allocation_failure_test.cc). A thread that is not the test's works for the code under test.
+// Whose allocations this thread is making: those of the code under test, or the fakes' and the test's own, which
+// never fail (allocation_failure_test.cc). A thread that is not the test's works for the code under test.
 struct Allocating {
   static inline constinit thread_local bool test_thread = false;
   static inline constinit thread_local bool for_code = false;

@@ -34,7 +34,8 @@ struct GenerateRequest {
   bool add_special_tokens = false;
   bool skip_special_tokens = true;
   bool continues_message = false;  // chat: the answer goes on where the last message ends
-  // Absent: chat takes what the model proposes or there is room for, completions 16. 0 only with echo: the prompt alone.
+  // Absent: chat takes what the model proposes or there is room for, completions 16. 0 only with echo: the prompt
+  // alone.
   std::optional<int64_t> max_tokens;
   const char* max_tokens_field = "max_tokens";  // as the client called it, for errors
   SamplingParams params;              // max_tokens is set after tokenising

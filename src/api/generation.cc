@@ -20,14 +20,14 @@ ApiError refusal(Code code, Refusal why, std::string message) {
 }  // namespace
 
 uint64_t Generation::fixed_bytes(const ApiContext& context) {
-  constexpr uint64_t kFormatBytes = 768;                 // the format and what stands around the model's name in its texts
-  constexpr uint64_t kNames = 4;                         // so often is the model's name in them, escapes included
-  constexpr uint64_t kBlockBytes = 2 * sizeof(void*);    // of the shared object
+  constexpr uint64_t kFormatBytes = 768;  // the format and what stands around the model's name in its texts
+  constexpr uint64_t kNames = 4;          // so often is the model's name in them, escapes included
+  constexpr uint64_t kBlockBytes = 2 * sizeof(void*);  // of the shared object
   return sizeof(Generation) + kBlockBytes + kRequestIdBytesMax + kFormatBytes + kNames * context.model_name.size();
 }
 
-Generation::Generation(Service* service, std::unique_ptr<RequestBody> body, GenerateRequest request, Reply reply, Charge held, Knock knock,
-                       std::unique_ptr<LiveRequest> live)
+Generation::Generation(Service* service, std::unique_ptr<RequestBody> body, GenerateRequest request, Reply reply,
+                       Charge held, Knock knock, std::unique_ptr<LiveRequest> live)
     : service_(service),
       body_(std::move(body)),
       request_(std::move(request)),

@@ -1,13 +1,14 @@
 // Generation: the life of one chat or completion request, from its parsed body to its last byte.
 //
-//   start() -> text pool: read_request() where the body is large, make_prompts() -> io: admit() -> engine ... on_notice() ... -> answer -> done
+//   start() -> text pool: read_request() where the body is large, make_prompts() -> io: admit() -> engine ...
+//   on_notice() ... -> answer -> done
 //
 // Owner: first the job in the text pool, then Service::by_slot for every slot it holds. Thread: the exchange's io
 // thread, except make_prompts. It holds its Places until the exchange is done *and* the engine has finished the
 // sequence, streaming or not; a client that leaves cancels all sequences at once, in whatever state they are.
-// Exactly one of these ends the answer: respond, end_stream, the client's leaving. An exception at any of its entrances ends it
-// as an error would. Memory: every byte is on one account of
-// the ledger before it is allocated; texts that nobody will read any more go back at once, the rest with this object.
+// Exactly one of these ends the answer: respond, end_stream, the client's leaving. An exception at any of its
+// entrances ends it as an error would. Memory: every byte is on one account of the ledger before it is allocated;
+// texts that nobody will read any more go back at once, the rest with this object.
 #pragma once
 
 #include <atomic>
@@ -32,15 +33,15 @@ class Service;
 
 class Generation : public std::enable_shared_from_this<Generation> {
  public:
-  // What a request takes by itself: this object, its id, its response format. It is charged for as long as the request waits,
-  // so it is counted and not rounded up; kWaitingRequestBytes (host_bytes.h) follows from it.
+  // What a request takes by itself: this object, its id, its response format. It is charged for as long as the
+  // request waits, so it is counted and not rounded up; kWaitingRequestBytes (host_bytes.h) follows from it.
   static uint64_t fixed_bytes(const ApiContext& context);
 
-  // body: null where it was read into `request` already; held has fixed_bytes() and the request's own bytes then, and nothing
-  // where it is still to be read. held is on the account that everything else is charged to.
-  // live: the request as it is found from outside.
-  Generation(Service* service, std::unique_ptr<RequestBody> body, GenerateRequest request, Reply reply, Charge held, Knock knock,
-             std::unique_ptr<LiveRequest> live);
+  // body: null where it was read into `request` already; held has fixed_bytes() and the request's own bytes then,
+  // and nothing where it is still to be read. held is on the account that everything else is charged to. live: the
+  // request as it is found from outside.
+  Generation(Service* service, std::unique_ptr<RequestBody> body, GenerateRequest request, Reply reply, Charge held,
+             Knock knock, std::unique_ptr<LiveRequest> live);
   ~Generation();
 
   void start();
@@ -136,7 +137,7 @@ class Generation : public std::enable_shared_from_this<Generation> {
   std::unique_ptr<LiveRequest> live_;       // until start(), which gives it to the exchange
   PromptsOrError prompts_;   // pool thread, then io thread
   Thrown thrown_on_pool_ = Thrown::kNothing;  // the same
-  std::vector<Place> places_;  // admitted, and not yet a seat's
+  std::vector<Place> places_;                 // admitted, and not yet a seat's
   std::unique_ptr<ResponseFormat> format_;
   std::optional<AnswerRules> rules_;
   std::vector<std::unique_ptr<RequestSpec>> specs_;  // [prompt]; the engine reads them until it has finished

@@ -63,7 +63,8 @@ Grant Generation::why_unsent() const {
   const auto full = [&](uint64_t used, uint64_t max) { return used > max - std::min(max, 2 * out_.size()); };
   if (full(account.used_bytes(), account.ledger().options().request_bytes_max)) return Grant::kRequestFull;
   const int group = account.group();
-  if (group < 0 || !full(account.ledger().group_used(group), account.ledger().group_max(group))) return Grant::kTotalFull;
+  if (group < 0 || !full(account.ledger().group_used(group), account.ledger().group_max(group)))
+    return Grant::kTotalFull;
   return full(account.used_bytes(), account.ledger().group_max(group)) ? Grant::kOverGroup : Grant::kGroupFull;
 }
 
@@ -80,7 +81,8 @@ bool Generation::abort() {
   return true;
 }
 
-// The engine may go on for a moment; a sequence that it has finished is released here where the exchange is done already.
+// The engine may go on for a moment; a sequence that it has finished is released here where the exchange is done
+// already.
 void Generation::end_after_throw(Thrown thrown) noexcept {
   answered_ = true;
   unwanted_.store(true, std::memory_order_relaxed);
@@ -108,7 +110,8 @@ void Generation::return_unsubmitted() noexcept {
 void Generation::look_at_clock(Micros now) {
   if (over()) return;
   if (seats_.empty() && deadline_us_ != 0 && now >= deadline_us_) return fail(deadline_passed(kWhileText));
-  const bool waits = !seats_.empty() && request_.stream && !token_seen_;  // request_ is the pool's until there are seats
+  const bool waits =
+      !seats_.empty() && request_.stream && !token_seen_;  // request_ is the pool's until there are seats
   if (!waits || service_->context.queue_keepalive_us == 0 || now < next_keepalive_us_) return;
   next_keepalive_us_ = now + service_->context.queue_keepalive_us;
   open_stream();
@@ -145,7 +148,8 @@ void Generation::on_done() {
   release_finished();
   if (!was_admitted || !log_enabled(LogLevel::kDebug)) return;
   log_debug("api", fmt::format("request {}: {} after {:.1f} ms and {} tokens", reply_.request_id(),
-                               gone_ ? "its client left" : "done", static_cast<double>(took_us) * 1e-3, usage_.completion_tokens));
+                               gone_ ? "its client left" : "done", static_cast<double>(took_us) * 1e-3,
+                               usage_.completion_tokens));
 }
 
 }  // namespace weir::api

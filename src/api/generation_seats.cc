@@ -34,7 +34,8 @@ void score_prompt(RequestSpec* spec) {
 Grant Generation::charge_seats(size_t prompts, size_t seats) {
   const uint64_t params = held_bytes(request_.params);
   uint64_t rules = 2 * params + service_->context.eos_ids.size() * sizeof(int32_t);
-  for (const std::string& stop : request_.stop) rules += 2 * stop.capacity() + (stop.size() + 1) * sizeof(int16_t) + 64;
+  for (const std::string& stop : request_.stop)
+    rules += 2 * stop.capacity() + (stop.size() + 1) * sizeof(int16_t) + 64;
   const Grant grant = sampler_charge_.try_grow(prompts * params + rules);
   return grant == Grant::kYes ? held_.try_grow(seats * sizeof(Seat)) : grant;
 }
@@ -99,13 +100,14 @@ void Generation::take_seats(std::vector<PromptTokens> prompts) {
     return fail_host(grant, HostMoment::kBeforeWork);
   }
   if (log_enabled(LogLevel::kDebug)) {
-    log_debug("api", fmt::format("request {}: admitted with {} sequences and {} prompt tokens", reply_.request_id(), seats_.size(),
-                                 usage_.prompt_tokens));
+    log_debug("api", fmt::format("request {}: admitted with {} sequences and {} prompt tokens", reply_.request_id(),
+                                 seats_.size(), usage_.prompt_tokens));
   }
   submit_all();
 }
 
-// The engine may have stopped since the request was admitted: from then on it takes nothing, and what it did not take ends here.
+// The engine may have stopped since the request was admitted: from then on it takes nothing, and what it did not
+// take ends here.
 void Generation::submit_all() {
   submitted_ = true;
   size_t taken = 0;

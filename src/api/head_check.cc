@@ -18,12 +18,15 @@ http::Lane lane_of(Route route) {
     case Route::kLive:
     case Route::kReady:
     case Route::kHealth:
-    case Route::kMetrics: return http::Lane::kOpen;
+    case Route::kMetrics:
+      return http::Lane::kOpen;
     case Route::kChat:
     case Route::kCompletion:
     case Route::kTokenize:
-    case Route::kDetokenize: return http::Lane::kWork;
-    default: return http::Lane::kControl;
+    case Route::kDetokenize:
+      return http::Lane::kWork;
+    default:
+      return http::Lane::kControl;
   }
 }
 

@@ -1,5 +1,5 @@
-// What a request's head alone says: for what it is, who sends it, and whether it comes in at all. Between the routes, the
-// keys and http::Hooks::judge_head.
+// What a request's head alone says: for what it is, who sends it, and whether it comes in at all. Between the
+// routes, the keys and http::Hooks::judge_head.
 //
 // Any io thread; takes microseconds and keeps nothing.
 #pragma once
@@ -15,7 +15,8 @@ namespace weir::api {
 
 class Service;
 
-// A request that is refused here has been counted. The handler looks at keys again: it must not depend on who asked first.
+// A request that is refused here has been counted. The handler looks at keys again: it must not depend on who asked
+// first.
 http::HeadVerdict judge_head(const Service& service, const http::Request& head);
 
 // The same answer, for http to give.

@@ -17,10 +17,14 @@ class LedgerAccount final : public http::ByteAccount {
   http::Granted take(http::ByteUse use, size_t bytes) override {
     switch (account_->take(kind_of(use), bytes)) {
       case Grant::kYes: return http::Granted::kYes;
-      case Grant::kTotalFull: return http::Granted::kTotalFull;
-      case Grant::kGroupFull: return http::Granted::kGroupFull;
-      case Grant::kOverGroup: return http::Granted::kOverGroup;
-      case Grant::kRequestFull: break;
+      case Grant::kTotalFull:
+        return http::Granted::kTotalFull;
+      case Grant::kGroupFull:
+        return http::Granted::kGroupFull;
+      case Grant::kOverGroup:
+        return http::Granted::kOverGroup;
+      case Grant::kRequestFull:
+        break;
     }
     return http::Granted::kRequestFull;
   }

@@ -21,12 +21,13 @@ std::shared_ptr<http::ByteBook> make_byte_book(std::shared_ptr<Ledger> ledger);
 // request that came without.
 std::shared_ptr<Account> account_of(const http::Request& request, Ledger* ledger);
 
-// The tenant's host_bytes bound it from here on, what it has taken already included. Where the ledger has no groups, and
-// where it has joined already, this asks nothing.
+// The tenant's host_bytes bound it from here on, what it has taken already included. Where the ledger has no
+// groups, and where it has joined already, this asks nothing.
 [[nodiscard]] Grant join_tenant(Account* account, int32_t tenant);
 
-// What an ordinary request holds while it waits, beside its token ids: one sequence, no stop strings, streamed or not, an id
-// of any length. The plan's line "requests" has so many for each that may wait (Faults.waiting_streams_refused).
+// What an ordinary request holds while it waits, beside its token ids: one sequence, no stop strings, streamed or
+// not, an id of any length. The plan's line "requests" has so many for each that may wait
+// (Faults.waiting_streams_refused).
 inline constexpr uint64_t kWaitingRequestBytes = 4096;
 
 // What the request keeps on the heap, by capacity.

@@ -14,7 +14,8 @@
 
 namespace weir::api {
 
-// Takes what the parser and the values hold from slabs and throws bad_alloc above their limit, inside JsonBody::parse only.
+// Takes what the parser and the values hold from slabs and throws bad_alloc above their limit, inside
+// JsonBody::parse only.
 class BoundedHeap final : public boost::json::memory_resource {
  public:
   explicit BoundedHeap(size_t bytes_max) : slabs_(bytes_max) {}

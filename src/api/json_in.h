@@ -1,10 +1,10 @@
-// A request body as a JSON object, read under hard limits. Private to this room's .cc files: it pulls in boost::json.
+// A request body as a JSON object, read under hard limits. Private to this room's .cc files: it pulls in
+// boost::json.
 //
-// Thread: the io thread that read the body up to kInlineBodyBytes, beyond that one of the text pool; one JsonBody lives on
-// a thread at a time, and json_bytes_max() of its body is planned there (text_work.h). Limits: kJsonDepthMax levels, that
-// heap, http/'s body size.
-// Invalid UTF-8, lone surrogates, NaN, trailing bytes are errors; of duplicate keys the last one counts, as in the
-// Python servers that clients were written against.
+// Thread: the io thread that read the body up to kInlineBodyBytes, beyond that one of the text pool; one JsonBody
+// lives on a thread at a time, and json_bytes_max() of its body is planned there (text_work.h). Limits:
+// kJsonDepthMax levels, that heap, http/'s body size. Invalid UTF-8, lone surrogates, NaN, trailing bytes are
+// errors; of duplicate keys the last one counts, as in the Python servers that clients were written against.
 #pragma once
 
 #include <boost/json/object.hpp>

@@ -1,5 +1,5 @@
-// What clients without a valid key can take from those with one: nothing. Each attack is made over real sockets while a
-// keyed request and the open routes must be answered; counts and bytes are asserted, never times.
+// What clients without a valid key can take from those with one: nothing. Each attack is made over real sockets
+// while a keyed request and the open routes must be answered; counts and bytes are asserted, never times.
 #include <gtest/gtest.h>
 
 #include "api/served_test.h"
@@ -21,7 +21,10 @@ WorldOptions keyed(LedgerOptions ledger = {}) {
 }
 
 http::Options one_io(size_t connections_max = 4096) {
-  return {.io_threads = 1, .connections_max = connections_max, .body_bytes_max = 300'000, .body_bytes_total_max = 1'000'000};
+  return {.io_threads = 1,
+          .connections_max = connections_max,
+          .body_bytes_max = 300'000,
+          .body_bytes_total_max = 1'000'000};
 }
 
 std::string announce(size_t bytes, std::string_view extra = "") {
@@ -54,7 +57,9 @@ TEST(Faults, bodies_before_keys) {
   }
   EXPECT_EQ(served.world.host_bytes(HostKind::kBody), 0u);
   EXPECT_EQ(served.client().exchange(ask_with(kAsk)).status, 200);
-  EXPECT_EQ(served.client().exchange(ask_with(R"({"prompt":"a","user":")" + std::string(250'000, 'u') + "\"}")).status, 200);
+  EXPECT_EQ(
+      served.client().exchange(ask_with(R"({"prompt":"a","user":")" + std::string(250'000, 'u') + "\"}")).status,
+      200);
   EXPECT_EQ(served.world.door.refusals(Refusal::kUnauthenticated), 60u) << "each is counted once";
   expect_open_routes(&served);
 }
@@ -75,7 +80,8 @@ TEST(Faults, health_behind_slots) {
   EXPECT_EQ(served.client().exchange(ask_with(kAsk)).status, 200);
 }
 
-// Every slot has a keyed request that is being answered: nobody can give way, and the open routes answer all the same.
+// Every slot has a keyed request that is being answered: nobody can give way, and the open routes answer all the
+// same.
 TEST(Faults, health_behind_slots_that_work) {
   WorldOptions options = keyed();
   options.running_max = options.queued_max = 4;
@@ -115,7 +121,8 @@ TEST(Faults, unread_answers_of_open_routes) {
     EXPECT_EQ(served.client().exchange(ask_with(R"({"prompt":"a","user":")" + text + "\"}")).status, 200);
     expect_open_routes(&served);
   }
-  EXPECT_LE(served.world.ledger->peak_bytes(), 600'000u) << "one large keyed request at a time, and nobody else's bytes";
+  EXPECT_LE(served.world.ledger->peak_bytes(), 600'000u)
+      << "one large keyed request at a time, and nobody else's bytes";
 }
 
 }  // namespace

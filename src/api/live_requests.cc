@@ -33,8 +33,8 @@ LiveOrError make_live(Service* service, const http::Request& request, const std:
   const Result<Micros> deadline = deadline_of(*service, request, arrival_us);
   if (!deadline.ok()) return bad_deadline(deadline.status());
   LiveRequests& all = service->live_requests[static_cast<size_t>(io_index)];
-  return std::make_unique<LiveRequest>(
-      &all, LiveRequest::Facts{id, tenant_of(*service, request), arrival_us, *deadline});
+  return std::make_unique<LiveRequest>(&all,
+                                       LiveRequest::Facts{id, tenant_of(*service, request), arrival_us, *deadline});
 }
 
 // A request whose body is on its way.

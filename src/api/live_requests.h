@@ -67,7 +67,8 @@ class LiveRequests {
 
   // The tenants of the requests that carry this id, each once; requests without a key count for none.
   void find_tenants(std::string_view id, std::set<int32_t>* tenants) const;
-  // Ends the requests of that id that are the tenant's; kStranger: those of strangers. RETURNS: how many were ended.
+  // Ends the requests of that id that are the tenant's; kStranger: those of strangers. RETURNS: how many were
+  // ended.
   int abort(std::string_view id, int32_t tenant);
   void tick(Micros now);           // keep-alive of streams that wait; deadlines before the engine knows of them
   void name_slots(std::map<SlotIndex, std::string>* ids) const;

@@ -50,8 +50,8 @@ void append_member(std::string_view text, float logprob, std::string* out) {
   append_logprob(logprob, out);
 }
 
-// Different tokens may have the same text, and a JSON object may not have the same key twice: the sampled one has its
-// key in any case, of the others the likelier has it.
+// Different tokens may have the same text, and a JSON object may not have the same key twice: the sampled one has
+// its key in any case, of the others the likelier has it.
 void append_top_object(const Detokenizer& detokenizer, const TokenEvent& event, std::string* out) {
   std::vector<std::string> seen = {legacy_text(detokenizer, event.token)};
   bool sampled_is_in = false;

@@ -44,7 +44,7 @@ struct ApiMetrics {
   Histogram token_gap{kTokenBounds};    // mean time between the output tokens of a sequence
   Histogram request{kLongBounds};       // arrival to the last byte written, admitted requests
   std::atomic<uint64_t> texts_made{0};  // of /metrics
-  std::atomic<uint64_t> dropped{0};  // requests that an exception ended while nothing but http could answer them
+  std::atomic<uint64_t> dropped{0};     // requests that an exception ended while nothing but http could answer them
   std::atomic<uint64_t> gone[http::kGoneKinds]{};      // admitted requests given up, indexed by http::Gone
 };
 

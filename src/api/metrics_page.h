@@ -1,9 +1,10 @@
 // MetricsPage: the text of /metrics, made no more often than it may cost. Scrapes need no key and may
 // come in a loop: the cost of making texts is bounded, and every scrape in between gets a copy of the last text.
 //
-// Owner: Service. Any io thread; a lock for as long as it takes to look at a pointer, and never while a text is made. Limits: a
-// text is made when the last one is older than kCostShare times the CPU time that making it took, and at the latest after
-// kStaleMaxUs; it holds two texts at most (the last, and the one being made), which the plan's line "metrics" has room for.
+// Owner: Service. Any io thread; a lock for as long as it takes to look at a pointer, and never while a text is
+// made. Limits: a text is made when the last one is older than kCostShare times the CPU time that making it took,
+// and at the latest after kStaleMaxUs; it holds two texts at most (the last, and the one being made), which the
+// plan's line "metrics" has room for.
 #pragma once
 
 #include <functional>
@@ -19,7 +20,7 @@ Micros thread_cpu_us();  // CPU time of the calling thread
 
 class MetricsPage {
  public:
-  static constexpr Micros kCostShare = 20;         // one part in so many of an io thread goes into texts
+  static constexpr Micros kCostShare = 20;  // one part in so many of an io thread goes into texts
   static constexpr Micros kStaleMaxUs = 100'000;
   using Make = std::function<std::string(size_t expected_bytes)>;
 

@@ -1,4 +1,5 @@
-// A scrape in a loop: its text is made as often as it may cost and no more, never under a lock, and 1,024 tenants fit the plan.
+// A scrape in a loop: its text is made as often as it may cost and no more, never under a lock, and 1,024 tenants
+// fit the plan.
 #include "api/metrics_page.h"
 
 #include <gtest/gtest.h>
@@ -47,10 +48,12 @@ TEST(MetricsPage, ACheapTextIsAlwaysNewAndADearOneAtMostATenthOfASecondOld) {
 TEST(MetricsPage, AFailureIsOneScrapesAndTheLastTextStays) {
   int made = 0;
   bool fails = false;
-  MetricsPage page([&](size_t) -> std::string {
-    if (fails) throw std::runtime_error("no");
-    return std::to_string(++made);
-  }, fake_cpu_us);
+  MetricsPage page(
+      [&](size_t) -> std::string {
+        if (fails) throw std::runtime_error("no");
+        return std::to_string(++made);
+      },
+      fake_cpu_us);
   EXPECT_EQ(page.text(1), "1");
   fails = true;
   EXPECT_THROW(page.text(2), std::runtime_error);
@@ -62,10 +65,12 @@ TEST(MetricsPage, WhileATextIsMadeOthersGetTheLastOne) {
   MetricsPage* itself = nullptr;
   int made = 0;
   std::string meanwhile;
-  MetricsPage page([&](size_t) {
-    if (++made == 2) std::thread([&] { meanwhile = itself->text(100); }).join();  // would hang under a lock
-    return std::to_string(made);
-  }, fake_cpu_us);
+  MetricsPage page(
+      [&](size_t) {
+        if (++made == 2) std::thread([&] { meanwhile = itself->text(100); }).join();  // would hang under a lock
+        return std::to_string(made);
+      },
+      fake_cpu_us);
   itself = &page;
   EXPECT_EQ(page.text(1), "1");
   EXPECT_EQ(page.text(100), "2");
@@ -77,7 +82,8 @@ TEST(Faults, metrics_of_all_tenants_fit_the_plan) {
   for (int i = 0; i + 1 < kTenantsMax; ++i) {
     std::string name = std::to_string(i);
     name.insert(0, 64 - name.size(), 't');
-    options.tenants.push_back({.name = name, .keys = {sha256(name)}, .class_index = 1, .limits = {.tokens_per_minute = 1'000'000'000}});
+    options.tenants.push_back(
+        {.name = name, .keys = {sha256(name)}, .class_index = 1, .limits = {.tokens_per_minute = 1'000'000'000}});
   }
   options.ledger.groups = kTenantsMax;
   World world(options);
@@ -106,7 +112,9 @@ TEST(MetricsPage, BucketsAreReadInPiecesAndInOrder) {
   const std::string text = world.get("/metrics")->body;
   const auto has = [&](const std::string& line) { return text.find(line) != std::string::npos; };
   for (const int i : {0, 63, 66, 129, 147}) {
-    EXPECT_TRUE(has("weir_tenant_bucket_tokens{tenant=\"t" + std::to_string(i) + "\"} " + std::to_string(100 + i) + "\n")) << i;
+    EXPECT_TRUE(
+        has("weir_tenant_bucket_tokens{tenant=\"t" + std::to_string(i) + "\"} " + std::to_string(100 + i) + "\n"))
+        << i;
   }
   EXPECT_FALSE(has("weir_tenant_bucket_tokens{tenant=\"t64\"}"));
 }

@@ -17,8 +17,10 @@ struct NamedTenant {
 
 void write_refusals(const FrontDoor& door, const std::vector<NamedTenant>& tenants, PromText* out) {
   std::array<std::string, kReasons> reasons;
-  for (size_t i = 0; i < kReasons; ++i) reasons[i] = std::string(",reason=\"") + refusal_name(static_cast<Refusal>(i)) + "\"}";
-  out->family("weir_tenant_refusals_total", "counter", "Requests refused, by tenant and reason; reasons that occurred.");
+  for (size_t i = 0; i < kReasons; ++i)
+    reasons[i] = std::string(",reason=\"") + refusal_name(static_cast<Refusal>(i)) + "\"}";
+  out->family("weir_tenant_refusals_total", "counter",
+              "Requests refused, by tenant and reason; reasons that occurred.");
   for (const NamedTenant& tenant : tenants) {
     for (size_t i = 0; i < kReasons; ++i) {
       const uint64_t count = read(door.tenant_counters(tenant.index).refusals[i]);
@@ -58,25 +60,31 @@ void write_tenants(const ApiContext& context, PromText* out) {
     out->family(name, type, help);
     for (const NamedTenant& tenant : tenants) write(tenant, board.gauges[static_cast<size_t>(tenant.index)]);
   };
-  each("weir_tenant_admitted_total", "counter", "Sequences admitted, by tenant.", [&](const NamedTenant& t, const TenantGauges&) {
-    out->sample_in_parts(read(door.tenant_counters(t.index).admitted), t.label, "}");
-  });
+  each("weir_tenant_admitted_total", "counter", "Sequences admitted, by tenant.",
+       [&](const NamedTenant& t, const TenantGauges&) {
+         out->sample_in_parts(read(door.tenant_counters(t.index).admitted), t.label, "}");
+       });
   write_refusals(door, tenants, out);
-  each("weir_tenant_tokens_total", "counter", "Tokens served, by tenant.", [&](const NamedTenant& t, const TenantGauges& gauges) {
-    out->sample_in_parts(read(gauges.prompt_tokens), t.label, ",kind=\"prompt\"}");
-    out->sample_in_parts(read(gauges.output_tokens), t.label, ",kind=\"output\"}");
-  });
-  each("weir_tenant_running", "gauge", "Sequences that run, by tenant.", [&](const NamedTenant& t, const TenantGauges& gauges) {
-    out->sample_in_parts(not_negative(read(gauges.running)), t.label, "}");
-  });
-  each("weir_tenant_waiting", "gauge", "Sequences that wait, by tenant.", [&](const NamedTenant& t, const TenantGauges& gauges) {
-    out->sample_in_parts(not_negative(read(gauges.waiting)), t.label, "}");
-  });
+  each("weir_tenant_tokens_total", "counter", "Tokens served, by tenant.",
+       [&](const NamedTenant& t, const TenantGauges& gauges) {
+         out->sample_in_parts(read(gauges.prompt_tokens), t.label, ",kind=\"prompt\"}");
+         out->sample_in_parts(read(gauges.output_tokens), t.label, ",kind=\"output\"}");
+       });
+  each("weir_tenant_running", "gauge", "Sequences that run, by tenant.",
+       [&](const NamedTenant& t, const TenantGauges& gauges) {
+         out->sample_in_parts(not_negative(read(gauges.running)), t.label, "}");
+       });
+  each("weir_tenant_waiting", "gauge", "Sequences that wait, by tenant.",
+       [&](const NamedTenant& t, const TenantGauges& gauges) {
+         out->sample_in_parts(not_negative(read(gauges.waiting)), t.label, "}");
+       });
   write_buckets(door, context.clock->now_us(), tenants, out);
-  each("weir_tenant_host_bytes", "gauge", "Host bytes that the tenant's requests hold.", [&](const NamedTenant& t, const TenantGauges&) {
-    if (t.index < ledger.options().groups) out->sample_in_parts(ledger.group_used(t.index), t.label, "}");
-  });
-  out->family("weir_tenant_reloads_total", "counter", "Times that the key file was read again, by what came of it.");
+  each("weir_tenant_host_bytes", "gauge", "Host bytes that the tenant's requests hold.",
+       [&](const NamedTenant& t, const TenantGauges&) {
+         if (t.index < ledger.options().groups) out->sample_in_parts(ledger.group_used(t.index), t.label, "}");
+       });
+  out->family("weir_tenant_reloads_total", "counter",
+              "Times that the key file was read again, by what came of it.");
   out->labelled("result", "ok", context.tenants->reloads(true));
   out->labelled("result", "refused", context.tenants->reloads(false));
 }

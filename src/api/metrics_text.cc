@@ -38,7 +38,8 @@ void write_engine(const LoadGauges& load, PromText* out) {
                read(load.passes));
   out->counter("weir_lifts_total", "Sequences that waited so long that they count as of the next higher class.",
                read(load.lifts));
-  out->counter("weir_prefill_cuts_total", "Steps beside streams that were late, after which prefill got half as much.",
+  out->counter("weir_prefill_cuts_total",
+               "Steps beside streams that were late, after which prefill got half as much.",
                read(load.prefill_cuts));
   out->gauge("weir_queue_stands", "1 while urgent work expires because the queue does not drain.", read(load.queue_stands) ? 1 : 0);
   out->counter("weir_recomputed_tokens_total", "Tokens computed again after a preemption.", read(load.recomputed_tokens));
@@ -87,9 +88,13 @@ void write_http(const http::Server::Stats& stats, PromText* out) {
   out->counter("weir_http_timeouts_total", "Connections that ran into a deadline.", stats.timeouts);
   out->counter("weir_http_client_gone_total", "Clients that left before their answer was complete.", stats.client_gone);
   out->counter("weir_http_slow_readers_total", "Clients cut off because they did not read.", stats.slow_readers);
-  out->counter("weir_http_gave_way_total", "Idle or keyless connections closed because a newer one wanted the slot.", stats.gave_way);
-  out->counter("weir_http_held_total", "Times that a connection was held back to keep refusals and keyless answers at their pace.", stats.held);
-  out->counter("weir_http_dropped_answers_total", "Answers whose reader did not read and whose bytes found no room.", stats.dropped_answers);
+  out->counter("weir_http_gave_way_total",
+               "Idle or keyless connections closed because a newer one wanted the slot.", stats.gave_way);
+  out->counter("weir_http_held_total",
+               "Times that a connection was held back to keep refusals and keyless answers at their pace.",
+               stats.held);
+  out->counter("weir_http_dropped_answers_total",
+               "Answers whose reader did not read and whose bytes found no room.", stats.dropped_answers);
   out->counter("weir_http_bytes_in_total", "Bytes read from clients.", stats.bytes_in);
   out->counter("weir_http_bytes_out_total", "Bytes written to clients.", stats.bytes_out);
 }
@@ -110,8 +115,10 @@ void write_memory(const MemoryNow& memory, PromText* out) {
 }
 
 void write_log(PromText* out) {
-  out->family("weir_log_dropped_total", "counter", "Lines of the log and of other output (text) that could not be written in time, or at all.");
-  for (const LogLevel level : {LogLevel::kDebug, LogLevel::kInfo, LogLevel::kWarning, LogLevel::kError, LogLevel::kOff}) {
+  out->family("weir_log_dropped_total", "counter",
+              "Lines of the log and of other output (text) that could not be written in time, or at all.");
+  for (const LogLevel level :
+       {LogLevel::kDebug, LogLevel::kInfo, LogLevel::kWarning, LogLevel::kError, LogLevel::kOff}) {
     out->labelled("level", log_level_word(level), dropped_lines(level));
   }
 }
@@ -184,7 +191,8 @@ void write_predictions(const LoadGauges& load, PromText* out) {
                   milli(load.step_error_milli_p50), milli(load.step_error_milli_p90), out);
   out->gauge("weir_step_pace_ratio", "Time that steps take over what is predicted, smoothed; 1 is as expected.",
              milli(load.step_pace_milli));
-  out->gauge("weir_step_drag_ratio", "Time that steps take over the processor time that they cost, smoothed; 1 is a machine of our own.",
+  out->gauge("weir_step_drag_ratio",
+             "Time that steps take over the processor time that they cost, smoothed; 1 is a machine of our own.",
              milli(load.step_drag_milli));
   write_quantiles("weir_start_prediction_error_ratio",
                   "Of waited / predicted before correction by experience, over the last starts; 1 is exact.",
@@ -227,10 +235,11 @@ void write_overload(const OverloadNow& now, PromText* out) {
 }
 
 void write_own(const ApiMetrics& metrics, PromText* out) {
-  out->counter("weir_metrics_texts_total", "Texts of /metrics that were made; other scrapes got a copy of the last one.",
+  out->counter("weir_metrics_texts_total",
+               "Texts of /metrics that were made; other scrapes got a copy of the last one.",
                read(metrics.texts_made));
-  out->counter("weir_requests_dropped_total", "Requests that an exception ended and that were answered with a bare 500.",
-               read(metrics.dropped));
+  out->counter("weir_requests_dropped_total",
+               "Requests that an exception ended and that were answered with a bare 500.", read(metrics.dropped));
   out->family("weir_requests_abandoned_total", "counter", "Admitted requests whose client went before the last byte.");
   for (size_t i = 1; i < std::size(metrics.gone); ++i) {
     out->labelled("why", http::gone_name(static_cast<http::Gone>(i)), read(metrics.gone[i]));

@@ -1,7 +1,8 @@
 // /metrics: Prometheus text format 0.0.4 over everything that counts, read at the moment of the scrape.
 //
-// Any thread; reads atomics and calls the context's functions, which read no files. One allocation of the size that is
-// expected. Every series exists from the first scrape on, at 0, so that rates and alerts work before the first refusal.
+// Any thread; reads atomics and calls the context's functions, which read no files. One allocation of the size that
+// is expected. Every series exists from the first scrape on, at 0, so that rates and alerts work before the first
+// refusal.
 #pragma once
 
 #include <cstdint>

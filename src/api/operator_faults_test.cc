@@ -1,5 +1,5 @@
-// What an operator asks for is what happens: a dry run changes nothing, an abort ends one tenant's request, and a limit that
-// was lowered for a moment sends clients away for a moment.
+// What an operator asks for is what happens: a dry run changes nothing, an abort ends one tenant's request, and a
+// limit that was lowered for a moment sends clients away for a moment.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -42,7 +42,8 @@ struct Operator {
     };
     return options;
   }
-  std::shared_ptr<FakeExchange> order(const char* method, const char* path, const char* query, const std::string& body) {
+  std::shared_ptr<FakeExchange> order(const char* method, const char* path, const char* query,
+                                      const std::string& body) {
     http::Request request = make_request(method, path, body);
     request.query = query;
     request.headers.emplace_back("authorization", "Bearer root");
@@ -51,7 +52,8 @@ struct Operator {
     return exchange;
   }
   std::shared_ptr<FakeExchange> abort(const std::string& body) { return order("POST", "/admin/abort", "", body); }
-  std::shared_ptr<FakeExchange> ask(const char* key, const char* id, const char* body = R"({"prompt":"abc"})", int io = 0) {
+  std::shared_ptr<FakeExchange> ask(const char* key, const char* id, const char* body = R"({"prompt":"abc"})",
+                                    int io = 0) {
     http::Request request = make_request("POST", kPath, body);
     request.headers.emplace_back("authorization", std::string("Bearer ") + key);
     request.headers.emplace_back("x-request-id", id);
@@ -87,7 +89,8 @@ TEST(Faults, an_order_with_an_unknown_word_is_refused) {
   const auto waiting = admin.ask("any", "me");
   admin.world.settle(3);
   EXPECT_EQ(admin.order("POST", "/admin/abort", "dry_run=1", R"({"id":"me"})")->status, 400);
-  EXPECT_EQ(admin.order("POST", "/admin/abort", "", R"({"id":"me","dry_run":true})")->error().at("param"), "dry_run");
+  EXPECT_EQ(admin.order("POST", "/admin/abort", "", R"({"id":"me","dry_run":true})")->error().at("param"),
+            "dry_run");
   EXPECT_EQ(waiting->status, 0);
   EXPECT_EQ(admin.order("POST", "/admin/reload", "dry_run=1", "")->status, 400);
   EXPECT_EQ(admin.order("POST", "/admin/reload", "", R"({"dry_run":true})")->error().at("param"), "dry_run");
@@ -165,7 +168,8 @@ TEST(Faults, all_requests_of_a_tenant_with_that_id_end) {
   run_out(&admin, {first, second, other});
 }
 
-// Whose request it is is known from its head on, and an id that was only announced without a key makes no order unclear.
+// Whose request it is is known from its head on, and an id that was only announced without a key makes no order
+// unclear.
 TEST(Faults, abort_across_tenants_while_bodies_are_read) {
   Operator admin(two_tenants());
   const auto upload = [&](const char* key) {

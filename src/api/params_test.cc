@@ -76,7 +76,8 @@ TEST(Params, RangesHoldAtTheirEdges) {
       {"min_tokens", {"0", "3"}, {"-1"}},
       {"stop", {"\"x\"", "[]", "[\"a\",\"b\"]"}, {"\"\"", "[1]", "[\"\"]", "[null]", "{}", "7"}},
       {"stop_token_ids", {"[]", "[0,99]"}, {"[100]", "[-1]", "[\"1\"]", "[1.5]", "1"}},
-      {"logit_bias", {"{}", "{\"0\":-100,\"99\":100}"},
+      {"logit_bias",
+       {"{}", "{\"0\":-100,\"99\":100}"},
        {"{\"100\":1}", "{\"-1\":1}", "{\"a\":1}", "{\"1\":101}", "{\"1\":\"1\"}", "{\"1 \":1}", "{\"\":1}", "[1]",
         "{\"1\":1e400}"}},
       {"stream", {"true", "false", "null"}, {"1", "\"true\""}},
@@ -148,7 +149,8 @@ TEST(Params, CombinationsThatMakeNoSense) {
 }
 
 TEST(Params, ValuesArriveWhereTheyBelong) {
-  const Parsed p = parse(Endpoint::kChat, R"("temperature":0.5,"top_p":0.25,"top_k":-1,"min_p":0.125,"seed":-2,"n":3,
+  const Parsed p =
+      parse(Endpoint::kChat, R"("temperature":0.5,"top_p":0.25,"top_k":-1,"min_p":0.125,"seed":-2,"n":3,
       "repetition_penalty":1.5,"presence_penalty":-1,"frequency_penalty":2,"max_tokens":9,"max_completion_tokens":8,
       "min_tokens":2,"stop":["a","b"],"stop_token_ids":[7],"logit_bias":{"5":-2.5},"logprobs":true,"top_logprobs":4,
       "ignore_eos":true,"stream":true,"stream_options":{"include_usage":true})");
@@ -235,12 +237,13 @@ TEST(Params, MessagesReachTheTemplateAsTheyWereSent) {
       {"role":"tool","tool_call_id":"1","content":"ok"}],
       "tools":[{"type":"function"}],"chat_template_kwargs":{"enable_thinking":false}})");
   ASSERT_FALSE(p.error) << p.error->status.message();
-  EXPECT_EQ(p.request.context_json,
-            R"({"messages":[{"role":"system","content":"a\nb"},)"
-            R"({"role":"assistant","content":null,"tool_calls":[{"id":"1","type":"function",)"
-            R"("function":{"name":"f","arguments":"{\"x\":1.0}"}}]},{"role":"tool","content":"ok","tool_call_id":"1"}],)"
-            R"("tools":[{"type":"function"}],"enable_thinking":false,"add_generation_prompt":true,)"
-            R"("bos_token":"<s>","eos_token":"</s>"})");
+  EXPECT_EQ(
+      p.request.context_json,
+      R"({"messages":[{"role":"system","content":"a\nb"},)"
+      R"({"role":"assistant","content":null,"tool_calls":[{"id":"1","type":"function",)"
+      R"("function":{"name":"f","arguments":"{\"x\":1.0}"}}]},{"role":"tool","content":"ok","tool_call_id":"1"}],)"
+      R"("tools":[{"type":"function"}],"enable_thinking":false,"add_generation_prompt":true,)"
+      R"("bos_token":"<s>","eos_token":"</s>"})");
 }
 
 }  // namespace

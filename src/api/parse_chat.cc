@@ -92,7 +92,8 @@ void put_tool_calls(const boost::json::value& calls, size_t index, Fields* f, st
     if (function == nullptr || !function->is_object()) {
       return f->fail(bad_param(param, param + " must hold objects with a function"));
     }
-    if (!append_json_value(call, out)) f->fail(bad_param(param, param + " holds a number that is too large for JSON"));
+    if (!append_json_value(call, out))
+      f->fail(bad_param(param, param + " holds a number that is too large for JSON"));
     out->push_back(',');
   }
   close(']', out);
@@ -175,12 +176,15 @@ void check_continued(Fields* f) {
   if (messages == nullptr || messages->empty()) return;
   const auto& last = messages->back().get_object();
   const auto* content = last.if_contains("content");
-  if (last.at("role") != "assistant") return f->fail("continue_final_message", "needs an assistant's message at the end");
-  if (has_calls(last, "assistant")) return f->fail("continue_final_message", "cannot continue a message with tool calls");
+  if (last.at("role") != "assistant")
+    return f->fail("continue_final_message", "needs an assistant's message at the end");
+  if (has_calls(last, "assistant"))
+    return f->fail("continue_final_message", "cannot continue a message with tool calls");
   if (content == nullptr || content->is_null()) f->fail("continue_final_message", "needs a content to continue");
 }
 
-// Whether the prompt ends inside the last message. The two flags exclude each other; what is not said follows the other.
+// Whether the prompt ends inside the last message. The two flags exclude each other; what is not said follows the
+// other.
 bool read_open(Fields* f) {
   const bool open = f->flag("continue_final_message", false);
   if (open && f->flag("add_generation_prompt", false)) {
@@ -199,7 +203,7 @@ ChatInput chat_input(const ChatTokens& tokens, Fields* f) {
   put_tools(f, &out);
   put_kwargs(f, &out);
   out.append(f->flag("add_generation_prompt", !open) ? "\"add_generation_prompt\":true,\"bos_token\":"
-                                                    : "\"add_generation_prompt\":false,\"bos_token\":");
+                                                     : "\"add_generation_prompt\":false,\"bos_token\":");
   append_json_string(tokens.bos, &out);
   out.append(",\"eos_token\":");
   append_json_string(tokens.eos, &out);

@@ -1,9 +1,9 @@
-// POST /v1/chat/completions: body to GenerateRequest, messages to the context that the template sees. Private to .cc
-// files (boost). Pure; io thread.
+// POST /v1/chat/completions: body to GenerateRequest, messages to the context that the template sees. Private to
+// .cc files (boost). Pure; io thread.
 //
-// Content parts of type "text" are joined with line breaks into one string, "developer" becomes "system", an empty list of
-// tool calls and an empty content beside calls become none at all. Everything else stays as it was sent: which form the
-// model's template wants is text/'s affair (TemplateTraits), and arguments are not parsed here.
+// Content parts of type "text" are joined with line breaks into one string, "developer" becomes "system", an empty
+// list of tool calls and an empty content beside calls become none at all. Everything else stays as it was sent:
+// which form the model's template wants is text/'s affair (TemplateTraits), and arguments are not parsed here.
 #pragma once
 
 #include "api/params.h"

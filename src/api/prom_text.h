@@ -1,7 +1,7 @@
 // PromText: Prometheus text format 0.0.4, appended family by family. Private to the .cc files that write /metrics.
 //
-// A value, one thread. Names, help texts and label values need no escaping but the model's name, which its caller escapes. A
-// sample allocates nothing but the text's own growth.
+// A value, one thread. Names, help texts and label values need no escaping but the model's name, which its caller
+// escapes. A sample allocates nothing but the text's own growth.
 #pragma once
 
 #include <algorithm>

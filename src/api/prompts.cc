@@ -77,7 +77,8 @@ Status check_text_size(const ApiContext& context, size_t bytes) {
 
 ApiError hidden_part(const HiddenPart& hidden) {
   const std::string param = fmt::format("messages[{}].{}", hidden.message, hidden.part);
-  return bad_param(param, param + " cannot be shown: the chat template of this model would leave it out of the prompt");
+  return bad_param(param,
+                   param + " cannot be shown: the chat template of this model would leave it out of the prompt");
 }
 
 // What an answer behind these ids goes on with: a character that they only begin is the answer's.
@@ -148,7 +149,9 @@ class PromptList {
 };
 
 // A template that needs more than this for a body whose bytes are planned is not worth waiting for.
-size_t render_bytes_max(uint64_t work_bytes) { return std::min<uint64_t>(work_bytes, ChatTemplate::kRenderBytesMax); }
+size_t render_bytes_max(uint64_t work_bytes) {
+  return std::min<uint64_t>(work_bytes, ChatTemplate::kRenderBytesMax);
+}
 
 }  // namespace
 
@@ -160,10 +163,12 @@ uint64_t tokenising_beyond(size_t text_bytes, uint64_t work_bytes) {
 std::variant<std::vector<int32_t>, ApiError> encode_chat(const ApiContext& context, const std::string& context_json,
                                                          const ChatEncoding& encoding, Charge* beyond) {
   if (context.chat_template == nullptr) {
-    return bad_param("messages",
-                     "this model has no chat template; use /v1/completions or start the server with --chat-template");
+    return bad_param(
+        "messages",
+        "this model has no chat template; use /v1/completions or start the server with --chat-template");
   }
-  const auto chat = context.chat_template->render_chat(context_json, encoding.open, render_bytes_max(encoding.work_bytes));
+  const auto chat =
+      context.chat_template->render_chat(context_json, encoding.open, render_bytes_max(encoding.work_bytes));
   if (!chat.ok()) return client_error(chat.status(), "messages");
   if (chat->hidden) return hidden_part(*chat->hidden);
   const AuthoredText& prompt = chat->prompt;
@@ -183,7 +188,8 @@ std::variant<std::vector<int32_t>, ApiError> encode_chat(const ApiContext& conte
 PromptsOrError make_prompts(const ApiContext& context, GenerateRequest* r, Charge* kept) {
   PromptList list(context, kept);
   if (r->endpoint == Endpoint::kChat) {
-    if (auto error = list.add(r->context_json.size(), [&] { return chat_prompt(context, r, kept); })) return std::move(*error);
+    if (auto error = list.add(r->context_json.size(), [&] { return chat_prompt(context, r, kept); }))
+      return std::move(*error);
   }
   for (Prompt& prompt : r->prompts) {
     const size_t bytes = prompt.is_tokens ? prompt.tokens.size() : prompt.text.size();

@@ -25,14 +25,14 @@ using PromptsOrError = std::variant<std::vector<PromptTokens>, ApiError>;
 PromptsOrError make_prompts(const ApiContext& context, GenerateRequest* request, Charge* kept);
 
 struct ChatEncoding {
-  bool open = false;                 // the last message is to be continued
-  bool add_special_tokens = false;   // what the tokeniser itself puts around a text
-  bool parse_special = false;        // also what a client spells like a control token becomes one
-  uint64_t work_bytes = 0;           // what the plan has for it (text_work.h)
+  bool open = false;                // the last message is to be continued
+  bool add_special_tokens = false;  // what the tokeniser itself puts around a text
+  bool parse_special = false;       // also what a client spells like a control token becomes one
+  uint64_t work_bytes = 0;          // what the plan has for it (text_work.h)
 };
 
-// One chat rendered and tokenised, or a 400 that names the message which the template refuses or leaves out, or the ledger's
-// refusal: what the tokeniser needs beyond encoding.work_bytes is charged to *beyond meanwhile.
+// One chat rendered and tokenised, or a 400 that names the message which the template refuses or leaves out, or the
+// ledger's refusal: what the tokeniser needs beyond encoding.work_bytes is charged to *beyond meanwhile.
 std::variant<std::vector<int32_t>, ApiError> encode_chat(const ApiContext& context, const std::string& context_json,
                                                          const ChatEncoding& encoding, Charge* beyond);
 // What tokenising such a text takes beyond work_bytes.

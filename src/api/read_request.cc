@@ -44,7 +44,8 @@ std::optional<ApiError> refused(Grant why, const Charge& held) {
 
 std::optional<ApiError> read_request(const Service& service, uint64_t fixed_bytes, RequestBody* body, Charge* held,
                                      GenerateRequest* request) {
-  // The body's own charge stays for what is made from it, and as much again: two digits of a list become an id of four bytes.
+  // The body's own charge stays for what is made from it, and as much again: two digits of a list become an id of
+  // four bytes.
   const size_t body_bytes = body->bytes.size();
   if (auto error = refused(held->try_settle(fixed_bytes + sizeof(RequestBody) + body_bytes), *held)) return error;
   {

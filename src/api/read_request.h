@@ -1,7 +1,7 @@
 // From the bytes of a generation request's body to a validated GenerateRequest.
 //
-// Thread: the io thread for bodies up to kInlineBodyBytes, a text thread for larger ones; one at a time. Limits: the JSON's
-// heap is planned (text_work.h); what is made from it is charged.
+// Thread: the io thread for bodies up to kInlineBodyBytes, a text thread for larger ones; one at a time. Limits:
+// the JSON's heap is planned (text_work.h); what is made from it is charged.
 #pragma once
 
 #include <optional>
@@ -25,8 +25,8 @@ struct RequestBody {
   http::ByteCharge charge;  // of `bytes`, and then of what is being made from them
 };
 
-// MODIFIES: body, which is empty and uncharged afterwards; *held, which then has `fixed_bytes` and what *request keeps.
-// RETURNS: nothing, or why the request cannot be served.
+// MODIFIES: body, which is empty and uncharged afterwards; *held, which then has `fixed_bytes` and what *request
+// keeps. RETURNS: nothing, or why the request cannot be served.
 std::optional<ApiError> read_request(const Service& service, uint64_t fixed_bytes, RequestBody* body, Charge* held,
                                      GenerateRequest* request);
 

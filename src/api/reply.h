@@ -1,6 +1,6 @@
 // Reply: one exchange with its request id; the only place that writes heads, so that every answer carries
-// x-request-id and every refusal is counted once and says when to come back. A generation request's answers, whatever
-// they are, say what is left of its tenant's limits.
+// x-request-id and every refusal is counted once and says when to come back. A generation request's answers,
+// whatever they are, say what is left of its tenant's limits.
 //
 // A value that shares the exchange; moved, never copied once it has answered. The exchange's io thread only.
 #pragma once
@@ -47,8 +47,8 @@ class Reply {
   // In a stream that has begun. The client sees the error instead of "[DONE]".
   void sse_error(const ApiError& error);
   void end_sse();
-  // After an exception, whatever was answered until then: ends the answer with the error, as far as it has not ended; where
-  // there is no memory for that, the client is cut off.
+  // After an exception, whatever was answered until then: ends the answer with the error, as far as it has not
+  // ended; where there is no memory for that, the client is cut off.
   void end_after_throw(Thrown thrown) noexcept;
 
   // Whose predicted start Retry-After tells; without it, the default class's.

@@ -1,5 +1,5 @@
-// Clients that ask again at once when they are told to come later. Counts are held against the time that passed, so a busy
-// machine can only make them smaller.
+// Clients that ask again at once when they are told to come later. Counts are held against the time that passed, so
+// a busy machine can only make them smaller.
 #include <gtest/gtest.h>
 #include <poll.h>
 
@@ -101,7 +101,8 @@ TEST(Faults, retry_storm_without_a_key) {
   Served served(options, {.io_threads = 1});
   const Storm seen = storm(&served, http::post("/v1/completions", kAsk), 100, 1000, false);
   EXPECT_LE(seen.answers, allowed(seen, 100, 1000));
-  EXPECT_EQ(served.client().exchange(http::post("/v1/completions", kAsk, "Authorization: Bearer k\r\n")).status, 200);
+  EXPECT_EQ(served.client().exchange(http::post("/v1/completions", kAsk, "Authorization: Bearer k\r\n")).status,
+            200);
 }
 
 TEST(Faults, metrics_in_a_loop_are_paced) {
@@ -115,8 +116,9 @@ TEST(Faults, metrics_in_a_loop_are_paced) {
 TEST(Faults, retry_storm_of_another_tenant) {
   WorldOptions options;
   options.queued_max = 20;
-  options.tenants = {{.name = "a", .keys = {sha256("key-a")}, .class_index = 1, .limits = {.concurrent = 1, .queued = 1}},
-                     {.name = "b", .keys = {sha256("key-b")}, .class_index = 1, .limits = {.concurrent = 2, .queued = 2}}};
+  options.tenants = {
+      {.name = "a", .keys = {sha256("key-a")}, .class_index = 1, .limits = {.concurrent = 1, .queued = 1}},
+      {.name = "b", .keys = {sha256("key-b")}, .class_index = 1, .limits = {.concurrent = 2, .queued = 2}}};
   Served served(options, {.io_threads = 1});
   served.world.engine.set_script([](const RequestSpec&, int, int) -> std::optional<TokenEvent> { return {}; });
   const std::string of_a = http::post("/v1/completions", kAsk, "Authorization: Bearer key-a\r\n");
@@ -129,7 +131,8 @@ TEST(Faults, retry_storm_of_another_tenant) {
   }
   const Storm seen = storm(&served, of_a, 100, 1000, false);
   EXPECT_LE(seen.answers, allowed(seen, 100));
-  ASSERT_TRUE(eventually([&] { return served.server->stats().connections == guests.size(); })) << "a's storm is over";
+  ASSERT_TRUE(eventually([&] { return served.server->stats().connections == guests.size(); }))
+      << "a's storm is over";
   const uint64_t held = served.server->stats().held;
   for (int i = 0; i < 4; ++i) {
     guests.push_back(served.client());

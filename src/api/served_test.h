@@ -17,9 +17,12 @@ class Served {
  public:
   explicit Served(WorldOptions options = {}, http::Options http_options = {.io_threads = 2})
       : world(with_io_threads(std::move(options), http_options.io_threads)) {
-    auto created = http::Server::create(http_options, [this](http::Request&& request, std::shared_ptr<http::Exchange> e) {
-      world.api->handle(std::move(request), std::move(e));
-    }, make_byte_book(world.ledger), world.api->hooks());
+    auto created = http::Server::create(
+        http_options,
+        [this](http::Request&& request, std::shared_ptr<http::Exchange> e) {
+          world.api->handle(std::move(request), std::move(e));
+        },
+        make_byte_book(world.ledger), world.api->hooks());
     EXPECT_TRUE(created.ok()) << created.status().message();
     server = std::move(*created);
     world.engine.keep_specs = false;

@@ -37,7 +37,8 @@ uint64_t StopSet::bytes() const {
 uint64_t StopSet::matcher_bytes() const {
   size_t longest = 0;
   for (const std::string& text : strings_) longest = std::max(longest, text.size());
-  return 2 * (strings_.size() * sizeof(int16_t) + 2 * longest);  // with and without hidden text; texts grow by doubling
+  return 2 *
+         (strings_.size() * sizeof(int16_t) + 2 * longest);  // with and without hidden text; texts grow by doubling
 }
 
 StopMatcher::StopMatcher(const StopSet* set) : set_(set), seen_(set->strings_.size(), 0) {}

@@ -1,14 +1,13 @@
 // StopMatcher: finds stop strings in text that arrives in pieces and holds back what might become one.
 //
-// Owner: one sequence, on its io thread. Cost: one automaton step per byte and stop string (Knuth-Morris-Pratt), two
-// once text was hidden, so adversarial stop strings cost no more than others. Memory: the held-back text, less than
-// the longest stop string, and as many bytes of notes about hidden text.
-// The match that ends first wins, and of those that end together the longest, so the result does not depend on how
-// the text was cut into pieces.
+// Owner: one sequence, on its io thread. Cost: one automaton step per byte and stop string (Knuth-Morris-Pratt),
+// two once text was hidden, so adversarial stop strings cost no more than others. Memory: the held-back text, less
+// than the longest stop string, and as many bytes of notes about hidden text. The match that ends first wins, and
+// of those that end together the longest, so the result does not depend on how the text was cut into pieces.
 //
 // Hidden text (special tokens that the client does not see) takes part in matching and is never given out. A stop
-// string is found in the text as the client sees it and in the text with the hidden parts in their places, whichever
-// ends first.
+// string is found in the text as the client sees it and in the text with the hidden parts in their places,
+// whichever ends first.
 #pragma once
 
 #include <cstdint>
@@ -59,11 +58,11 @@ class StopMatcher {
   size_t seen_of_last(size_t bytes) const;
 
   const StopSet* set_;
-  Lengths seen_;        // in the text as the client sees it
+  Lengths seen_;  // in the text as the client sees it
   size_t seen_most_ = 0;
-  Lengths all_;         // in the text with its hidden parts; empty: nothing was hidden yet, and the two are the same
-  std::string notes_;   // of the last bytes of that text, as many as may be part of a match: 1 seen, 0 hidden
-  std::string held_;    // seen bytes that may be part of a match
+  Lengths all_;        // in the text with its hidden parts; empty: nothing was hidden yet, and the two are the same
+  std::string notes_;  // of the last bytes of that text, as many as may be part of a match: 1 seen, 0 hidden
+  std::string held_;   // seen bytes that may be part of a match
   bool found_ = false;
 };
 

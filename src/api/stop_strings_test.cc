@@ -150,12 +150,15 @@ TEST(StopStrings, EveryCutOfHiddenTextGivesTheDefinition) {
       for (size_t n = 1 + random() % 6; n > 0; --n) stop.push_back(static_cast<char>('a' + random() % 2));
     }
     std::string text;
-    for (size_t n = random() % 24; n > 0; --n) text.push_back(random() % 6 == 0 ? '*' : static_cast<char>('a' + random() % 3));
+    for (size_t n = random() % 24; n > 0; --n)
+      text.push_back(random() % 6 == 0 ? '*' : static_cast<char>('a' + random() % 3));
     const Outcome want = reference_with_hidden(stops, text);
     std::string seen;
     for (bool hidden = false; const char c : text) {
-      if (c == '*') hidden = !hidden;
-      else if (!hidden) seen.push_back(c);
+      if (c == '*')
+        hidden = !hidden;
+      else if (!hidden)
+        seen.push_back(c);
     }
     found += want.found;
     only_hidden += want.found && !reference(stops, seen).found;

@@ -22,7 +22,8 @@ void stop_engine(World* world) {
 TEST(Faults, submit_after_the_last_look) {
   World world({.running_max = 4});
   stop_engine(&world);
-  for (const char* body : {R"({"prompt": "a", "max_tokens": 5})", R"({"prompt": ["a", "b"], "n": 2, "max_tokens": 5})"}) {
+  for (const char* body :
+       {R"({"prompt": "a", "max_tokens": 5})", R"({"prompt": ["a", "b"], "n": 2, "max_tokens": 5})"}) {
     const auto exchange = world.post(kPath, body);
     world.run_until([&] { return exchange->done; });
     EXPECT_EQ(exchange->status, 503);

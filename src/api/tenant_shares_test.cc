@@ -72,7 +72,8 @@ TEST(TenantShares, OneTenantAloneHasEverySlot) {
     uploads.push_back(served.client());
     uploads.back().send(half_upload("key-a", 100, 1));
   }
-  EXPECT_TRUE(eventually([&] { return served.server->stats().bytes_in >= 16 * half_upload("key-a", 100, 1).size(); }));
+  EXPECT_TRUE(
+      eventually([&] { return served.server->stats().bytes_in >= 16 * half_upload("key-a", 100, 1).size(); }));
   EXPECT_EQ(served.world.door.refusals(Refusal::kTenantConnections), 0u);
   EXPECT_EQ(served.client().exchange(http::get("/health")).status, 200);
 }

@@ -28,14 +28,14 @@ struct TextJob {
   Charge text_charge, ids_charge, body_charge;
   ReadFields read = nullptr;
   MakeBody work = nullptr;
-  std::string unread;          // a large body, until the pool has read it
+  std::string unread;  // a large body, until the pool has read it
   http::ByteCharge unread_charge;
   uint64_t work_bytes = 0;     // planned for it (text_work.h)
   std::string text;            // prompt, or the template's context
   bool is_chat = false;
   bool add_special_tokens = true;
   bool parse_special = true;
-  bool open = false;  // the last message of a chat is to be continued
+  bool open = false;            // the last message of a chat is to be continued
   std::vector<int32_t> tokens;  // in or out
   std::optional<ApiError> error;
   TextQuota::Ticket ticket;
@@ -69,8 +69,8 @@ bool granted(Grant grant, TextJob* job) {
   return false;
 }
 
-// The body's charge stays, and as much again is charged, until what was made from it is counted. MODIFIES: job; its error
-// where the body cannot be read. RETURNS: whether it could.
+// The body's charge stays, and as much again is charged, until what was made from it is counted. MODIFIES: job; its
+// error where the body cannot be read. RETURNS: whether it could.
 bool read_body(const ApiContext& context, std::string body, http::ByteCharge charge, TextJob* job) {
   if (!granted(job->text_charge.try_grow(sizeof(TextJob) + body.size()), job)) return false;
   auto json = JsonBody::parse(body);
@@ -172,7 +172,8 @@ void finish(TextJob* job, std::string body, Thrown thrown) {
 // On the pool: reads the body where that is still to be done, and makes the answer's.
 std::string make_body(const ApiContext& context, TextJob* job) {
   if (job->unwanted.load(std::memory_order_relaxed)) return {};
-  if (!job->unread.empty() && !read_body(context, std::move(job->unread), std::move(job->unread_charge), job)) return {};
+  if (!job->unread.empty() && !read_body(context, std::move(job->unread), std::move(job->unread_charge), job))
+    return {};
   return job->work(context, job);
 }
 
@@ -197,7 +198,8 @@ void run_on_pool(Service* service, int32_t tenant, const std::shared_ptr<TextJob
                                refusal_name(Refusal::kTextPoolFull)}});
 }
 
-void answer_text(Service* service, int32_t tenant, http::Request request, Reply reply, ReadFields read, MakeBody work) {
+void answer_text(Service* service, int32_t tenant, http::Request request, Reply reply, ReadFields read,
+                 MakeBody work) {
   const std::shared_ptr<Account> account = account_of(request, &service->ledger());
   auto job = std::make_shared<TextJob>(std::move(reply), account);
   if (const Grant grant = join_tenant(account.get(), tenant); grant != Grant::kYes) {

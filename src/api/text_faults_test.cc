@@ -73,7 +73,8 @@ std::vector<Read> ask_both_ways(World* world, const char* path, const std::strin
   EXPECT_EQ(whole->status, 200) << whole->body;
   if (whole->status != 200) return {Read{}};
   std::vector<Read> reads = read_whole(*whole);
-  const auto streamed = world->ask(path, "{" + fields + R"(,"stream":true,"stream_options":{"include_usage":true}})");
+  const auto streamed =
+      world->ask(path, "{" + fields + R"(,"stream":true,"stream_options":{"include_usage":true}})");
   EXPECT_TRUE(read_stream(*streamed) == reads) << whole->body << "\n" << streamed->body;
   return reads;
 }
@@ -82,7 +83,9 @@ std::vector<Read> ask_both_ways(World* world, const char* path, const std::strin
 std::string text_of(const boost::json::array& array) { return boost::json::serialize(array); }
 std::string text_of(const char* json) { return boost::json::serialize(boost::json::parse(json)); }
 
-Read ask_once(World* world, const char* path, const std::string& fields) { return ask_both_ways(world, path, fields).at(0); }
+Read ask_once(World* world, const char* path, const std::string& fields) {
+  return ask_both_ways(world, path, fields).at(0);
+}
 
 WorldOptions sentencepiece() {
   WorldOptions options;
@@ -109,7 +112,8 @@ TEST(Faults, first_space_of_a_completion) {
   EXPECT_EQ(text_of(plain.tokens), text_of(R"([" the", "a"])"));
   EXPECT_EQ(text_of(plain.offsets), "[0,4]");
   EXPECT_EQ(ask_once(&world, kCompletionPath, R"("prompt":"was","max_tokens":2,"echo":true)").text, "was thea");
-  const auto many = ask_both_ways(&world, kCompletionPath, R"("prompt":["was","said"],"n":1,"max_tokens":1,"echo":true)");
+  const auto many =
+      ask_both_ways(&world, kCompletionPath, R"("prompt":["was","said"],"n":1,"max_tokens":1,"echo":true)");
   EXPECT_EQ(many[0].text, "was the");
   EXPECT_EQ(many[1].text, "said the");
   const Read stopped = ask_once(&world, kCompletionPath, R"("prompt":"was","max_tokens":9,"stop":[" the"])");
@@ -132,13 +136,14 @@ TEST(Faults, bytes_of_characters_stream) {
   EXPECT_EQ(stopped.completion_tokens, 3) << "seen at its last token";
   const auto streamed = world.ask(kCompletionPath, R"({"prompt":"was","max_tokens":100,"stream":true})");
   EXPECT_EQ(streamed->events().size(), 102u) << "a character at a time, the end and [DONE]";
-  const auto two_emoji = world.ask("/detokenize", "{\"tokens\":[" + [&] {
-    std::string ids;
-    for (const char* byte : {"F0", "9F", "98", "80", "F0", "9F", "98", "81", "F0", "9F"}) {
-      ids += (ids.empty() ? "" : ",") + std::to_string(id_of(world, "<0x" + std::string(byte) + ">"));
-    }
-    return ids;
-  }() + "]}");
+  const auto two_emoji = world.ask(
+      "/detokenize", "{\"tokens\":[" + [&] {
+        std::string ids;
+        for (const char* byte : {"F0", "9F", "98", "80", "F0", "9F", "98", "81", "F0", "9F"}) {
+          ids += (ids.empty() ? "" : ",") + std::to_string(id_of(world, "<0x" + std::string(byte) + ">"));
+        }
+        return ids;
+      }() + "]}");
   EXPECT_EQ(two_emoji->json().at("prompt"), "😀😁\uFFFD");
 }
 
@@ -177,7 +182,8 @@ TEST(Faults, stop_string_is_a_special_token) {
     EXPECT_EQ(text(path, R"(,"stop":["<bos>"],"min_tokens":3)").text, "abcd");
   }
   EXPECT_EQ(text(kCompletionPath, R"(,"stop":["<bos>"],"echo":true)").text, "xab");
-  for (const Read& choice : ask_both_ways(&world, kChatPath, std::string(kChatBody) + R"(,"n":2,"stop":["<bos>"])")) {
+  for (const Read& choice :
+       ask_both_ways(&world, kChatPath, std::string(kChatBody) + R"(,"n":2,"stop":["<bos>"])")) {
     EXPECT_EQ(choice.text, "ab");
   }
 }
@@ -186,11 +192,13 @@ TEST(Faults, sampled_token_is_in_top_logprobs) {
   World world;
   world.engine.set_script([](const RequestSpec& spec, int, int k) -> std::optional<TokenEvent> {
     TokenEvent event{.token = 'a' + k, .logprob = -2, .top_count = spec.params.top_logprobs};
-    for (int i = 0; i < event.top_count; ++i) event.top[static_cast<size_t>(i)] = {'b' + i, -0.5f - static_cast<float>(i)};
+    for (int i = 0; i < event.top_count; ++i)
+      event.top[static_cast<size_t>(i)] = {'b' + i, -0.5f - static_cast<float>(i)};
     return event;
   });
   const auto tops = [&](const char* logprobs) {
-    return ask_once(&world, kCompletionPath, R"("prompt":"x","max_tokens":2,"logprobs":)" + std::string(logprobs)).tops;
+    return ask_once(&world, kCompletionPath, R"("prompt":"x","max_tokens":2,"logprobs":)" + std::string(logprobs))
+        .tops;
   };
   EXPECT_EQ(text_of(tops("1")), text_of(R"([{"b":-0.5,"a":-2},{"b":-2}])")) << "the sampled one's number";
   EXPECT_EQ(text_of(tops("2")), text_of(R"([{"b":-0.5,"c":-1.5,"a":-2},{"b":-2,"c":-1.5}])"));
@@ -210,12 +218,14 @@ TEST(Faults, seed_minus_one) {
 
 TEST(Faults, top_p_zero) {
   World world;
-  for (const char* field : {R"("top_p":0)", R"("top_p":1e-60)", R"("top_p":1)", R"("top_k":-1)", R"("top_k":0)", R"("min_p":1)"}) {
+  for (const char* field :
+       {R"("top_p":0)", R"("top_p":1e-60)", R"("top_p":1)", R"("top_k":-1)", R"("top_k":0)", R"("min_p":1)"}) {
     const auto got = world.ask(kCompletionPath, R"({"prompt":"x",)" + std::string(field) + "}");
     EXPECT_EQ(got->status, 200) << field << got->body;
   }
   EXPECT_EQ(world.engine.seen.at(0).params.top_p, 0) << "the sampler is greedy then";
-  for (const char* field : {R"("top_p":-0.1)", R"("top_p":1.1)", R"("top_k":-2)", R"("min_p":1.01)", R"("repetition_penalty":0)"}) {
+  for (const char* field :
+       {R"("top_p":-0.1)", R"("top_p":1.1)", R"("top_k":-2)", R"("min_p":1.01)", R"("repetition_penalty":0)"}) {
     EXPECT_EQ(world.ask(kCompletionPath, R"({"prompt":"x",)" + std::string(field) + "}")->status, 400) << field;
   }
 }
@@ -254,7 +264,8 @@ FakeEngine::Script score(float first) {
     const auto& scored = spec.params.scored;
     const auto at = static_cast<size_t>(k);
     TokenEvent event{.token = at < scored.size() ? scored[at] : 'A' + static_cast<int32_t>(at - scored.size()),
-                     .logprob = first - static_cast<float>(k), .top_count = 1};
+                     .logprob = first - static_cast<float>(k),
+                     .top_count = 1};
     event.top[0] = {'x', -0.25f};
     return event;
   };
@@ -263,7 +274,9 @@ FakeEngine::Script score(float first) {
 TEST(Faults, prompt_scoring) {
   World world;
   world.engine.set_script(score(-1));
-  const Read read = ask_once(&world, kCompletionPath, R"("prompt":[257,97,195,164,98],"max_tokens":2,"echo":true,"logprobs":1,"stop":["b"])");
+  const Read read =
+      ask_once(&world, kCompletionPath,
+               R"("prompt":[257,97,195,164,98],"max_tokens":2,"echo":true,"logprobs":1,"stop":["b"])");
   EXPECT_EQ(read.text, "a\u00E4bAB") << "a stop string of the prompt stops nothing";
   EXPECT_EQ(read.reason, "length");
   EXPECT_EQ(text_of(read.tokens), text_of(R"(["<bos>","a","bytes:\\xc3","bytes:\\xa4","b","A","B"])"));
@@ -282,10 +295,12 @@ TEST(Faults, prompt_scoring) {
 TEST(Faults, prompt_scoring_alone) {
   World world;
   world.engine.set_script(score(-1));
-  const auto got = world.ask(kCompletionPath, R"({"prompt":[[97,98,99],[97]],"max_tokens":0,"echo":true,"logprobs":1})");
+  const auto got =
+      world.ask(kCompletionPath, R"({"prompt":[[97,98,99],[97]],"max_tokens":0,"echo":true,"logprobs":1})");
   ASSERT_EQ(got->status, 200) << got->body;
   EXPECT_EQ(got->json().at("usage").at("prompt_tokens").as_int64(), 4);
-  const std::vector<Read> reads = ask_both_ways(&world, kCompletionPath, R"("prompt":[[97,98,99],[97]],"max_tokens":0,"echo":true,"logprobs":1)");
+  const std::vector<Read> reads = ask_both_ways(
+      &world, kCompletionPath, R"("prompt":[[97,98,99],[97]],"max_tokens":0,"echo":true,"logprobs":1)");
   EXPECT_EQ(reads.at(0).text, "abc");
   EXPECT_EQ(text_of(reads[0].numbers), text_of("[null,-1,-2]"));
   EXPECT_EQ(reads.at(1).text, "a");
@@ -294,11 +309,13 @@ TEST(Faults, prompt_scoring_alone) {
     EXPECT_EQ(read.reason, "length");
     EXPECT_EQ(read.completion_tokens, 0);
   }
-  for (const Read& choice : ask_both_ways(&world, kCompletionPath, R"("prompt":[97,98],"n":2,"max_tokens":1,"echo":true,"logprobs":0)")) {
+  for (const Read& choice : ask_both_ways(&world, kCompletionPath,
+                                          R"("prompt":[97,98],"n":2,"max_tokens":1,"echo":true,"logprobs":0)")) {
     EXPECT_EQ(choice.text, "abA");
     EXPECT_EQ(text_of(choice.numbers), "[null,-1,-2]");
   }
-  EXPECT_EQ(ask_once(&world, kCompletionPath, R"("prompt":"abc","max_tokens":0,"echo":true,"logprobs":0)").text, "abc");
+  EXPECT_EQ(ask_once(&world, kCompletionPath, R"("prompt":"abc","max_tokens":0,"echo":true,"logprobs":0)").text,
+            "abc");
   EXPECT_EQ(ask_once(&world, kCompletionPath, R"("prompt":"abc","max_tokens":0,"echo":true)").text, "abc");
   world.engine.set_script(say(""));  // its first token would end it
   EXPECT_EQ(ask_once(&world, kCompletionPath, R"("prompt":"abc","max_tokens":0,"echo":true)").reason, "length");
@@ -313,7 +330,8 @@ TEST(PromptScores, AreChargedAndRefused) {
   world.engine.set_script(score(-1));
   std::string ids = "97";
   for (int i = 0; i < 200; ++i) ids += ",98";
-  const auto got = world.ask(kCompletionPath, R"({"prompt":[)" + ids + R"(],"max_tokens":0,"echo":true,"logprobs":1})");
+  const auto got =
+      world.ask(kCompletionPath, R"({"prompt":[)" + ids + R"(],"max_tokens":0,"echo":true,"logprobs":1})");
   EXPECT_EQ(got->status, 400) << got->body;
   EXPECT_EQ(got->error().at("reason"), "over_host_bytes");
 }

@@ -65,8 +65,8 @@ bool TextPool::may_begin(const Job& job) const {
   return job.heavy_bytes == 0 || (heavy_running_ < heavy_threads_max_ && job.heavy_bytes <= heavy_left_);
 }
 
-// Looks at the first jobs of each tenant that has any. A heavy job that waits for bytes is not overtaken by smaller heavy
-// ones: it would wait for ever.
+// Looks at the first jobs of each tenant that has any. A heavy job that waits for bytes is not overtaken by smaller
+// heavy ones: it would wait for ever.
 TextPool::Jobs* TextPool::choose() {
   Jobs* best[kKinds] = {};
   for (const int32_t tenant : asking_) {
@@ -77,7 +77,8 @@ TextPool::Jobs* TextPool::choose() {
     }
   }
   if (best[kHeavy] == nullptr || !may_begin(best[kHeavy]->front())) return best[kLight];
-  return best[kLight] == nullptr || goes_before(best[kHeavy]->front(), best[kLight]->front()) ? best[kHeavy] : best[kLight];
+  return best[kLight] == nullptr || goes_before(best[kHeavy]->front(), best[kLight]->front()) ? best[kHeavy]
+                                                                                              : best[kLight];
 }
 
 TextPool::Jobs TextPool::take_first(Jobs* list) {

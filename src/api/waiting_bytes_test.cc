@@ -1,4 +1,5 @@
-// What a request holds of the ledger while it waits: as much as the plan has for it, and no less than it really takes.
+// What a request holds of the ledger while it waits: as much as the plan has for it, and no less than it really
+// takes.
 #include <gtest/gtest.h>
 #include <malloc.h>
 
@@ -10,7 +11,8 @@ namespace {
 
 constexpr int kWaiting = 2000;
 constexpr const char* kPath = "/v1/chat/completions";
-constexpr const char* kStream = R"({"messages":[{"role":"user","content":"a question"}],"stream":true,"max_tokens":64})";
+constexpr const char* kStream =
+    R"({"messages":[{"role":"user","content":"a question"}],"stream":true,"max_tokens":64})";
 constexpr const char* kWhole = R"({"messages":[{"role":"user","content":"a question"}],"max_tokens":64})";
 constexpr uint64_t kPromptTokens = 31;  // as the plain template makes them
 
@@ -44,7 +46,8 @@ void leave_all(World* world, const std::vector<std::shared_ptr<FakeExchange>>& a
 TEST(Faults, waiting_streams_refused) {
   for (const char* body : {kStream, kWhole}) {
     // Exactly what the plan's line has for a queue of this length, and one request that is being read.
-    const LedgerOptions planned{.total_bytes_max = kWaiting * (kWaitingRequestBytes + kPromptTokens * sizeof(int32_t)) + 4096};
+    const LedgerOptions planned{.total_bytes_max =
+                                    kWaiting * (kWaitingRequestBytes + kPromptTokens * sizeof(int32_t)) + 4096};
     World world(with_queue(planned));
     const auto waiting = queue_up(&world, body, kWaiting);
     EXPECT_EQ(world.door.refusals(Refusal::kHostBytesFull), 0u);
@@ -66,7 +69,8 @@ TEST(Faults, a_waiting_stream_is_charged_for_what_it_takes) {
   leave_all(&world, waiting);
   if (after == before) GTEST_SKIP() << "this allocator does not tell what it has given";
   const uint64_t taken = (after - before) / kWaiting;
-  constexpr uint64_t kOfTheConnection = 1024;  // the exchange, its account and entry: the line "connections" has 4 KiB for them
+  constexpr uint64_t kOfTheConnection =
+      1024;  // the exchange, its account and entry: the line "connections" has 4 KiB for them
   EXPECT_LE(taken, charged + kOfTheConnection);
 }
 

@@ -116,13 +116,24 @@ World::World(WorldOptions options)
                      .live_limits = options.live_limits,
                      .reload_tenants = options.reload_tenants,
                      .http_stats = [] { return http::Server::Stats{.accepted = 7, .slow_readers = 3}; },
-                     .memory_now = [] { return MemoryNow{.rss_bytes = 1, .peak_bytes = 2, .limit_bytes = 4, .plan_bytes = 3, .unaccounted_bytes = -5}; },
+                     .memory_now =
+                         [] {
+                           return MemoryNow{.rss_bytes = 1,
+                                            .peak_bytes = 2,
+                                            .limit_bytes = 4,
+                                            .plan_bytes = 3,
+                                            .unaccounted_bytes = -5};
+                         },
                      .pressure_now =
                          [] {
                            return PressureNow{.level = 0.75, .room_bytes = 9, .stage = 1, .source = "a \"b\"",
                                               .entered = {{"calm", 0}, {"stop_growing", 2}}};
                          },
-                     .cpu_now = [] { return CpuNow{.threads = 2, .run_seconds = 8, .wait_seconds = 0.5, .throttled_periods = 4}; },
+                     .cpu_now =
+                         [] {
+                           return CpuNow{
+                               .threads = 2, .run_seconds = 8, .wait_seconds = 0.5, .throttled_periods = 4};
+                         },
                      .engine_alive = [this] { return engine_alive.load(); },
                      .overload_now =
                          [] {
@@ -135,7 +146,8 @@ World::World(WorldOptions options)
                            return now;
                          },
                      .watchdog_now = [] { return WatchdogNow{.stalls = 3, .abandoned_steps = 2, .culprits = 1}; },
-                     .post_io = [this](int io, http::Callback callback) { return post_io(io, std::move(callback)); },
+                     .post_io = [this](int io,
+                                       http::Callback callback) { return post_io(io, std::move(callback)); },
                      .unix_ms = [this] { return unix_ms.load(); },
                      .text_threads = 1};
   post_io = [this](int io, http::Callback callback) {

@@ -35,7 +35,7 @@ struct WorldOptions {
   int64_t request_timeout_us = 0, queue_keepalive_us = 0;
   bool with_template = true;
   std::string template_source;  // empty: plain_template()
-  std::string tokenizer_file;  // a tokenizer.json; empty: byte_tokenizer()
+  std::string tokenizer_file;   // a tokenizer.json; empty: byte_tokenizer()
   SamplingParams defaults;
   LedgerOptions ledger;
   std::string admin_key;

@@ -18,10 +18,14 @@ constexpr int kPatienceMs = 100;
 
 std::string_view signal_text(int signal) {
   switch (signal) {
-    case SIGSEGV: return "weir: bug: SIGSEGV, an address that is not there\n";
-    case SIGBUS: return "weir: SIGBUS: a file that was mapped became shorter, or memory is broken\n";
-    case SIGFPE: return "weir: bug: SIGFPE, a division that has no result\n";
-    default: return "weir: SIGILL: an instruction that this processor does not have\n";
+    case SIGSEGV:
+      return "weir: bug: SIGSEGV, an address that is not there\n";
+    case SIGBUS:
+      return "weir: SIGBUS: a file that was mapped became shorter, or memory is broken\n";
+    case SIGFPE:
+      return "weir: bug: SIGFPE, a division that has no result\n";
+    default:
+      return "weir: SIGILL: an instruction that this processor does not have\n";
   }
 }
 

@@ -5,8 +5,8 @@
 
 namespace weir {
 
-// A line for an exception that nothing caught, for SIGSEGV, SIGBUS, SIGFPE and SIGILL; then the process ends as it would have.
-// A signal that has a handler already (a sanitizer's) keeps it.
+// A line for an exception that nothing caught, for SIGSEGV, SIGBUS, SIGFPE and SIGILL; then the process ends as it
+// would have. A signal that has a handler already (a sanitizer's) keeps it.
 void install_fatal_lines();
 
 }  // namespace weir

@@ -35,8 +35,8 @@ size_t write_timestamp(std::span<char> memory) {
   tm utc{};
   gmtime_r(&now.tv_sec, &utc);
   const size_t date = strftime(memory.data(), memory.size(), "%Y-%m-%dT%H:%M:%S", &utc);
-  return date + static_cast<size_t>(std::snprintf(memory.data() + date, memory.size() - date, ".%03ldZ",
-                                                  now.tv_nsec / 1'000'000));
+  return date + static_cast<size_t>(
+                    std::snprintf(memory.data() + date, memory.size() - date, ".%03ldZ", now.tv_nsec / 1'000'000));
 }
 
 }  // namespace
@@ -46,11 +46,16 @@ bool log_enabled(LogLevel level) { return level >= g_level.load(std::memory_orde
 
 const char* log_level_word(LogLevel level) {
   switch (level) {
-    case LogLevel::kDebug: return "debug";
-    case LogLevel::kInfo: return "info";
-    case LogLevel::kWarning: return "warning";
-    case LogLevel::kError: return "error";
-    case LogLevel::kOff: break;
+    case LogLevel::kDebug:
+      return "debug";
+    case LogLevel::kInfo:
+      return "info";
+    case LogLevel::kWarning:
+      return "warning";
+    case LogLevel::kError:
+      return "error";
+    case LogLevel::kOff:
+      break;
   }
   return "text";
 }
@@ -66,7 +71,8 @@ Result<LogLevel> parse_log_level(std::string_view word) {
   return invalid_argument("log level '" + std::string(word) + "' is not one of debug, info, warning, error, off");
 }
 
-std::string_view compose_log_line(LogLevel level, std::string_view area, std::string_view text, std::span<char> memory) {
+std::string_view compose_log_line(LogLevel level, std::string_view area, std::string_view text,
+                                  std::span<char> memory) {
   size_t size = write_timestamp(memory);
   const size_t most = kLogLineBytesMax - kCut.size() - 1;
   bool whole = true;
@@ -74,8 +80,8 @@ std::string_view compose_log_line(LogLevel level, std::string_view area, std::st
     whole = whole && piece.size() <= most - size;
     for (const char c : piece.substr(0, most - size)) memory[size++] = (c == '\n' || c == '\r') ? ' ' : c;
   };
-  for (const std::string_view piece : {std::string_view(" "), std::string_view(level_name(level)), std::string_view(" "), area,
-                                       std::string_view(": "), text}) {
+  for (const std::string_view piece : {std::string_view(" "), std::string_view(level_name(level)),
+                                       std::string_view(" "), area, std::string_view(": "), text}) {
     append(piece);
   }
   if (!whole) size += kCut.copy(memory.data() + size, kCut.size());

@@ -21,7 +21,8 @@ std::atomic<OutputLane*> g_err{nullptr}, g_out{nullptr};
 OutputLane* lane_of(int fd) { return (fd == STDOUT_FILENO ? g_out : g_err).load(std::memory_order_acquire); }
 
 bool lead_to_the_same_place(int one, int other) {
-  struct stat a {}, b {};
+  struct stat a {
+  }, b{};
   return ::fstat(one, &a) == 0 && ::fstat(other, &b) == 0 && a.st_dev == b.st_dev && a.st_ino == b.st_ino;
 }
 
@@ -61,7 +62,8 @@ bool flush_output(int patience_ms) {
   OutputLane* const out = g_out.load(std::memory_order_acquire);
   const bool said = err == nullptr || err->flush(patience_ms);
   if (out == nullptr || out == err) return said;
-  const auto spent = std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - begin);
+  const auto spent =
+      std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - begin);
   return out->flush(std::max(0, patience_ms - static_cast<int>(spent.count()))) && said;
 }
 

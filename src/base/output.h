@@ -1,8 +1,9 @@
 // Output: the one way to stdout and stderr for log lines, progress, the plan and what a drain says.
 //
-// Without an OutputScope a write is a plain write, which waits for its reader as any Unix tool does. Within one, as `weir
-// serve` has it, nobody waits: each descriptor has a lane with a writer thread (base/output_lane.h), so that one that nobody
-// reads does not hold up the other; two that lead to the same place share a lane and their lines keep their order.
+// Without an OutputScope a write is a plain write, which waits for its reader as any Unix tool does. Within one, as
+// `weir serve` has it, nobody waits: each descriptor has a lane with a writer thread (base/output_lane.h), so that
+// one that nobody reads does not hold up the other; two that lead to the same place share a lane and their lines
+// keep their order.
 //
 // Thread: any, sealed ones too; OutputScope: main.
 #pragma once
@@ -16,7 +17,8 @@
 
 namespace weir {
 
-// level: what the text is counted as where it is dropped; kOff for what is no log line. fd: STDOUT_FILENO or STDERR_FILENO.
+// level: what the text is counted as where it is dropped; kOff for what is no log line. fd: STDOUT_FILENO or
+// STDERR_FILENO.
 void write_output(int fd, LogLevel level, std::string_view text);
 
 // Plain text for a person or a script, whole lines.
@@ -25,11 +27,12 @@ void print_text(int fd, std::string_view text);
 // Waits until all that was said is written. RETURNS: false after patience_ms; true at once outside of a scope.
 bool flush_output(int patience_ms);
 
-// The last words of a process that ends now: what waits gets a moment, then the text is written without waiting for ever.
+// The last words of a process that ends now: what waits gets a moment, then the text is written without waiting for
+// ever.
 void write_last_words(std::string_view text);
 
-// From its beginning output is never waited for; at its end what is left gets kExitPatienceMs to be written. One at a time.
-// REQUIRES: at its end no other thread writes.
+// From its beginning output is never waited for; at its end what is left gets kExitPatienceMs to be written. One at
+// a time. REQUIRES: at its end no other thread writes.
 class [[nodiscard]] OutputScope {
  public:
   static constexpr int kExitPatienceMs = 500;

@@ -46,7 +46,8 @@ std::string_view missing_line(const uint64_t (&missing)[kLogLevels], std::span<c
   char text[256];
   size_t size = 0;
   const auto append = [&](uint64_t count, const char* words) {
-    size += static_cast<size_t>(std::snprintf(text + size, sizeof text - size, "%llu %s ", static_cast<unsigned long long>(count), words));
+    size += static_cast<size_t>(
+        std::snprintf(text + size, sizeof text - size, "%llu %s ", static_cast<unsigned long long>(count), words));
   };
   append(sum, "lines were dropped, which could not be written in time:");
   for (size_t i = 0; i < kLogLevels; ++i) {
@@ -135,7 +136,8 @@ void OutputLane::copy_out(void* to, size_t bytes) {
 
 bool OutputLane::flush(int patience_ms) {
   std::unique_lock lock(mutex_);
-  return written_.wait_for(lock, std::chrono::milliseconds(patience_ms), [this] { return used_ == 0 && !writing_; });
+  return written_.wait_for(lock, std::chrono::milliseconds(patience_ms),
+                           [this] { return used_ == 0 && !writing_; });
 }
 
 void OutputLane::run() {

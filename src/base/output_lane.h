@@ -1,13 +1,13 @@
-// OutputLane: lines on their way to one place (a terminal, a file, a pipe), written by a thread of the lane's own, so that
-// no thread that has something to say waits for the place's reader.
+// OutputLane: lines on their way to one place (a terminal, a file, a pipe), written by a thread of the lane's own,
+// so that no thread that has something to say waits for the place's reader.
 //
-// Bounded: kBytes of lines, taken in the constructor. A line that finds no room, or that the place refuses (a full disk, a
-// closed pipe), is dropped and counted; as soon as the place takes lines again, one line says how many are missing. The
-// last quarter is kept for warnings, errors and plain text, so that a flood of other lines cannot drown them.
-// The descriptors stay blocking: O_NONBLOCK would be set for every process that shares them. The writer may therefore
-// block for ever; it is detached, holds the lane alive by itself and is left behind when the process ends.
-// Owner: OutputScope (base/output.h). Threads: any, sealed ones too; a mutex is held for a copy of a line, never for a write
-// (but where there was no thread to be had: see start()).
+// Bounded: kBytes of lines, taken in the constructor. A line that finds no room, or that the place refuses (a full
+// disk, a closed pipe), is dropped and counted; as soon as the place takes lines again, one line says how many are
+// missing. The last quarter is kept for warnings, errors and plain text, so that a flood of other lines cannot
+// drown them. The descriptors stay blocking: O_NONBLOCK would be set for every process that shares them. The writer
+// may therefore block for ever; it is detached, holds the lane alive by itself and is left behind when the process
+// ends. Owner: OutputScope (base/output.h). Threads: any, sealed ones too; a mutex is held for a copy of a line,
+// never for a write (but where there was no thread to be had: see start()).
 #pragma once
 
 #include <condition_variable>
@@ -55,22 +55,22 @@ class OutputLane : public std::enable_shared_from_this<OutputLane> {
   bool write_rest(int fd, std::string_view text);
   bool is_empty();
   void tell_missing(int fd);
-  bool fits(LogLevel level, size_t bytes) const;               // REQUIRES: mutex_ held
-  void drop(LogLevel level, std::string_view text);            // REQUIRES: mutex_ held
+  bool fits(LogLevel level, size_t bytes) const;                           // REQUIRES: mutex_ held
+  void drop(LogLevel level, std::string_view text);                        // REQUIRES: mutex_ held
   void put_without_thread(int fd, LogLevel level, std::string_view text);  // REQUIRES: mutex_ held
-  void copy_in(const void* from, size_t bytes);                // REQUIRES: mutex_ held, and room
-  void copy_out(void* to, size_t bytes);                       // REQUIRES: mutex_ held
+  void copy_in(const void* from, size_t bytes);                            // REQUIRES: mutex_ held, and room
+  void copy_out(void* to, size_t bytes);                                   // REQUIRES: mutex_ held
 
   const std::unique_ptr<char[]> ring_;     // [kBytes]
   const std::unique_ptr<char[]> in_hand_;  // [kLogLineBytesMax], the writer's: the line that it writes
-  bool torn_ = false;       // the writer's: the last write broke off within a line
-  bool may_tell_ = false;   // the writer's: the last write was taken
+  bool torn_ = false;                      // the writer's: the last write broke off within a line
+  bool may_tell_ = false;                  // the writer's: the last write was taken
 
   std::mutex mutex_;  // of what follows
   std::condition_variable wake_, written_;
   size_t begin_ = 0, used_ = 0;
   uint64_t missing_[kLogLevels] = {};  // dropped, and nobody was told yet
-  bool gap_ = false;         // a line was dropped since the last one that was taken in
+  bool gap_ = false;                   // a line was dropped since the last one that was taken in
   bool has_thread_ = false, writing_ = false, ending_ = false;
 };
 

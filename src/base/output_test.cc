@@ -1,5 +1,5 @@
-// Nobody who has something to say waits for its reader: lanes over pipes that are full, over a disk that is full, over
-// nothing; and what is dropped is counted and said.
+// Nobody who has something to say waits for its reader: lanes over pipes that are full, over a disk that is full,
+// over nothing; and what is dropped is counted and said.
 #include "base/output.h"
 
 #include <fcntl.h>
@@ -51,7 +51,8 @@ class Pipe {
     ::fcntl(ends_[1], F_SETFL, flags | O_NONBLOCK);
     size_t filled = 0;
     const std::string block(4096, '.');
-    for (ssize_t wrote; (wrote = ::write(ends_[1], block.data(), block.size())) > 0;) filled += static_cast<size_t>(wrote);
+    for (ssize_t wrote; (wrote = ::write(ends_[1], block.data(), block.size())) > 0;)
+      filled += static_cast<size_t>(wrote);
     ::fcntl(ends_[1], F_SETFL, flags);
     return filled;
   }
@@ -121,8 +122,9 @@ TEST(OutputLane, AFullOneDropsCountsAndSaysSoWhenItIsReadAgain) {
   lane.lane->put(pipe.write_end(), LogLevel::kWarning, "a warning has room where other lines have none\n");
   EXPECT_EQ(lane.dropped(LogLevel::kWarning), 0u);
   const std::string text = pipe.read_until("a warning has room");
-  const std::string told = " WARNING log: " + std::to_string(infos) + " lines were dropped, which could not be written in time: " +
-                           std::to_string(infos) + " info\n";
+  const std::string told = " WARNING log: " + std::to_string(infos) +
+                           " lines were dropped, which could not be written in time: " + std::to_string(infos) +
+                           " info\n";
   EXPECT_THAT(text, HasSubstr(told)) << "where they are missing";
   EXPECT_LT(text.find(told), text.find("a warning has room"));
   EXPECT_TRUE(lane.lane->flush(kLongMs));
@@ -158,7 +160,8 @@ TEST(OutputLane, TextIsCountedByItsLines) {
   Pipe pipe;
   pipe.fill();
   Lane lane(&pipe);
-  for (int i = 0; i < 40; ++i) lane.lane->put(pipe.write_end(), LogLevel::kOff, line_of(3999, 'a') + line_of(4000, 'b'));
+  for (int i = 0; i < 40; ++i)
+    lane.lane->put(pipe.write_end(), LogLevel::kOff, line_of(3999, 'a') + line_of(4000, 'b'));
   EXPECT_GT(lane.dropped(LogLevel::kOff), 0u);
   EXPECT_EQ(lane.dropped(LogLevel::kOff) % 2, 0u);
 }
@@ -188,7 +191,8 @@ TEST(OutputLane, ALineTakesNothingFromTheAllocator) {
   const uint64_t before = sealed_allocations("talker");
   seal_this_thread("talker");
   for (int i = 0; i < 500; ++i) {
-    lane.lane->put(pipe.write_end(), LogLevel::kInfo, compose_log_line(LogLevel::kInfo, "engine", "something happened", memory));
+    lane.lane->put(pipe.write_end(), LogLevel::kInfo,
+                   compose_log_line(LogLevel::kInfo, "engine", "something happened", memory));
   }
   unseal_this_thread();
 #ifndef NDEBUG
@@ -204,7 +208,8 @@ TEST(OutputLane, ManyThreadsAndEveryLineIsWholeOrCounted) {
   std::vector<std::thread> threads;
   for (int t = 0; t < kThreads; ++t) {
     threads.emplace_back([&, t] {
-      for (int i = 0; i < kLines; ++i) lane.lane->put(pipe.write_end(), LogLevel::kInfo, line_of(100, static_cast<char>('a' + t)));
+      for (int i = 0; i < kLines; ++i)
+        lane.lane->put(pipe.write_end(), LogLevel::kInfo, line_of(100, static_cast<char>('a' + t)));
     });
   }
   std::string text;
@@ -280,26 +285,32 @@ int run_in_child(int out, int err, const std::function<void()>& body) {
 TEST(Output, ABlockedStderrHoldsUpNeitherStdoutNorTheEnd) {
   Pipe out, err;
   err.fill();
-  EXPECT_EQ(run_in_child(out.write_end(), err.write_end(), [] {
-    const uint64_t errors = dropped_lines(LogLevel::kError), texts = dropped_lines(LogLevel::kOff);
-    const OutputScope scope;
-    for (int i = 0; i < 1000; ++i) log_error("test", std::string(1000, 'x'));
-    for (int i = 0; i < 10; ++i) print_text(STDOUT_FILENO, "a line of the plan\n");
-    print_text(STDOUT_FILENO, "the last one\n");
-    if (dropped_lines(LogLevel::kError) - errors < 800 || dropped_lines(LogLevel::kOff) != texts) ::_exit(3);
-  }), 0);
+  EXPECT_EQ(
+      run_in_child(out.write_end(), err.write_end(),
+                   [] {
+                     const uint64_t errors = dropped_lines(LogLevel::kError), texts = dropped_lines(LogLevel::kOff);
+                     const OutputScope scope;
+                     for (int i = 0; i < 1000; ++i) log_error("test", std::string(1000, 'x'));
+                     for (int i = 0; i < 10; ++i) print_text(STDOUT_FILENO, "a line of the plan\n");
+                     print_text(STDOUT_FILENO, "the last one\n");
+                     if (dropped_lines(LogLevel::kError) - errors < 800 || dropped_lines(LogLevel::kOff) != texts)
+                       ::_exit(3);
+                   }),
+      0);
   EXPECT_THAT(out.read_until("the last one\n"), HasSubstr("the last one\n"));
 }
 
 TEST(Output, TwoThatLeadToTheSamePlaceKeepTheirOrder) {
   Pipe pipe;
-  EXPECT_EQ(run_in_child(pipe.write_end(), pipe.write_end(), [] {
-    const OutputScope scope;
-    for (int i = 0; i < 100; ++i) {
-      print_text(STDOUT_FILENO, "out " + std::to_string(i) + "\n");
-      print_text(STDERR_FILENO, "err " + std::to_string(i) + "\n");
-    }
-  }), 0);
+  EXPECT_EQ(run_in_child(pipe.write_end(), pipe.write_end(),
+                         [] {
+                           const OutputScope scope;
+                           for (int i = 0; i < 100; ++i) {
+                             print_text(STDOUT_FILENO, "out " + std::to_string(i) + "\n");
+                             print_text(STDERR_FILENO, "err " + std::to_string(i) + "\n");
+                           }
+                         }),
+            0);
   std::string all;
   for (int i = 0; i < 100; ++i) all += "out " + std::to_string(i) + "\nerr " + std::to_string(i) + "\n";
   EXPECT_EQ(pipe.read_until("err 99\n"), all);
@@ -315,7 +326,8 @@ TEST(Output, AFailedCheckIsWrittenBehindWhatWaitsAndAbortsThoughNobodyReads) {
   };
   EXPECT_EQ(run_in_child(out.write_end(), read.write_end(), fail), 128 + SIGABRT);
   EXPECT_THAT(read.read_until("numbers\n"),
-              ::testing::ContainsRegex("INFO test: what came before\nweir: bug at file.cc:7: CHECK.one == two. failed with numbers\n"));
+              ::testing::ContainsRegex(
+                  "INFO test: what came before\nweir: bug at file.cc:7: CHECK.one == two. failed with numbers\n"));
   EXPECT_EQ(run_in_child(out.write_end(), unread.write_end(), fail), 128 + SIGABRT);
 }
 

@@ -11,7 +11,8 @@ std::string plain(std::string_view text) {
 }
 
 TEST(PythonJson, NumbersThatAreNotFinite) {
-  EXPECT_EQ(plain(R"({"a": NaN, "b": [Infinity,-Infinity], "c": 1})"), R"({"a": 1e999, "b": [1e999,-1e999], "c": 1})");
+  EXPECT_EQ(plain(R"({"a": NaN, "b": [Infinity,-Infinity], "c": 1})"),
+            R"({"a": 1e999, "b": [1e999,-1e999], "c": 1})");
   EXPECT_EQ(plain("NaN"), "1e999");
 }
 
@@ -21,7 +22,8 @@ TEST(PythonJson, WhatStandsInAStringStays) {
 }
 
 TEST(PythonJson, OtherWordsStayErrorsForTheParser) {
-  for (const char* text : {"NaNs", "nan", "INFINITY", "Infinity1", "_NaN", "N", "I", "Infinit", "\"open NaN", "\"\\"}) {
+  for (const char* text :
+       {"NaNs", "nan", "INFINITY", "Infinity1", "_NaN", "N", "I", "Infinit", "\"open NaN", "\"\\"}) {
     EXPECT_EQ(plain(text), text);
   }
 }

@@ -1,4 +1,5 @@
-// Whether this is a build with sanitizers, mostly for tests: their memory is in no plan, and what they watch is slow.
+// Whether this is a build with sanitizers, mostly for tests: their memory is in no plan, and what they watch is
+// slow.
 #pragma once
 
 // gcc defines a macro of its own, clang answers when it is asked.

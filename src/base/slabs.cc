@@ -1,5 +1,5 @@
-#include "base/sanitized.h"
 #include "base/slabs.h"
+#include "base/sanitized.h"
 
 #include <sys/mman.h>
 

@@ -1,10 +1,10 @@
-// Slabs: a bounded heap of its own for work that makes many small things and then forgets them all: a JSON tree, the
-// values of a template.
+// Slabs: a bounded heap of its own for work that makes many small things and then forgets them all: a JSON tree,
+// the values of a template.
 //
-// Pieces up to kPieceMax are cut from slabs that grow with what is in use; a freed one waits in the list of its size. Slabs
-// and larger pieces are mapped one by one, so that counted_bytes() is what the work costs the process, whatever the
-// system's allocator does, and all of it goes back at once when the object dies. Owner: its maker, on one thread. Limits:
-// bytes_max; a piece beyond it is refused, never taken.
+// Pieces up to kPieceMax are cut from slabs that grow with what is in use; a freed one waits in the list of its
+// size. Slabs and larger pieces are mapped one by one, so that counted_bytes() is what the work costs the process,
+// whatever the system's allocator does, and all of it goes back at once when the object dies. Owner: its maker, on
+// one thread. Limits: bytes_max; a piece beyond it is refused, never taken.
 #pragma once
 
 #include <array>
@@ -36,9 +36,9 @@ class Slabs {
   struct Free {
     Free* next;
   };
-  static constexpr size_t kGrain = 16;            // pieces are multiples of it
-  static constexpr size_t kPieceMax = 8 << 10;    // larger ones are no pieces of a slab
-  static constexpr size_t kSlabMin = 16 << 10;    // a short chat needs one or two
+  static constexpr size_t kGrain = 16;          // pieces are multiples of it
+  static constexpr size_t kPieceMax = 8 << 10;  // larger ones are no pieces of a slab
+  static constexpr size_t kSlabMin = 16 << 10;  // a short chat needs one or two
   static constexpr size_t kSlabMax = 256 << 10;
 
   static constexpr size_t list_of(size_t bytes) { return (bytes + kGrain - 1) / kGrain; }

@@ -1,6 +1,6 @@
 // Slabs count what they cost the process, refuse before they take, and give all of it back.
-#include "base/sanitized.h"
 #include "base/slabs.h"
+#include "base/sanitized.h"
 
 #include <gtest/gtest.h>
 #include <unistd.h>
@@ -27,7 +27,8 @@ uint64_t resident_bytes() {
 }
 
 TEST(Slabs, CountWhatTheyCostAndGiveItBack) {
-  if (kSanitized || resident_bytes() == 0) GTEST_SKIP() << "a sanitizer has an allocator of its own, or there is no /proc";
+  if (kSanitized || resident_bytes() == 0)
+    GTEST_SKIP() << "a sanitizer has an allocator of its own, or there is no /proc";
   constexpr size_t kSlack = 256 << 10;  // what reading /proc takes
   for (const size_t bytes : {1, 24, 40, 500, 1000, 5000, 9000, 100'000, 1'000'000}) {
     std::vector<void*> pieces(4000);
@@ -36,12 +37,15 @@ TEST(Slabs, CountWhatTheyCostAndGiveItBack) {
     {
       Slabs slabs(size_t{32} << 20);
       size_t taken = 0;
-      for (; taken < pieces.size() && (pieces[taken] = slabs.take(bytes)) != nullptr; ++taken) std::memset(pieces[taken], 1, bytes);
+      for (; taken < pieces.size() && (pieces[taken] = slabs.take(bytes)) != nullptr; ++taken)
+        std::memset(pieces[taken], 1, bytes);
       ASSERT_GT(taken, 20u);
       EXPECT_LE(resident_bytes(), before + slabs.counted_bytes() + kSlack) << bytes;
       EXPECT_LE(slabs.counted_bytes(), size_t{32} << 20);
-      EXPECT_LE(slabs.counted_bytes(), taken * (bytes + 16) * 5 / 4 + (taken * 4096 * (bytes > 8192)) + (16 << 10)) << "little is wasted";
-      for (size_t i = 0; i < taken; i += 2) slabs.give(pieces[i], bytes);  // the others go with the slabs, or were never large
+      EXPECT_LE(slabs.counted_bytes(), taken * (bytes + 16) * 5 / 4 + (taken * 4096 * (bytes > 8192)) + (16 << 10))
+          << "little is wasted";
+      for (size_t i = 0; i < taken; i += 2)
+        slabs.give(pieces[i], bytes);  // the others go with the slabs, or were never large
       for (size_t i = 1; i < taken; i += 2) slabs.give(pieces[i], bytes);
     }
     EXPECT_LE(resident_bytes(), before + kSlack) << bytes;
@@ -82,7 +86,8 @@ TEST(Slabs, PiecesDoNotOverlap) {
     if (!held.empty() && random % 3 == 0) {
       const size_t at = (random >> 8) % held.size();
       auto [piece, bytes] = held[at];
-      for (size_t k = 0; k < bytes; ++k) ASSERT_EQ(piece[k], static_cast<unsigned char>(bytes)) << "another piece wrote here";
+      for (size_t k = 0; k < bytes; ++k)
+        ASSERT_EQ(piece[k], static_cast<unsigned char>(bytes)) << "another piece wrote here";
       slabs.give(piece, bytes);
       held[at] = held.back();
       held.pop_back();

@@ -1,5 +1,5 @@
-// How much of the processors the calling thread has had: what work costs where others have the processors for a part of the
-// time, which a clock on the wall cannot tell. One system call, about 0.3 us.
+// How much of the processors the calling thread has had: what work costs where others have the processors for a
+// part of the time, which a clock on the wall cannot tell. One system call, about 0.3 us.
 #pragma once
 
 #include <time.h>

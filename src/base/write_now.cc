@@ -16,8 +16,8 @@ bool has_room(int fd, int patience_ms) {
   return ::poll(&one, 1, patience_ms) == 1 && (one.revents & POLLOUT) != 0;
 }
 
-// A write of PIPE_BUF bytes after POLLOUT waits only where another process filled the pipe in between; with RWF_NOWAIT, which
-// pipes know since Linux 6.4, not even then. Files and terminals may not know it.
+// A write of PIPE_BUF bytes after POLLOUT waits only where another process filled the pipe in between; with
+// RWF_NOWAIT, which pipes know since Linux 6.4, not even then. Files and terminals may not know it.
 ssize_t write_piece(int fd, std::string_view piece) {
   const iovec bytes{const_cast<char*>(piece.data()), piece.size()};
   const ssize_t written = ::pwritev2(fd, &bytes, 1, -1, RWF_NOWAIT);

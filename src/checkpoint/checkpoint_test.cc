@@ -24,7 +24,8 @@ std::string one_tensor(const std::string& name, const std::string& extra = "") {
 
 float f32_at(const Checkpoint& checkpoint, const std::string& name, size_t index) {
   float value = 0;
-  EXPECT_TRUE(checkpoint.read(*checkpoint.find(name), 4 * index, std::as_writable_bytes(std::span(&value, 1))).ok());
+  EXPECT_TRUE(
+      checkpoint.read(*checkpoint.find(name), 4 * index, std::as_writable_bytes(std::span(&value, 1))).ok());
   return value;
 }
 
@@ -133,7 +134,8 @@ TEST(Faults, truncated_while_a_tensor_is_read) {
   std::vector<std::byte> into(kBytes);
   ASSERT_TRUE(checkpoint->read(tensor, 0, into).ok());
   EXPECT_EQ(into[259], std::byte{3});
-  ASSERT_EQ(truncate((dir.path() + "/model.safetensors").c_str(), static_cast<off_t>(tensor.offset + kBytes / 2)), 0);
+  ASSERT_EQ(truncate((dir.path() + "/model.safetensors").c_str(), static_cast<off_t>(tensor.offset + kBytes / 2)),
+            0);
   EXPECT_TRUE(checkpoint->read(tensor, 0, std::span(into).first(kBytes / 2)).ok());
   for (const uint64_t from : {uint64_t{0}, kBytes / 2 - 1, kBytes / 2, kBytes - 1}) {
     const Status status =
@@ -155,7 +157,8 @@ TEST(Faults, written_to_while_it_is_read) {
   const auto checkpoint = Checkpoint::open(dir.path()).value();
   const timespec times[2] = {{.tv_sec = 1, .tv_nsec = 0}, {.tv_sec = 2'000'000'000, .tv_nsec = 0}};
   ASSERT_EQ(utimensat(AT_FDCWD, (dir.path() + "/model.safetensors").c_str(), times, 0), 0);
-  EXPECT_THAT(checkpoint->check_files().message(), HasSubstr("model.safetensors: was written to while it was read"));
+  EXPECT_THAT(checkpoint->check_files().message(),
+              HasSubstr("model.safetensors: was written to while it was read"));
 }
 
 class RealFiles : public testing::Test {

@@ -1,4 +1,5 @@
-// parse_config: config.json and generation_config.json to a checked ModelSpec; generation_config.cc reads the second.
+// parse_config: config.json and generation_config.json to a checked ModelSpec; generation_config.cc reads the
+// second.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -14,8 +15,8 @@ namespace {
 
 namespace json = boost::json;
 
-// The defaults of the configuration classes of transformers, for keys that a file may leave out. A wrong size cannot
-// pass: check_tensors() holds it against the weights.
+// The defaults of the configuration classes of transformers, for keys that a file may leave out. A wrong size
+// cannot pass: check_tensors() holds it against the weights.
 constexpr int64_t kLlamaContext = 2048, kQwenContext = 32768, kQwenKvHeads = 32, kQwen3HeadDim = 128,
                   kQwenWindowLayers = 28;
 
@@ -72,7 +73,8 @@ void read_sizes(FieldReader* in, ModelSpec* spec) {
   spec->ffn = in->integer("intermediate_size", 1, int64_t{1} << 20);
   spec->vocab = in->integer("vocab_size", 2, int64_t{1} << 21);
   const bool llama = spec->family == Family::kLlama;
-  spec->context_max = in->integer("max_position_embeddings", 1, int64_t{1} << 24, llama ? kLlamaContext : kQwenContext);
+  spec->context_max =
+      in->integer("max_position_embeddings", 1, int64_t{1} << 24, llama ? kLlamaContext : kQwenContext);
   spec->rms_eps = in->number("rms_norm_eps", 1e-30, 0.1, 1e-6);
   if (!in->ok()) return;
   // null means "every head has its own" everywhere; the absent key does so for Llama alone.
@@ -174,12 +176,14 @@ bool has_sliding_layer(FieldReader* in) {
   return false;
 }
 
-// Whether a layer has a window: 'layer_types' says it, else those from 'max_window_layers' on have one where the window
-// is used and is not null. Llama knows no such keys, so a file that has them is of a model that is not Llama's.
+// Whether a layer has a window: 'layer_types' says it, else those from 'max_window_layers' on have one where the
+// window is used and is not null. Llama knows no such keys, so a file that has them is of a model that is not
+// Llama's.
 bool has_window(FieldReader* in, const ModelSpec& spec) {
   if (in->find("layer_types") != nullptr) return has_sliding_layer(in);
   if (!in->boolean("use_sliding_window", false) || in->is_null("sliding_window")) return false;
-  return spec.family == Family::kLlama || in->integer("max_window_layers", 0, 1 << 20, kQwenWindowLayers) < spec.layers;
+  return spec.family == Family::kLlama ||
+         in->integer("max_window_layers", 0, 1 << 20, kQwenWindowLayers) < spec.layers;
 }
 
 // Full attention is all this build has, so a window is accepted only where it can never cut anything.
@@ -235,7 +239,8 @@ std::string supported_architectures() {
 }
 
 Result<ModelSpec> parse_config(std::string_view config_json, std::string_view generation_config_json) {
-  WEIR_ASSIGN_OR_RETURN(const JsonObject object, parse_json_object(config_json, "config.json", kConfigTextBytesMax));
+  WEIR_ASSIGN_OR_RETURN(const JsonObject object,
+                        parse_json_object(config_json, "config.json", kConfigTextBytesMax));
   FieldReader in(object, "config.json");
   ModelSpec spec;
   WEIR_ASSIGN_OR_RETURN(spec.family, read_family(&in));

@@ -112,7 +112,8 @@ TEST(Config, TokenIdsComeFromBothFiles) {
 TEST(Config, FileDType) {
   EXPECT_EQ(parse({{"torch_dtype", "\"bfloat16\""}}).value().file_dtype, DType::kBF16);
   EXPECT_EQ(parse({{"dtype", "\"float16\""}}).value().file_dtype, DType::kF16);
-  EXPECT_EQ(parse({{"dtype", "\"float8_e4m3fn\""}}).value().file_dtype, std::nullopt) << "the header has the last word";
+  EXPECT_EQ(parse({{"dtype", "\"float8_e4m3fn\""}}).value().file_dtype, std::nullopt)
+      << "the header has the last word";
 }
 
 struct Refusal {

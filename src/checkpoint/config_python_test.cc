@@ -15,15 +15,17 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::UnorderedElementsAre;
 
-constexpr char kLlama[] = R"("model_type": "llama", "hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4,
+constexpr char kLlama[] =
+    R"("model_type": "llama", "hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4,
     "num_key_value_heads": 2, "intermediate_size": 128, "vocab_size": 256, "rms_norm_eps": 1e-5)";
 
 // The members of `more` beside those of a small Llama of 512 positions, or of another family where it names one.
 Result<ModelSpec> parse(const std::string& more, const std::string& generation = "") {
-  return parse_config("{" + std::string(kLlama) +
-                          (more.find("max_position") == std::string::npos ? ", \"max_position_embeddings\": 512" : "") +
-                          (more.empty() ? "" : ", ") + more + "}",
-                      generation);
+  return parse_config(
+      "{" + std::string(kLlama) +
+          (more.find("max_position") == std::string::npos ? ", \"max_position_embeddings\": 512" : "") +
+          (more.empty() ? "" : ", ") + more + "}",
+      generation);
 }
 
 Result<ModelSpec> parse_family(std::string family, const std::string& more) {
@@ -65,14 +67,15 @@ TEST(Faults, python_json_and_sentinels) {
                            R"("unread": {"a": 1, "a": 2})"}) {
     expect_starts(more);
   }
-  for (const char* generation :
-       {R"({"top_k": -1})", R"({"top_k": 0})", R"({"top_k": null})", R"({"top_k": 50.0})", R"({"eos_token_id": -1})",
-        R"({"eos_token_id": null, "temperature": null})", R"({"unread": Infinity})", "{}\n\n", "\xef\xbb\xbf{}"}) {
+  for (const char* generation : {R"({"top_k": -1})", R"({"top_k": 0})", R"({"top_k": null})", R"({"top_k": 50.0})",
+                                 R"({"eos_token_id": -1})", R"({"eos_token_id": null, "temperature": null})",
+                                 R"({"unread": Infinity})", "{}\n\n", "\xef\xbb\xbf{}"}) {
     expect_starts("", generation);
   }
   EXPECT_THAT(parse(R"("eos_token_id": [-1, 2])")->eos, ElementsAre(2));
   EXPECT_FALSE(parse(R"("bos_token_id": -1)")->bos);
-  EXPECT_TRUE(parse_config("\xef\xbb\xbf{" + std::string(kLlama) + ", \"max_position_embeddings\": 512}\n", "").ok());
+  EXPECT_TRUE(
+      parse_config("\xef\xbb\xbf{" + std::string(kLlama) + ", \"max_position_embeddings\": 512}\n", "").ok());
 }
 
 // A value that is read is not excused: it would change the answers.
@@ -80,7 +83,8 @@ TEST(Faults, python_json_in_a_field_that_is_read) {
   EXPECT_THAT(parse(R"("rope_theta": Infinity)").status().message(), HasSubstr("'rope_theta' must be a number"));
   EXPECT_THAT(parse(R"("max_position_embeddings": NaN)").status().message(),
               HasSubstr("'max_position_embeddings' must be a whole number"));
-  EXPECT_THAT(parse(R"("max_position_embeddings": 1000.5)").status().message(), HasSubstr("must be a whole number"));
+  EXPECT_THAT(parse(R"("max_position_embeddings": 1000.5)").status().message(),
+              HasSubstr("must be a whole number"));
   EXPECT_THAT(parse(R"("max_position_embeddings": 1e30)").status().message(),
               HasSubstr("'max_position_embeddings' must be"));
   EXPECT_THAT(parse(R"("rope_theta": 1e4, "rope_theta": 1e5)").status().message(),
@@ -111,30 +115,33 @@ TEST(Faults, python_documented_defaults) {
   EXPECT_EQ(parse("\"max_position_embeddings\": 1000000.0")->context_max, 1'000'000);
 }
 
-// transformers: a window cuts only where it is not null, on layers from max_window_layers on, unless layer_types says
-// more.
+// transformers: a window cuts only where it is not null, on layers from max_window_layers on, unless layer_types
+// says more.
 TEST(Faults, python_windows_that_cut_nothing) {
-  for (const char* more :
-       {R"("use_sliding_window": true, "sliding_window": null)",
-        R"("use_sliding_window": true, "sliding_window": 64, "max_window_layers": 2)",
-        R"("use_sliding_window": true, "sliding_window": 64, "layer_types": ["full_attention", "full_attention"])"}) {
+  for (
+      const char* more :
+      {R"("use_sliding_window": true, "sliding_window": null)",
+       R"("use_sliding_window": true, "sliding_window": 64, "max_window_layers": 2)",
+       R"("use_sliding_window": true, "sliding_window": 64, "layer_types": ["full_attention", "full_attention"])"}) {
     const Result<ModelSpec> spec = parse_family("qwen2", more);
     EXPECT_TRUE(spec.ok()) << more << ": " << spec.status().message();
   }
   EXPECT_FALSE(
       parse_family("qwen2", R"("use_sliding_window": true, "sliding_window": 64, "max_window_layers": 1)").ok());
   EXPECT_FALSE(
-      parse_family("qwen2", R"("layer_types": ["full_attention", "sliding_attention"], "sliding_window": null)").ok());
+      parse_family("qwen2", R"("layer_types": ["full_attention", "sliding_attention"], "sliding_window": null)")
+          .ok());
 }
 
 TEST(Faults, python_json_of_an_index) {
-  EXPECT_TRUE(
-      parse_shard_index(
-          "\xef\xbb\xbf{\"metadata\": {\"total_size\": NaN}, \"weight_map\": {\"a\": \"m.safetensors\"}}\n", "index")
-          .ok());
-  EXPECT_THAT(
-      parse_shard_index(R"({"weight_map": {"a": "m.safetensors", "a": "n.safetensors"}})", "index").status().message(),
-      HasSubstr("'a' is there twice"));
+  EXPECT_TRUE(parse_shard_index(
+                  "\xef\xbb\xbf{\"metadata\": {\"total_size\": NaN}, \"weight_map\": {\"a\": \"m.safetensors\"}}\n",
+                  "index")
+                  .ok());
+  EXPECT_THAT(parse_shard_index(R"({"weight_map": {"a": "m.safetensors", "a": "n.safetensors"}})", "index")
+                  .status()
+                  .message(),
+              HasSubstr("'a' is there twice"));
 }
 
 // What ends an answer is the union: a model that ends by a token which one file alone knows would never stop.
@@ -159,7 +166,8 @@ TEST(Faults, generation_config_defaults) {
   EXPECT_THAT(parse("", R"({"min_p": 1.5})").status().message(), HasSubstr("'min_p' must be between 0 and 1"));
 }
 
-// One line names what would have changed an answer elsewhere; what is off, or says nothing of an answer, is not in it.
+// One line names what would have changed an answer elsewhere; what is off, or says nothing of an answer, is not in
+// it.
 TEST(Faults, generation_config_that_is_not_read) {
   EXPECT_THAT(
       parse(
@@ -168,8 +176,9 @@ TEST(Faults, generation_config_that_is_not_read) {
       "max_length": 4096, "transformers_version": "5.0", "pad_token_id": 3, "use_cache": true, "early_stopping": false})")
           ->notes,
       ElementsAre("generation_config.json: not read: num_beams, typical_p, min_new_tokens, max_length"));
-  EXPECT_THAT(parse("", R"({"eos_token_id": [2, 256]})")->notes,
-              ElementsAre("generation_config.json: 'eos_token_id' 256 is beyond the model's 256 ids and is not used"));
+  EXPECT_THAT(
+      parse("", R"({"eos_token_id": [2, 256]})")->notes,
+      ElementsAre("generation_config.json: 'eos_token_id' 256 is beyond the model's 256 ids and is not used"));
   EXPECT_THAT(parse("", R"({"eos_token_id": [2, 256]})")->eos, ElementsAre(2));
 }
 

@@ -14,10 +14,10 @@ namespace {
 
 namespace json = boost::json;
 
-// One special id, as transformers takes it: a negative one is none. An id that the model has no row for can never come,
-// so it is none either, and a note says so.
-std::optional<int64_t> read_id(const json::value& value, std::string_view key, std::string_view file, FieldReader* in,
-                               ModelSpec* spec) {
+// One special id, as transformers takes it: a negative one is none. An id that the model has no row for can never
+// come, so it is none either, and a note says so.
+std::optional<int64_t> read_id(const json::value& value, std::string_view key, std::string_view file,
+                               FieldReader* in, ModelSpec* spec) {
   const std::optional<int64_t> id = whole_number(value);
   if (!id) {
     in->fail(fmt::format("'{}' must be a token id, a list of ids, or null", key));

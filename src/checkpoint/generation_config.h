@@ -1,4 +1,5 @@
-// What both config files say of special ids, and all of generation_config.json. Private to checkpoint/*.cc. Any thread.
+// What both config files say of special ids, and all of generation_config.json. Private to checkpoint/*.cc. Any
+// thread.
 #pragma once
 
 #include <cstddef>

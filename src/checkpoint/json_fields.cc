@@ -16,8 +16,8 @@ namespace {
 
 namespace json = boost::json;
 
-// Walks the text once and remembers the keys of the open objects alone; boost's DOM keeps the last of two equal keys in
-// silence.
+// Walks the text once and remembers the keys of the open objects alone; boost's DOM keeps the last of two equal
+// keys in silence.
 class DuplicateFinder {
  public:
   static constexpr size_t max_object_size = static_cast<size_t>(-1);
@@ -108,8 +108,8 @@ Result<JsonObject> parse_json_object(std::string_view written, std::string_view 
 const json::value* FieldReader::find(std::string_view key) {
   const json::value* value = object_.if_contains({key.data(), key.size()});
   if (twice_ != nullptr) {
-    const auto at =
-        std::find_if(twice_->begin(), twice_->end(), [&](const JsonObject::Twice& one) { return one.member == key; });
+    const auto at = std::find_if(twice_->begin(), twice_->end(),
+                                 [&](const JsonObject::Twice& one) { return one.member == key; });
     if (at != twice_->end()) fail(fmt::format("the key '{}' is there twice", printable(at->key)));
   }
   return value == nullptr || value->is_null() ? nullptr : value;
@@ -145,7 +145,8 @@ std::optional<int64_t> whole_number(const json::value& value) {
   constexpr double kExactMax = 9007199254740992.0;  // 2^53
   if (value.is_int64()) return value.get_int64();
   if (value.is_uint64()) return kMax;
-  if (!value.is_double() || !std::isfinite(value.get_double()) || std::floor(value.get_double()) != value.get_double())
+  if (!value.is_double() || !std::isfinite(value.get_double()) ||
+      std::floor(value.get_double()) != value.get_double())
     return {};
   const double number = value.get_double();
   return number > kExactMax ? kMax : number < -kExactMax ? -kMax : static_cast<int64_t>(number);

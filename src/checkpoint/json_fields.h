@@ -1,7 +1,7 @@
 // JSON of a model directory, read strictly: the one place of this room that turns JSON into typed fields.
 // Private to checkpoint/*.cc (it pulls in boost::json). Any thread; values only.
-// Limits: text size by the caller, depth 32. Text as Python writes it (base/python_json.h) is read; a key that is there
-// twice is an error where it is read, because two readers would disagree, and none where it is not.
+// Limits: text size by the caller, depth 32. Text as Python writes it (base/python_json.h) is read; a key that is
+// there twice is an error where it is read, because two readers would disagree, and none where it is not.
 #pragma once
 
 #include <boost/json/object.hpp>
@@ -18,7 +18,8 @@
 namespace weir {
 
 struct JsonObject {
-  // A key of the object that is there twice, or that holds an object with one: `member` of the outermost object, `key`.
+  // A key of the object that is there twice, or that holds an object with one: `member` of the outermost object,
+  // `key`.
   struct Twice {
     std::string member, key;
   };

@@ -36,8 +36,8 @@ bool is_utf8(const std::string& text) {
 }
 
 std::string fit(std::string_view name) {
-  std::string out =
-      with_dashes(name, [](unsigned char c) { return c <= ' ' || c == 0x7f || c == '"' || c == '\'' || c == '\\'; });
+  std::string out = with_dashes(
+      name, [](unsigned char c) { return c <= ' ' || c == 0x7f || c == '"' || c == '\'' || c == '\\'; });
   if (!is_utf8(out)) out = with_dashes(out, [](unsigned char c) { return c >= 0x80; });
   return out.find_first_not_of("-.") == std::string::npos ? "model" : out;
 }

@@ -34,8 +34,8 @@ struct Rope {
   bool operator==(const Rope&) const = default;
 };
 
-// What generation_config.json proposes; the request's own values win. Unset means the file says nothing. Any other key
-// that would change an answer is named in ModelSpec::notes.
+// What generation_config.json proposes; the request's own values win. Unset means the file says nothing. Any other
+// key that would change an answer is named in ModelSpec::notes.
 struct SamplingDefaults {
   std::optional<double> temperature;         // [0, 100]
   std::optional<double> top_p;               // [0, 1]

@@ -81,8 +81,9 @@ Status Checkpoint::add_file(const std::string& path) {
 Status Checkpoint::index_tensors() {
   std::sort(tensors_.begin(), tensors_.end(),
             [](const StoredTensor& a, const StoredTensor& b) { return a.name < b.name; });
-  const auto twice = std::adjacent_find(tensors_.begin(), tensors_.end(),
-                                        [](const StoredTensor& a, const StoredTensor& b) { return a.name == b.name; });
+  const auto twice =
+      std::adjacent_find(tensors_.begin(), tensors_.end(),
+                         [](const StoredTensor& a, const StoredTensor& b) { return a.name == b.name; });
   if (twice == tensors_.end()) return ok_status();
   return data_loss(fmt::format("tensor '{}' is in two shards", printable(twice->name)));
 }

@@ -38,7 +38,8 @@ Result<ShardIndex> parse_shard_index(std::string_view text, std::string_view wha
   FieldReader in(root, std::string(what));
   const json::value* map = in.find("weight_map");
   WEIR_RETURN_IF_ERROR(in.status());
-  if (map == nullptr || !map->is_object()) return invalid_argument(fmt::format("{}: has no 'weight_map' object", what));
+  if (map == nullptr || !map->is_object())
+    return invalid_argument(fmt::format("{}: has no 'weight_map' object", what));
   ShardIndex out;
   for (const auto& item : map->get_object()) {
     WEIR_ASSIGN_OR_RETURN(std::string file, file_name(item.value(), {item.key().data(), item.key().size()}, what));

@@ -53,8 +53,8 @@ Result<FileFacts> WeightFile::facts_now() const {
 Status WeightFile::check_unchanged() const {
   WEIR_ASSIGN_OR_RETURN(const FileFacts now, facts_now());
   if (now.bytes != bytes()) {
-    return data_loss(fmt::format("{}: was {} bytes when opened and is {} now; do not write to a model in use", path_,
-                                 bytes(), now.bytes));
+    return data_loss(fmt::format("{}: was {} bytes when opened and is {} now; do not write to a model in use",
+                                 path_, bytes(), now.bytes));
   }
   if (now.modified_ns == at_open_.modified_ns) return ok_status();
   return data_loss(

@@ -9,10 +9,12 @@
 
 namespace {
 
-// A descriptor that was closed before the start would else become a socket's or a model file's, and receive the log.
+// A descriptor that was closed before the start would else become a socket's or a model file's, and receive the
+// log.
 void open_missing_descriptors() {
   for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; ++fd) {
-    if (::fcntl(fd, F_GETFD) < 0) (void)::open("/dev/null", fd == STDIN_FILENO ? O_RDONLY : O_WRONLY);  // the lowest free one
+    if (::fcntl(fd, F_GETFD) < 0)
+      (void)::open("/dev/null", fd == STDIN_FILENO ? O_RDONLY : O_WRONLY);  // the lowest free one
   }
 }
 

@@ -1,8 +1,8 @@
 // ProgressLine: how far loading has come, on stderr.
 //
-// Thread: one, the caller's; it waits for the reader no more than print_text() does (base/output.h). On a terminal one line is rewritten in place, at most ten times a second; elsewhere (a
-// log file, a service manager) a line appears at each tenth of the way, so that logs stay short. A new text is a new stage:
-// it is shown at once.
+// Thread: one, the caller's; it waits for the reader no more than print_text() does (base/output.h). On a terminal
+// one line is rewritten in place, at most ten times a second; elsewhere (a log file, a service manager) a line
+// appears at each tenth of the way, so that logs stay short. A new text is a new stage: it is shown at once.
 #pragma once
 
 #include <string>

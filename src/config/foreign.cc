@@ -13,7 +13,8 @@ struct Foreign {
 constexpr std::string_view kOneProcess = "weir runs a model in one process on one device; leave it out";
 constexpr std::string_view kLocalOnly = "weir downloads nothing; give the directory of a downloaded model";
 constexpr std::string_view kNoParser = "weir does not split answers into reasoning or tool calls yet; leave it out";
-constexpr std::string_view kNoDraft = "weir guesses from a text's own past, without a draft model: --speculative ngram";
+constexpr std::string_view kNoDraft =
+    "weir guesses from a text's own past, without a draft model: --speculative ngram";
 constexpr std::string_view kProxy = "weir speaks plain HTTP; put a proxy that ends TLS in front of it";
 
 constexpr std::array kForeign = {
@@ -68,10 +69,10 @@ constexpr std::array kForeign = {
             "weir bounds all memory with --memory-limit and the KV cache with "
             "--cache-max-entry-count"},
     Foreign{"kv-cache-memory-bytes", "write --cache-max-entry-count with a size, for example 8GiB"},
-    Foreign{
-        "kv-cache-dtype",
-        "weir keeps keys and values as the model's float type, or as int8 or int4 with --quant-policy 8 or 4; it has "
-        "no fp8"},
+    Foreign{"kv-cache-dtype",
+            "weir keeps keys and values as the model's float type, or as int8 or int4 with --quant-policy 8 or 4; "
+            "it has "
+            "no fp8"},
     Foreign{"quantization", "weir quantises a float checkpoint at load with --model-format int8 or int4"},
     Foreign{"tensor-parallel-size", kOneProcess},
     Foreign{"pipeline-parallel-size", kOneProcess},

@@ -54,12 +54,14 @@ TEST(Foreign, EveryFlagThatAHintNamesExists) {
 
 TEST(Foreign, GuessingIsNotDenied) {
   for (const char* name : {"speculative-algorithm", "speculative-draft-model", "speculative-num-draft-tokens"}) {
-    EXPECT_THAT(foreign_flag_hint(name), AllOf(HasSubstr("--speculative"), Not(HasSubstr("no speculative decoding"))))
+    EXPECT_THAT(foreign_flag_hint(name),
+                AllOf(HasSubstr("--speculative"), Not(HasSubstr("no speculative decoding"))))
         << name;
   }
   std::vector<std::string> warnings;
   EXPECT_TRUE(
-      parse_settings({"models/weir-demo", "--speculative", "ngram", "--speculative-tokens", "4"}, {}, &warnings).ok());
+      parse_settings({"models/weir-demo", "--speculative", "ngram", "--speculative-tokens", "4"}, {}, &warnings)
+          .ok());
 }
 
 }  // namespace

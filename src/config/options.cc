@@ -49,7 +49,8 @@ Status check_unix_path(std::string_view path) {
   constexpr size_t kPathBytesMax = 107;  // sun_path of unix(7), less its end
   const bool printable = std::all_of(path.begin(), path.end(), [](char c) { return c >= ' ' && c <= '~'; });
   if (path.substr(0, 1) == "/" && path.size() <= kPathBytesMax && printable) return ok_status();
-  return invalid_argument("write an absolute path of at most 107 characters behind unix:, such as unix:/run/weir.sock");
+  return invalid_argument(
+      "write an absolute path of at most 107 characters behind unix:, such as unix:/run/weir.sock");
 }
 
 Status set_server_name(const Values& values, Settings* settings, Warnings*) {
@@ -209,8 +210,7 @@ std::vector<SettingOption> make_options() {
       {{"memory-reserve", "BYTES", kMemory, "room that is to stay free; 0: 4 % of the limit", "0"},
        bytes(&S::memory_reserve, kMiB, uint64_t{1} << 50, true)},
       {{"memory-poll", "TIME", kMemory, "how often memory pressure is looked at", "250ms"}, set_memory_poll},
-      {{"mlock", "", kMemory, "lock the planned memory, so that it is never swapped", ""},
-       switched_on(&S::mlock)},
+      {{"mlock", "", kMemory, "lock the planned memory, so that it is never swapped", ""}, switched_on(&S::mlock)},
       {{"host-request-bytes", "BYTES", kMemory, "host memory of all requests; 0: from the other settings", "0"},
        bytes(&S::host_request_bytes, kMiB, uint64_t{1} << 46, true)},
       {{"host-bytes-per-request", "BYTES", kMemory, "host memory of one request; 0: half of the above", "0"},

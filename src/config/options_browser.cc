@@ -12,7 +12,8 @@ constexpr size_t kWordsMax = 64;
 constexpr size_t kWordBytesMax = 256;
 
 std::string lower(std::string text) {
-  std::transform(text.begin(), text.end(), text.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  std::transform(text.begin(), text.end(), text.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
   return text;
 }
 
@@ -22,7 +23,8 @@ Result<std::vector<std::string>> read_words(const Values& values) {
   for (const std::string& value : values) {
     for (std::string& word : split_words(value, ", []\"'")) {
       const bool plain = std::all_of(word.begin(), word.end(), [](char c) { return c > ' ' && c <= '~'; });
-      if (!plain || word.size() > kWordBytesMax) return invalid_argument("write up to 256 printable ASCII characters a word");
+      if (!plain || word.size() > kWordBytesMax)
+        return invalid_argument("write up to 256 printable ASCII characters a word");
       words.push_back(std::move(word));
     }
   }
@@ -48,7 +50,8 @@ Status set_origins(const Values& values, Settings* settings, Warnings*) {
   WEIR_ASSIGN_OR_RETURN(std::vector<std::string> origins, read_words(values));
   for (std::string& origin : origins) {
     if (!is_origin(origin)) {
-      return invalid_argument("'" + origin + "' is no origin; write scheme, name and port as browsers do, without a path: "
+      return invalid_argument("'" + origin +
+                              "' is no origin; write scheme, name and port as browsers do, without a path: "
                               "https://app.example.com, or * for any page");
     }
     origin = lower(origin);
@@ -61,7 +64,8 @@ Status set_hosts(const Values& values, Settings* settings, Warnings*) {
   WEIR_ASSIGN_OR_RETURN(std::vector<std::string> hosts, read_words(values));
   for (std::string& host : hosts) {
     if (host.find_first_of("/:") != std::string::npos) {
-      return invalid_argument("'" + host + "' is no host name; write it without scheme and port, such as weir.example.com");
+      return invalid_argument("'" + host +
+                              "' is no host name; write it without scheme and port, such as weir.example.com");
     }
     host = lower(host);
   }
@@ -74,9 +78,11 @@ Status set_hosts(const Values& values, Settings* settings, Warnings*) {
 std::vector<SettingOption> browser_options() {
   using S = Settings;
   return {
-      {{"allowed-hosts", "NAME...", kBrowsers, "without keys: names it answers to besides its own; *: any", "", true},
+      {{"allowed-hosts", "NAME...", kBrowsers, "without keys: names it answers to besides its own; *: any", "",
+        true},
        set_hosts},
-      {{"allow-origins", "ORIGIN...", kBrowsers, "pages that may use it, such as https://app.example.com; *: any", "", true},
+      {{"allow-origins", "ORIGIN...", kBrowsers, "pages that may use it, such as https://app.example.com; *: any",
+        "", true},
        set_origins},
       {{"allow-credentials", "", kBrowsers, "those pages may send cookies and such; not with *", ""},
        switched_on(&S::allow_credentials)},

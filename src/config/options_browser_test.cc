@@ -20,9 +20,9 @@ Status set(const std::string& name, const std::vector<std::string>& values, Sett
 
 TEST(BrowserOptions, ListsAreReadAsWordsCommasOrJson) {
   Settings settings;
-  const std::vector<std::vector<std::string>> ways = {
-      {"https://A.example", "http://b.example:8080"}, {"https://a.example,http://b.example:8080"},
-      {R"(["https://a.example", "http://b.example:8080"])"}};
+  const std::vector<std::vector<std::string>> ways = {{"https://A.example", "http://b.example:8080"},
+                                                      {"https://a.example,http://b.example:8080"},
+                                                      {R"(["https://a.example", "http://b.example:8080"])"}};
   for (const auto& way : ways) {
     ASSERT_TRUE(set("allow-origins", way, &settings).ok());
     EXPECT_THAT(settings.allow_origins, ElementsAre("https://a.example", "http://b.example:8080"));
@@ -37,7 +37,8 @@ TEST(BrowserOptions, ListsAreReadAsWordsCommasOrJson) {
 
 TEST(BrowserOptions, WhatIsNoOriginAndNoHostIsRefused) {
   Settings settings;
-  for (const char* wrong : {"app.example.com", "https://", "https://a.example/", "https://a.example/path", "https://*.example"}) {
+  for (const char* wrong :
+       {"app.example.com", "https://", "https://a.example/", "https://a.example/path", "https://*.example"}) {
     EXPECT_THAT(set("allow-origins", {wrong}, &settings).message(), HasSubstr("no origin")) << wrong;
   }
   for (const char* wrong : {"http://a.example", "a.example:80"}) {

@@ -44,9 +44,11 @@ TEST(MachineOptions, AUnixSocketToListenOn) {
   ASSERT_TRUE(settings.ok()) << settings.status().message();
   EXPECT_EQ(settings->server_name, "unix:/run/weir.sock");
   EXPECT_TRUE(warnings.empty()) << "who may connect is who may write to the file";
-  for (const std::string& bad : {std::string("unix:"), std::string("unix:weir.sock"), "unix:/" + std::string(107, 'a'),
-                                 std::string("unix:/a\nb")}) {
-    EXPECT_THAT(parse({"--server-name", bad}).status().message(), HasSubstr("absolute path of at most 107 characters")) << bad;
+  for (const std::string& bad : {std::string("unix:"), std::string("unix:weir.sock"),
+                                 "unix:/" + std::string(107, 'a'), std::string("unix:/a\nb")}) {
+    EXPECT_THAT(parse({"--server-name", bad}).status().message(),
+                HasSubstr("absolute path of at most 107 characters"))
+        << bad;
   }
 }
 

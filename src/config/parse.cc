@@ -164,8 +164,9 @@ Status resolve_settings(Settings* settings, std::vector<std::string>* warnings) 
   }
   const std::vector<std::string>& origins = settings->allow_origins;
   if (settings->allow_credentials && std::find(origins.begin(), origins.end(), "*") != origins.end()) {
-    return invalid_argument("--allow-credentials lets every page act as its visitor where --allow-origins is *; name the "
-                            "origins, or leave --allow-credentials out");
+    return invalid_argument(
+        "--allow-credentials lets every page act as its visitor where --allow-origins is *; name the "
+        "origins, or leave --allow-credentials out");
   }
   WEIR_RETURN_IF_ERROR(resolve_classes(settings));
   WEIR_RETURN_IF_ERROR(read_tenants(settings));

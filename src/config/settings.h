@@ -81,14 +81,14 @@ struct Settings {
   std::string server_name = "127.0.0.1";
   int server_port = 23333;  // 0: choose a free one and print it
   int io_threads = 1;
-  int text_threads = 0;     // for templates, tokenising and JSON of large bodies; 0: from the CPUs, 2 to 4
+  int text_threads = 0;  // for templates, tokenising and JSON of large bodies; 0: from the CPUs, 2 to 4
   std::vector<std::string> api_keys;    // plain ones, of the tenant "default"; with no tenants_file either, none is asked
   std::string tenants_file;             // of --api-keys FILE.toml; empty: none; read again by a reload
   std::vector<TenantSetting> tenants;   // what it held at start
   std::string admin_key;              // for /admin/...; empty: those endpoints are closed
   int max_connections = 4096;
-  int max_connections_per_peer = 0;   // of one address; 0: no limit, as behind a proxy everybody has one address
-  int refusals_per_second = 2000;     // of a tenant, one io thread; 0: no limit
+  int max_connections_per_peer = 0;  // of one address; 0: no limit, as behind a proxy everybody has one address
+  int refusals_per_second = 2000;    // of a tenant, one io thread; 0: no limit
   uint64_t max_body_bytes = 8u << 20;
   std::vector<std::string> allowed_hosts;  // without keys: names in the Host header besides server_name; "*": any
   std::vector<std::string> allow_origins;  // of pages, in lower case; "*": any; empty: no CORS

@@ -14,8 +14,8 @@ namespace {
 
 // The heartbeat moves at least this often even when nothing happens.
 constexpr Micros kIdleTurnUs = 500'000;
-// Sequences run and the plan had nothing of theirs, but not because of slow readers: the plan itself has changed which of
-// them run, and the next one may have work.
+// Sequences run and the plan had nothing of theirs, but not because of slow readers: the plan itself has changed
+// which of them run, and the next one may have work.
 constexpr Micros kAgainUs = 1'000;
 
 }  // namespace

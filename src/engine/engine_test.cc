@@ -385,8 +385,8 @@ TEST(LivePool, AnswersOrdersAndRefusesWhatIsGuaranteed) {
   EXPECT_EQ(rig.ended[0], FinishReason::kMemoryPressure);
 }
 
-// A prompt that is scored gets the logprobs that its tokens had when they were generated, bit for bit, alone and in a
-// crowd; and what follows it is what follows the same prompt unscored.
+// A prompt that is scored gets the logprobs that its tokens had when they were generated, bit for bit, alone and in
+// a crowd; and what follows it is what follows the same prompt unscored.
 TEST(Promise, AScoreIsTheLogprobOfGeneration) {
   const auto with_logprobs = [](int32_t count, std::vector<int32_t> scored) {
     SamplingParams params = tokens(count + static_cast<int32_t>(scored.size()), 0.9f, 7);

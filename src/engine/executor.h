@@ -22,8 +22,8 @@ class Executor {
   // kError and goes on.
   virtual Status run(const Step& step, std::span<StepResult> results) = 0;
 
-  // Whether the processor time of the thread that calls run() is what a run costs on a machine of our own. False where
-  // another device computes, or nothing does: then only its wall time is known.
+  // Whether the processor time of the thread that calls run() is what a run costs on a machine of our own. False
+  // where another device computes, or nothing does: then only its wall time is known.
   virtual bool computes_here() const { return false; }
 
   // Copies whole blocks, in order: before the step that writes them, and what a shrinking pool moves. Between two runs.

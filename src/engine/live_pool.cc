@@ -91,7 +91,8 @@ PoolAnswer LivePool::grow_towards(int32_t blocks, Micros now) {
   const AllowAllocations for_the_message_of_a_failure;
   if (const Status status = executor_->resize_kv(next); !status.ok()) {
     grow_at_ = now + kGrowAgainUs;
-    if (const auto pass = grow_log_.pass(now)) log_error("engine", pass->after("the KV pool could not grow: " + status.message()));
+    if (const auto pass = grow_log_.pass(now))
+      log_error("engine", pass->after("the KV pool could not grow: " + status.message()));
     return PoolAnswer::kNoMemory;
   }
   copies_.clear();

@@ -1,9 +1,9 @@
 // LivePool: gives the KV pool another size while requests run.
 //
-// Two sizes matter: what the operator ordered, and, while the machine is short of memory ("squeezed"), what lives in
-// the pool plus one block per place, and at least one sequence of full length. Shrinking happens in one turn: evict,
-// preempt, move, return the pages. Growing touches new pages, at most kGrowBytesPerTurn of them between two steps, so
-// that no step waits long. Where the machine does not give them, the next try is kGrowAgainUs later.
+// Two sizes matter: what the operator ordered, and, while the machine is short of memory ("squeezed"), what lives
+// in the pool plus one block per place, and at least one sequence of full length. Shrinking happens in one turn:
+// evict, preempt, move, return the pages. Growing touches new pages, at most kGrowBytesPerTurn of them between two
+// steps, so that no step waits long. Where the machine does not give them, the next try is kGrowAgainUs later.
 // Owner and thread: the engine. Nothing allocates after construction.
 #pragma once
 
@@ -48,7 +48,7 @@ class LivePool {
   bool answered_ = true;
   bool squeezed_ = false;
   uint32_t drops_seen_ = 0;
-  Micros grow_at_ = 0;             // not before; after a failure
+  Micros grow_at_ = 0;  // not before; after a failure
   LogThrottle grow_log_{kLogEveryUs}, shrink_log_{kLogEveryUs};
 };
 

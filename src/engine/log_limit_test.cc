@@ -34,9 +34,14 @@ struct Rig {
   FakeClock clock;
   PoorExecutor executor;
   Gateway gateway{4, 4, 1, Gateway::kRingEvents};
-  BlockPool pool{{.blocks = 40, .blocks_max = 64, .block_tokens = 16, .sequences_max = 4, .blocks_per_sequence_max = 8}};
+  BlockPool pool{
+      {.blocks = 40, .blocks_max = 64, .block_tokens = 16, .sequences_max = 4, .blocks_per_sequence_max = 8}};
   RequestSpec spec{.id = 1, .prompt = {1, 2, 3}};
-  Engine engine{{.slots = 4, .running_max = 4, .step_tokens_max = 16, .session_tokens = 128}, &pool, nullptr, &gateway, &executor,
+  Engine engine{{.slots = 4, .running_max = 4, .step_tokens_max = 16, .session_tokens = 128},
+                &pool,
+                nullptr,
+                &gateway,
+                &executor,
                 &clock};
 
   void turns(int count, Micros every) {

@@ -26,8 +26,8 @@ class ModelExecutor final : public Executor {
 
   void bind_thread() override { backend_->bind_calling_thread(); }
   Status run(const Step& step, std::span<StepResult> results) override;
-  // The thread that calls is worker 0 and does its share of every op. It does more of it where another worker has lost its
-  // processor, which the step-time model takes for noise.
+  // The thread that calls is worker 0 and does its share of every op. It does more of it where another worker has
+  // lost its processor, which the step-time model takes for noise.
   bool computes_here() const override { return true; }
   void copy_blocks(std::span<const BlockCopy> copies) override;
   Status resize_kv(int64_t blocks) override;

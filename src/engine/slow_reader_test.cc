@@ -1,4 +1,5 @@
-// Sequences whose readers do not read: the engine sleeps until one of them reads, and does not look a thousand times a second.
+// Sequences whose readers do not read: the engine sleeps until one of them reads, and does not look a thousand
+// times a second.
 #include <gtest/gtest.h>
 
 #include <chrono>
@@ -14,11 +15,16 @@ struct Slow {
   SteadyClock clock;
   NullExecutor executor{100};
   Gateway gateway{2, 2, 1, 8};
-  BlockPool pool{{.blocks = 64, .blocks_max = 64, .block_tokens = 16, .sequences_max = 2, .blocks_per_sequence_max = 32}};
+  BlockPool pool{
+      {.blocks = 64, .blocks_max = 64, .block_tokens = 16, .sequences_max = 2, .blocks_per_sequence_max = 32}};
   RequestSpec specs[2];
   size_t tokens[2] = {};
   FinishReason ended[2] = {FinishReason::kNone, FinishReason::kNone};
-  Engine engine{{.slots = 2, .running_max = 2, .step_tokens_max = 16, .session_tokens = 512}, &pool, nullptr, &gateway, &executor,
+  Engine engine{{.slots = 2, .running_max = 2, .step_tokens_max = 16, .session_tokens = 512},
+                &pool,
+                nullptr,
+                &gateway,
+                &executor,
                 &clock};
 
   void submit(SlotIndex slot, int32_t max_tokens) {
@@ -55,7 +61,8 @@ bool wait_for(const std::function<bool()>& condition) {
   return true;
 }
 
-// A turn that finds both rings full counts two stalls. Without work the loop turns twice a second, for its heartbeat.
+// A turn that finds both rings full counts two stalls. Without work the loop turns twice a second, for its
+// heartbeat.
 TEST(Faults, polling_for_slow_readers) {
   Slow slow;
   slow.submit(0, 400);

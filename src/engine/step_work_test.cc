@@ -1,4 +1,5 @@
-// What a step costs and how long it takes: the engine tells the scheduler both, where the executor computes on its thread.
+// What a step costs and how long it takes: the engine tells the scheduler both, where the executor computes on its
+// thread.
 #include <gtest/gtest.h>
 
 #include <chrono>
@@ -29,8 +30,8 @@ int64_t drag_milli_after_steps(bool here) {
   const SteadyClock clock;
   Gateway gateway(1, 1, 1, Gateway::kRingEvents);
   BlockPool pool({.blocks = 4, .block_tokens = 64, .sequences_max = 1, .blocks_per_sequence_max = 4});
-  Engine engine({.slots = 1, .running_max = 1, .step_tokens_max = 64, .session_tokens = 256}, &pool, nullptr, &gateway,
-                &executor, &clock);
+  Engine engine({.slots = 1, .running_max = 1, .step_tokens_max = 64, .session_tokens = 256}, &pool, nullptr,
+                &gateway, &executor, &clock);
   RequestSpec spec;
   spec.prompt.assign(4, 1);
   spec.params.max_tokens = 120;

@@ -1,10 +1,10 @@
 // ByteBudget: one number of bytes that many clients share, of which no single one can keep the others out.
 //
-// Owner: the Server and every charge jointly. Thread: any (relaxed atomics). Limits: bytes_max together; a share may grow
-// only to kShareFactor times what is left free afterwards, so one alone gets three quarters, two get three sevenths each,
-// and however many hold as much as they may, a newcomer finds room (dynamic thresholds: Choudhury and Hahne, "Dynamic
-// queue length thresholds for shared-memory packet switches", 1998). A part can be kept for small takers. Never blocks:
-// full is an answer.
+// Owner: the Server and every charge jointly. Thread: any (relaxed atomics). Limits: bytes_max together; a share
+// may grow only to kShareFactor times what is left free afterwards, so one alone gets three quarters, two get three
+// sevenths each, and however many hold as much as they may, a newcomer finds room (dynamic thresholds: Choudhury
+// and Hahne, "Dynamic queue length thresholds for shared-memory packet switches", 1998). A part can be kept for
+// small takers. Never blocks: full is an answer.
 #pragma once
 
 #include <atomic>

@@ -1,8 +1,9 @@
-// ByteCharge: bytes held for one request, taken before they are allocated and given back when it is destroyed: from a
-// ByteBudget that clients share, from the request's account in the ByteBook, or from both.
+// ByteCharge: bytes held for one request, taken before they are allocated and given back when it is destroyed: from
+// a ByteBudget that clients share, from the request's account in the ByteBook, or from both.
 //
 // Owner: the Server and every charge jointly, because a Request may be moved to another thread and outlive the
-// server. Thread: one at a time. Limits: those of the ByteBudget and of the ByteBook. Never blocks: full is an answer.
+// server. Thread: one at a time. Limits: those of the ByteBudget and of the ByteBook. Never blocks: full is an
+// answer.
 #pragma once
 
 #include <cstddef>

@@ -15,9 +15,9 @@
 namespace weir::http {
 namespace {
 
-constexpr int64_t kHasteUs = 50'000;     // nobody who was just told to come later comes back so soon
+constexpr int64_t kHasteUs = 50'000;    // nobody who was just told to come later comes back so soon
 constexpr int64_t kSpareHeadMs = 1000;  // beyond the slots there is time for one head
-constexpr int64_t kLingerMs = 1000;  // for the peer to read our last answer before a reset could
+constexpr int64_t kLingerMs = 1000;     // for the peer to read our last answer before a reset could
 
 void release(std::string* text) { std::string().swap(*text); }
 
@@ -143,8 +143,8 @@ void Connection::arm_read() {
 void Connection::on_readable() {
   switch (state_) {
     case State::kReading:
-      // The wait began before the connection was held: what is there is read once it is released, for an answer that is
-      // made meanwhile would be held too, and its place with it.
+      // The wait began before the connection was held: what is there is read once it is released, for an answer
+      // that is made meanwhile would be held too, and its place with it.
       return held_at_ ? void() : read_request();
     case State::kAnswering:
       return watch_client();
@@ -211,8 +211,8 @@ void Connection::on_bytes(std::string_view bytes) {
   act_on_parsed();
 }
 
-// rest: may be a part of in_. What is not parsed yet belongs to no request, so it has a budget of its own. Where that is
-// full, heads that have been there in part for longest give way.
+// rest: may be a part of in_. What is not parsed yet belongs to no request, so it has a budget of its own. Where
+// that is full, heads that have been there in part for longest give way.
 Granted Connection::hold_unparsed(std::string_view rest) {
   if (rest.empty()) {
     drop_unparsed();

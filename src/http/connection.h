@@ -135,7 +135,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   int64_t answered_us_ = 0;  // when the last answer was out, or the connection was released
   bool hasty_ = false;       // the request came right behind that
   std::optional<Loop::Held::iterator> held_at_;
-  int counted_group_ = -1;   // for which Shared::group_connections counts this connection; -1: none
+  int counted_group_ = -1;  // for which Shared::group_connections counts this connection; -1: none
   bool of_stranger_ = true;
   bool counts_for_peer_ = false;
   bool read_armed_ = false, write_armed_ = false, dirty_ = false;

@@ -22,9 +22,11 @@ void release(std::string* text) { std::string().swap(*text); }
 
 }  // namespace
 
-// ---- Bytes that wait ----------------------------------------------------------------------------------------------
-// What a connection keeps for its answer up to kOutKeepBytes is in the plan's line "connections"; more is charged to the
-// request, or to the budget of control answers, before it is allocated, the old buffer and the new one together while a copy is under way.
+// ---- Bytes that wait
+// ---------------------------------------------------------------------------------------------- What a connection
+// keeps for its answer up to kOutKeepBytes is in the plan's line "connections"; more is charged to the request, or
+// to the budget of control answers, before it is allocated, the old buffer and the new one together while a copy is
+// under way.
 
 // What an answer of the open or the control lane leaves unread touches no request's bytes.
 ByteCharge Connection::socket_charge() {

@@ -1,4 +1,5 @@
-// The part of Connection between a head and its body: whose request it is, whether it comes in, what it is charged to.
+// The part of Connection between a head and its body: whose request it is, whether it comes in, what it is charged
+// to.
 #include "http/connection.h"
 #include "http/faults.h"
 
@@ -72,7 +73,8 @@ void Connection::refuse_connection(const Fault& fault) {
   refuse(fault);
 }
 
-// Where the whole request is here, the connection can carry the next one; a body that is on its way is not waited for.
+// Where the whole request is here, the connection can carry the next one; a body that is on its way is not waited
+// for.
 void Connection::refuse_head(const Fault& fault, std::string_view rest) {
   const bool has_body = parser_->phase() == RequestParser::Phase::kBody;
   const size_t body_bytes = has_body && !parser_->chunked() ? parser_->body_bytes_wanted() : 0;

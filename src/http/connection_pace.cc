@@ -1,11 +1,11 @@
-// The part of Connection that keeps answers at their pace: what serves nobody leaves when it is due, and a client in haste
-// is read again when it is due.
+// The part of Connection that keeps answers at their pace: what serves nobody leaves when it is due, and a client
+// in haste is read again when it is due.
 #include "http/connection.h"
 
 namespace weir::http {
 
-// The first answer of a client that is in no haste, and whatever an open route says to it, is only held where too many
-// such are due; a client in haste has its answer now and pays before its next request is read.
+// The first answer of a client that is in no haste, and whatever an open route says to it, is only held where too
+// many such are due; a client in haste has its answer now and pays before its next request is read.
 void Connection::send_when_due() {
   if (paced_cost_ > 0 && !hasty_ && (state_ == State::kRefusing || lane_ != Lane::kOpen) && !loop_.draining()) {
     const int64_t due_us = loop_.book(paced_by(), paced_cost_);

@@ -1,4 +1,5 @@
-// Places for connections and for heads that are not complete: what they allow, and which connection gives way to which.
+// Places for connections and for heads that are not complete: what they allow, and which connection gives way to
+// which.
 #include <gtest/gtest.h>
 
 #include "http/test_rig.h"
@@ -16,7 +17,8 @@ TEST(Server, HalfHeadsAreBoundedTogether) {
   for (int i = 0; i < 8; ++i) {
     clients.push_back(rig.client());
     clients.back().send(half);
-    ASSERT_TRUE(eventually([&] { return rig.server->stats().bytes_in >= half.size() * static_cast<size_t>(i + 1); }));
+    ASSERT_TRUE(
+        eventually([&] { return rig.server->stats().bytes_in >= half.size() * static_cast<size_t>(i + 1); }));
   }
   int refused = 0;
   for (int i = 0; i < 4; ++i) refused += clients[static_cast<size_t>(i)].reply().status == 503;

@@ -10,7 +10,8 @@ namespace {
 
 class Departure : public testing::TestWithParam<const char*> {};
 
-// A client that leaves while it waits or in mid-stream is noticed by itself, not by a time limit, however it leaves.
+// A client that leaves while it waits or in mid-stream is noticed by itself, not by a time limit, however it
+// leaves.
 TEST_P(Departure, IsNoticedAtOnce) {
   const std::string how = GetParam();
   for (const char* path : {"/park", "/stream"}) {

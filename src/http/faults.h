@@ -1,4 +1,5 @@
-// Answers that the connections give by themselves, beyond those of the parser: what happened and what to do. Values.
+// Answers that the connections give by themselves, beyond those of the parser: what happened and what to do.
+// Values.
 #pragma once
 
 #include "http/hooks.h"
@@ -20,8 +21,6 @@ inline Fault no_room_for_heads() {
   return {503, "server_is_overloaded", "head_memory",
           "too many request heads are being read at once: send the head in one piece, and try again soon"};
 }
-inline Fault no_body_here() {
-  return {413, "body_too_large", "", "this path takes no body: send none"};
-}
+inline Fault no_body_here() { return {413, "body_too_large", "", "this path takes no body: send none"}; }
 
 }  // namespace weir::http

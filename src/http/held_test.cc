@@ -6,8 +6,8 @@
 namespace weir::http {
 namespace {
 
-// The client asks right behind each answer, so its fourth request is due seconds later, and it is not read before, although
-// the connection was watched for the client's leaving while the third answer was made.
+// The client asks right behind each answer, so its fourth request is due seconds later, and it is not read before,
+// although the connection was watched for the client's leaving while the third answer was made.
 TEST(Server, AHeldConnectionIsNotReadBeforeItIsDue) {
   std::atomic<int> handled{0};
   Server* server = nullptr;

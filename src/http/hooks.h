@@ -1,7 +1,7 @@
 // Hooks: what the layer above decides about a request before http has handed it over, and its look at the clock.
 //
-// Owner: the Server. Every hook is called on an io thread, must not block, and may be empty. This room asks; it knows
-// neither keys nor ids nor deadlines nor operators.
+// Owner: the Server. Every hook is called on an io thread, must not block, and may be empty. This room asks; it
+// knows neither keys nor ids nor deadlines nor operators.
 #pragma once
 
 #include <cstddef>
@@ -50,7 +50,8 @@ struct HeadVerdict {
   int group = 0;           // of kKnown, [0, kGroupsMax)
   bool contended = false;  // of kKnown: there are other groups, so this one may not have every slot
   int cost = 1;            // of an answer that serves nobody (open and control lanes, errors), in refusals
-  std::optional<Fault> fault;  // the answer, where the head says enough; its maker has counted it. The body is not read
+  std::optional<Fault>
+      fault;  // the answer, where the head says enough; its maker has counted it. The body is not read
 };
 
 // Looks after one request while its body is read. Owner: the Request, with which it moves to the handler; destroyed with

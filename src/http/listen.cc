@@ -49,7 +49,8 @@ bool set_option(int fd, int level, int name, int value) {
 }
 
 bool bound_kernel_buffers(int fd) {
-  return set_option(fd, SOL_SOCKET, SO_SNDBUF, kKernelBufferBytes) && set_option(fd, SOL_SOCKET, SO_RCVBUF, kKernelBufferBytes);
+  return set_option(fd, SOL_SOCKET, SO_SNDBUF, kKernelBufferBytes) &&
+         set_option(fd, SOL_SOCKET, SO_RCVBUF, kKernelBufferBytes);
 }
 
 bool set_inherited_options(int fd, int64_t user_timeout_ms) {
@@ -114,7 +115,8 @@ int bind_socket(const addrinfo& to, bool share_port) {
 Status unix_error(const std::string& path, int error) {
   std::string hint = "check --server-name";
   if (error == EADDRINUSE) hint = "another program listens there, or the file is no socket: choose another path";
-  if (error == EACCES || error == EROFS || error == ENOENT) hint = "the folder must exist and be writable for this user";
+  if (error == EACCES || error == EROFS || error == ENOENT)
+    hint = "the folder must exist and be writable for this user";
   return failed_precondition("cannot listen on unix:" + path + ": " + std::strerror(error) + "; " + hint);
 }
 
@@ -123,12 +125,14 @@ bool is_left_behind(const sockaddr_un& address) {
   struct stat info {};
   if (::lstat(address.sun_path, &info) != 0 || !S_ISSOCK(info.st_mode)) return false;
   const Fd probe(::socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
-  return ::connect(probe.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0 && errno == ECONNREFUSED;
+  return ::connect(probe.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0 &&
+         errno == ECONNREFUSED;
 }
 
 }  // namespace
 
-// One socket, because a path cannot be shared as a port can: each io thread accepts from a descriptor of its own to it.
+// One socket, because a path cannot be shared as a port can: each io thread accepts from a descriptor of its own to
+// it.
 Result<Listeners> Listeners::open_unix(const std::string& path, int count) {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
@@ -140,7 +144,8 @@ Result<Listeners> Listeners::open_unix(const std::string& path, int count) {
   if (is_left_behind(address)) ::unlink(address.sun_path);
   const Fd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (fd.get() < 0 || !bound_kernel_buffers(fd.get()) ||
-      ::bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0 || ::listen(fd.get(), kBacklog) != 0) {
+      ::bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0 ||
+      ::listen(fd.get(), kBacklog) != 0) {
     return unix_error(path, errno);
   }
   Listeners listeners;

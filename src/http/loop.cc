@@ -54,7 +54,8 @@ Loop::Loop(std::shared_ptr<Shared> shared, int index, int listener_fd)
       pace_rule_(choose_pace(shared_->options)),
       paces_(kGroupsMax + 2),
       hold_timer_(context_) {
-  dirty_.reserve(shared_->options.connections_max + shared_->options.spare_connections_max + kAcceptsPerTurn + kLingerMax);
+  dirty_.reserve(shared_->options.connections_max + shared_->options.spare_connections_max + kAcceptsPerTurn +
+                 kLingerMax);
   flushing_.reserve(dirty_.capacity());
   visited_.reserve(dirty_.capacity());
   batch_.reserve(Mailbox::kReserved);

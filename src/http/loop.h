@@ -37,7 +37,8 @@ struct Counters {
   }
 };
 
-// What a connection may be asked to give up. Each rank of a loop is a list, the one that has been in it longest first.
+// What a connection may be asked to give up. Each rank of a loop is a list, the one that has been in it longest
+// first.
 enum class Rank : uint8_t {
   kSpare,      // holds one of Options::spare_connections_max
   kStranger,   // holds a slot and has shown no key yet, or a wrong one
@@ -63,7 +64,9 @@ class Loop : public std::enable_shared_from_this<Loop> {
   ~Loop();
 
   void run();                                             // until stop(); the io thread's body
-  bool post(Callback callback) { return mailbox_.post(std::move(callback)); }  // any thread. RETURNS: false once the loop has ended
+  bool post(Callback callback) {
+    return mailbox_.post(std::move(callback));
+  }                                                       // any thread. RETURNS: false once the loop has ended
   const Counters& counters() const { return counters_; }  // any thread
   int index() const { return index_; }                    // any thread
   bool on_thread() const;                                 // any thread
@@ -83,7 +86,7 @@ class Loop : public std::enable_shared_from_this<Loop> {
   int64_t now_us() const { return clock_.now_us(); }  // the same clock
   std::string_view date();
   void add_dirty(std::shared_ptr<Connection> connection) noexcept;  // flush() it after this turn
-  void move(Connections::iterator place, Rank from, Rank to);  // to the end of that rank
+  void move(Connections::iterator place, Rank from, Rank to);       // to the end of that rank
   void remove(Connections::iterator place, Rank rank);
   // A slot for a connection that has work; where there is none, the longest idle connection gives way.
   std::optional<ConnectionSlot> take_slot();
@@ -95,7 +98,8 @@ class Loop : public std::enable_shared_from_this<Loop> {
   void note_served(const PacedBy& who);
   Held::iterator hold(Connection* connection, int64_t due_us);  // calls on_released() then
   void unhold(Held::iterator place) { held_.erase(place); }
-  // Ends one request of which only a part of the head is there, the oldest; not `asking`'s. RETURNS: false: there is none.
+  // Ends one request of which only a part of the head is there, the oldest; not `asking`'s. RETURNS: false: there
+  // is none.
   bool drop_half_head(const Connection* asking);
 
  private:

@@ -9,18 +9,18 @@ namespace {
 
 constexpr size_t kAnybody = kGroupsMax, kStrangers = kGroupsMax + 1;
 constexpr int64_t kAheadUsMax = 10'000'000;
-constexpr int kBurstParts = 4;  // of a second's refusals
+constexpr int kBurstParts = 4;      // of a second's refusals
 constexpr int kStrangerFactor = 2;  // a keyless answer counts as so many
-// A request that was served pays for so many refusals of clients in no haste: at five times what a server can do there are
-// four for each. To clients in haste it gives nothing: they would take the processor that serves.
+// A request that was served pays for so many refusals of clients in no haste: at five times what a server can do
+// there are four for each. To clients in haste it gives nothing: they would take the processor that serves.
 constexpr int kCreditPerAnswer = 6;
 constexpr int kReleasesPerTurn = 256;
 constexpr int64_t kLeastWaitUs = 1000;
 
 }  // namespace
 
-// Half of the rate is for connections that have not been in haste, so that those who do as they are told are answered
-// promptly in a storm of others.
+// Half of the rate is for connections that have not been in haste, so that those who do as they are told are
+// answered promptly in a storm of others.
 PaceRule choose_pace(const Options& options) {
   const int64_t each = static_cast<int64_t>(options.refusals_per_second) / 2;
   if (each == 0) return {};
@@ -33,7 +33,8 @@ Loop::Pace& Loop::pace_of(const PacedBy& who) {
 
 int64_t Loop::book(const PacedBy& who, int cost) {
   Pace& pace = pace_of(who);
-  return (who.hasty ? pace.hasty : pace.calm).book(pace_rule_, now_us(), who.stranger ? cost * kStrangerFactor : cost);
+  return (who.hasty ? pace.hasty : pace.calm)
+      .book(pace_rule_, now_us(), who.stranger ? cost * kStrangerFactor : cost);
 }
 
 void Loop::give_back_booking(const PacedBy& who, int cost) {
@@ -41,9 +42,7 @@ void Loop::give_back_booking(const PacedBy& who, int cost) {
   (who.hasty ? pace.hasty : pace.calm).credit(pace_rule_, who.stranger ? cost * kStrangerFactor : cost);
 }
 
-void Loop::note_served(const PacedBy& who) {
-  pace_of(who).calm.credit(pace_rule_, kCreditPerAnswer);
-}
+void Loop::note_served(const PacedBy& who) { pace_of(who).calm.credit(pace_rule_, kCreditPerAnswer); }
 
 Loop::Held::iterator Loop::hold(Connection* connection, int64_t due_us) {
   Counters::add(&counters_.held);

@@ -15,7 +15,8 @@ bool Loop::empty() const {
 
 void Loop::move(Connections::iterator place, Rank from, Rank to) {
   of(to).splice(of(to).end(), of(from), place);
-  if (to == Rank::kLingering && of(to).size() > kLingerMax) of(to).front()->cut(Gone::kNo);  // it had the longest time
+  if (to == Rank::kLingering && of(to).size() > kLingerMax)
+    of(to).front()->cut(Gone::kNo);  // it had the longest time
 }
 
 void Loop::remove(Connections::iterator place, Rank rank) { of(rank).erase(place); }
@@ -34,8 +35,8 @@ std::optional<ConnectionSlot> Loop::take_slot() {
   return ConnectionSlot::try_take(&shared_->slots);
 }
 
-// For a connection that was just accepted. What cannot give way works; then there is a spare place for long enough to ask
-// how the server is. RETURNS: the rank; *slot stays empty where another io thread has all spare places.
+// For a connection that was just accepted. What cannot give way works; then there is a spare place for long enough
+// to ask how the server is. RETURNS: the rank; *slot stays empty where another io thread has all spare places.
 Rank Loop::choose_slot(std::optional<ConnectionSlot>* slot) {
   if ((*slot = take_slot())) return Rank::kStranger;
   *slot = ConnectionSlot::try_take(&shared_->spare_slots);

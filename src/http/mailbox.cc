@@ -5,7 +5,8 @@
 
 namespace weir::http {
 
-Mailbox::Mailbox(IoContext* context, std::function<void()> on_wake) : context_(context), on_wake_(std::move(on_wake)) {
+Mailbox::Mailbox(IoContext* context, std::function<void()> on_wake)
+    : context_(context), on_wake_(std::move(on_wake)) {
   callbacks_.reserve(kReserved);
 }
 

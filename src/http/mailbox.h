@@ -1,10 +1,10 @@
 // Mailbox: callbacks on their way to a loop's io thread. Internal.
 //
-// The first callback of a turn wakes the io_context by one posted operation, which lies in a block of the mailbox's own, so
-// that the engine thread, which posts after every step, never calls the allocator. The block holds one operation at a time
-// (checked): from end_wakes() on nothing is posted to a context that runs no more, and the loop looks by itself.
-// Owner: Loop. Threads: post() any, the others the io thread's. Bounded by those who post: kReserved fit without the mailbox
-// growing, and one that was fuller once keeps its room.
+// The first callback of a turn wakes the io_context by one posted operation, which lies in a block of the mailbox's
+// own, so that the engine thread, which posts after every step, never calls the allocator. The block holds one
+// operation at a time (checked): from end_wakes() on nothing is posted to a context that runs no more, and the loop
+// looks by itself. Owner: Loop. Threads: post() any, the others the io thread's. Bounded by those who post:
+// kReserved fit without the mailbox growing, and one that was fuller once keeps its room.
 #pragma once
 
 #include <cstddef>
@@ -36,7 +36,9 @@ struct OneBlock {
   }
   void deallocate(T*, size_t) { block->in_use = false; }
   template <class U>
-  bool operator==(const OneBlock<U>& other) const { return block == other.block; }
+  bool operator==(const OneBlock<U>& other) const {
+    return block == other.block;
+  }
   WakeBlock* block;
 };
 
@@ -52,8 +54,8 @@ class Mailbox {
   bool post(Callback callback);  // RETURNS: false once it is closed
   // batch: empty; it leaves its capacity here, so that posting allocates no more than in the busiest turn so far.
   void take(std::vector<Callback>* batch);
-  void end_wakes();        // the context has ended: what is posted from now on waits for the next take()
-  bool close_if_empty();   // RETURNS: whether it is closed
+  void end_wakes();       // the context has ended: what is posted from now on waits for the next take()
+  bool close_if_empty();  // RETURNS: whether it is closed
 
  private:
   IoContext* const context_;

@@ -1,5 +1,5 @@
-// Pacer: when work may be done again that serves nobody, such as saying no. One number, the generic cell rate algorithm
-// (ITU-T I.371): a burst at once, then one piece an interval, each told its moment when it is booked.
+// Pacer: when work may be done again that serves nobody, such as saying no. One number, the generic cell rate
+// algorithm (ITU-T I.371): a burst at once, then one piece an interval, each told its moment when it is booked.
 //
 // A value; one thread. Nothing waits here: what is booked for later is somebody's to hold back.
 #pragma once
@@ -10,9 +10,9 @@
 namespace weir::http {
 
 struct PaceRule {
-  int64_t interval_us = 0;  // between two pieces; 0: no limit
-  int64_t burst = 0;        // pieces at once after a rest
-  int64_t ahead_us_max = 0; // nothing is booked for later than so long from now
+  int64_t interval_us = 0;   // between two pieces; 0: no limit
+  int64_t burst = 0;         // pieces at once after a rest
+  int64_t ahead_us_max = 0;  // nothing is booked for later than so long from now
 };
 
 class Pacer {

@@ -30,8 +30,9 @@ Fault no_memory(Granted why, uint64_t request_bytes_max) {
       return Fault{429, "slow_down", "tenant_host_bytes",
                    "the requests of this key's tenant hold all of its host memory: try again later"};
     case Granted::kOverGroup:
-      return Fault{413, "request_too_large", "tenant_host_bytes",
-                   "the request takes more host memory than all requests of this key's tenant may: send it in parts"};
+      return Fault{
+          413, "request_too_large", "tenant_host_bytes",
+          "the request takes more host memory than all requests of this key's tenant may: send it in parts"};
     case Granted::kBudgetFull:
     case Granted::kYes:
       break;

@@ -63,8 +63,8 @@ class RequestParser {
 };
 
 // Why bytes of a request were refused. REQUIRES: not kYes. request_bytes_max: of one request, for the message.
-//   kBudgetFull: 503 body_memory; kTotalFull: 429 host_bytes_full; kRequestFull: 413 over_host_bytes; kGroupFull: 429 and
-//   kOverGroup: 413 tenant_host_bytes
+//   kBudgetFull: 503 body_memory; kTotalFull: 429 host_bytes_full; kRequestFull: 413 over_host_bytes; kGroupFull:
+//   429 and kOverGroup: 413 tenant_host_bytes
 Fault no_memory(Granted why, uint64_t request_bytes_max);
 
 // Parses one request that is there in full or in part, for tests and the fuzzer.
@@ -76,6 +76,7 @@ struct ParsedBytes {
 };
 // step: at most so many new bytes at a time, as if they came in small packets.
 ParsedBytes parse_request_bytes(std::string_view bytes, const ParseLimits& limits, size_t step,
-                                std::shared_ptr<ByteBudget> budget = nullptr, std::shared_ptr<ByteBook> book = nullptr);
+                                std::shared_ptr<ByteBudget> budget = nullptr,
+                                std::shared_ptr<ByteBook> book = nullptr);
 
 }  // namespace weir::http

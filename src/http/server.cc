@@ -18,9 +18,9 @@ constexpr uint64_t kOtherDescriptors = 128;  // model files, logs, epoll, the li
 // bench/http_streams: 1.2 KB for a waiting stream; an exchange's callbacks and one parsed head come on top.
 constexpr uint64_t kConnectionBytes = 4096;
 constexpr uint64_t kLoopBytes = 1u << 20;  // context, scratch, lists, and the request in the handler's hands
-constexpr uint64_t kListBytes = 128;         // of a connection in a loop's lists, and while it is held back
+constexpr uint64_t kListBytes = 128;       // of a connection in a loop's lists, and while it is held back
 constexpr uint64_t kSharedBytes = 3 * ByteBudget::fixed_bytes() + kGroupsMax * sizeof(std::atomic<size_t>);
-constexpr uint64_t kPeerBytes = 128;         // an address and its count
+constexpr uint64_t kPeerBytes = 128;  // an address and its count
 constexpr int64_t kDayMs = 24 * 3600 * 1000;
 
 Status check_options(const Options& options) {
@@ -33,9 +33,11 @@ Status check_options(const Options& options) {
     return invalid_argument(
         "body_bytes_total_max must be at least three times body_bytes_max: raise it or lower the other");
   if (options.head_bytes_total_max < 2 * options.head_bytes_max)
-    return invalid_argument("head_bytes_total_max must be at least twice head_bytes_max: raise it or lower the other");
+    return invalid_argument(
+        "head_bytes_total_max must be at least twice head_bytes_max: raise it or lower the other");
   if (options.tick_ms_max < 1 || options.tick_ms_max > 200) return invalid_argument("tick_ms_max must be 1..200 ms");
-  if (options.refusals_per_second != 0 && (options.refusals_per_second < 2 || options.refusals_per_second > 1'000'000))
+  if (options.refusals_per_second != 0 &&
+      (options.refusals_per_second < 2 || options.refusals_per_second > 1'000'000))
     return invalid_argument("refusals_per_second must be 0 or 2..1000000");
   if (options.out_bytes_max < 4096) return invalid_argument("out_bytes_max must be at least 4 KiB");
   for (int64_t ms :
@@ -47,7 +49,8 @@ Status check_options(const Options& options) {
 
 Status clamp_connections(Options* options) {
   const uint64_t descriptors = raise_descriptor_limit();
-  const uint64_t ours = kOtherDescriptors + static_cast<uint64_t>(options->io_threads) * (kLingerMax + 8) + options->spare_connections_max;
+  const uint64_t ours = kOtherDescriptors + static_cast<uint64_t>(options->io_threads) * (kLingerMax + 8) +
+                        options->spare_connections_max;
   if (descriptors <= ours)
     return failed_precondition("the descriptor limit is " + std::to_string(descriptors) + ", too low for " +
                                std::to_string(options->io_threads) + " io threads: raise it (ulimit -n)");

@@ -28,12 +28,13 @@ struct Options {
   uint16_t port = 0;                  // 0: the kernel chooses, see Server::port()
   int io_threads = 1;                 // 1..64
   size_t connections_max = 4096;      // slots; for one more the longest idle connection gives way
-  size_t spare_connections_max = 64;  // beyond them, for heads that may only ask for an open route; closed afterwards
-  size_t peer_connections_max = 0;    // of one address; 0: no such limit
+  size_t spare_connections_max =
+      64;                           // beyond them, for heads that may only ask for an open route; closed afterwards
+  size_t peer_connections_max = 0;  // of one address; 0: no such limit
   size_t head_bytes_max = 16 * 1024;  // request line and headers (431); 512 B .. 1 MiB
   size_t body_bytes_max = 8u << 20;   // one body (413)
-  // All bodies being read or held in a Request (503, reason body_memory); at least three times body_bytes_max. An eighth
-  // is kept for small ones, and no peer or group has more than its share (byte_budget.h).
+  // All bodies being read or held in a Request (503, reason body_memory); at least three times body_bytes_max. An
+  // eighth is kept for small ones, and no peer or group has more than its share (byte_budget.h).
   size_t body_bytes_total_max = 64u << 20;
   size_t head_bytes_total_max = 2u << 20;     // heads that are there in part, and requests behind an unanswered one
   size_t control_bytes_total_max = 2u << 20;  // unread answers of the open and the control lane
@@ -48,11 +49,12 @@ struct Options {
   int64_t tick_ms_max = 200;          // between two looks at deadlines, body watches and Hooks::on_tick; 1..200 ms
 };
 
-// The most user memory that this room takes by itself, for the memory plan. What requests cause beyond it (bodies, unsent
-// bytes above kOutKeepBytes of a connection) is charged to the ByteBook; kernel memory (at most 512 KiB a connection) is
-// extra.
+// The most user memory that this room takes by itself, for the memory plan. What requests cause beyond it (bodies,
+// unsent bytes above kOutKeepBytes of a connection) is charged to the ByteBook; kernel memory (at most 512 KiB a
+// connection) is extra.
 uint64_t planned_bytes(const Options& options);
-// What clients hold of it whose request is not known yet, or is none that works: half heads, unread control answers.
+// What clients hold of it whose request is not known yet, or is none that works: half heads, unread control
+// answers.
 uint64_t planned_control_bytes(const Options& options);
 // What requests charge at most where the ByteBook refuses nothing, so that its limit can be chosen. streams_max: how
 // many exchanges the callers let stream at once.

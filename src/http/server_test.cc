@@ -1,7 +1,7 @@
 // Requests and answers over real sockets: routing, reuse of connections, limits and deadlines.
+#include "http/server.h"
 #include "base/sanitized.h"
 #include "base/thread.h"
-#include "http/server.h"
 
 #include <gtest/gtest.h>
 #include <sys/resource.h>
@@ -315,7 +315,8 @@ TEST(Server, AcceptedSocketsInheritTheListenersOptions) {
 }
 
 TEST(Server, WithoutDescriptorsAcceptingWaitsAndDoesNotSpin) {
-  if (kAddressSanitized) GTEST_SKIP() << "the sanitizer of undefined behaviour looks at objects through a pipe, and has none here";
+  if (kAddressSanitized)
+    GTEST_SKIP() << "the sanitizer of undefined behaviour looks at objects through a pipe, and has none here";
   auto created = Server::create(
       {}, [](Request&&, std::shared_ptr<Exchange> exchange) { exchange->respond(200, "text/plain", "ok"); });
   ASSERT_TRUE(created.ok());

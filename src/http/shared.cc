@@ -53,13 +53,15 @@ void PeerConnections::give(const std::string& peer) {
   if (--found->second == 0) counts_.erase(found);
 }
 
-Shared::Shared(Options server_options, Handler request_handler, std::shared_ptr<ByteBook> byte_book, Hooks server_hooks)
+Shared::Shared(Options server_options, Handler request_handler, std::shared_ptr<ByteBook> byte_book,
+               Hooks server_hooks)
     : options(std::move(server_options)),
       limits{options.head_bytes_max, options.body_bytes_max},
       handler(std::move(request_handler)),
       book(std::move(byte_book)),
       hooks(std::move(server_hooks)),
-      bodies(std::make_shared<ByteBudget>(options.body_bytes_total_max, options.body_bytes_total_max / kSmallReserveParts)),
+      bodies(std::make_shared<ByteBudget>(options.body_bytes_total_max,
+                                          options.body_bytes_total_max / kSmallReserveParts)),
       heads(std::make_shared<ByteBudget>(options.head_bytes_total_max)),
       control(std::make_shared<ByteBudget>(options.control_bytes_total_max)),
       slots(options.connections_max),

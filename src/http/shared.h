@@ -1,4 +1,5 @@
-// Shared: what all loops of a server share: options, hooks, budgets of bytes, and the places that connections take. Internal.
+// Shared: what all loops of a server share: options, hooks, budgets of bytes, and the places that connections take.
+// Internal.
 //
 // Owner: the Server and every loop jointly. Thread: any; atomics, and a mutex where peers are counted (only with
 // Options::peer_connections_max). Limits: Options. Nothing here waits.
@@ -50,11 +51,12 @@ class [[nodiscard]] ConnectionSlot {
   SlotCount* count_;
 };
 
-// Connections with a request under way, by the group that sent it: where several groups want slots, one may hold three
-// times what stays free, as with bytes (byte_budget.h).
+// Connections with a request under way, by the group that sent it: where several groups want slots, one may hold
+// three times what stays free, as with bytes (byte_budget.h).
 class GroupConnections {
  public:
-  explicit GroupConnections(size_t most) : most_(most), groups_(std::make_unique<std::atomic<size_t>[]>(kGroupsMax)) {}
+  explicit GroupConnections(size_t most)
+      : most_(most), groups_(std::make_unique<std::atomic<size_t>[]>(kGroupsMax)) {}
   [[nodiscard]] bool try_take(int group, bool contended);
   void give(int group);
 
@@ -80,7 +82,9 @@ class PeerConnections {
 struct Shared {
   Shared(Options server_options, Handler request_handler, std::shared_ptr<ByteBook> byte_book, Hooks server_hooks);
 
-  std::string choose_id(std::string_view wanted) { return hooks.choose_id ? hooks.choose_id(wanted) : std::string(); }
+  std::string choose_id(std::string_view wanted) {
+    return hooks.choose_id ? hooks.choose_id(wanted) : std::string();
+  }
   HeadVerdict judge(const Request& head) { return hooks.judge_head ? hooks.judge_head(head) : HeadVerdict{}; }
   std::shared_ptr<ByteAccount> open_account(int group) { return book ? book->open(group) : nullptr; }
 

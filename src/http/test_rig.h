@@ -51,7 +51,9 @@ class TestAccount final : public ByteAccount {
   std::atomic<size_t> used_{0};
 };
 
-inline std::shared_ptr<ByteAccount> TestBook::open(int) { return std::make_shared<TestAccount>(shared_from_this()); }
+inline std::shared_ptr<ByteAccount> TestBook::open(int) {
+  return std::make_shared<TestAccount>(shared_from_this());
+}
 
 struct Tally {
   std::atomic<int> handled{0}, gone{0}, done{0}, gone_after_done{0}, done_twice{0};

@@ -1,4 +1,5 @@
-// A Unix socket to listen on: served like a port, its leavings replaced and nothing else, and a client that leaves is noticed.
+// A Unix socket to listen on: served like a port, its leavings replaced and nothing else, and a client that leaves
+// is noticed.
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -121,7 +122,8 @@ TEST_F(UnixSocket, AClientThatLeavesIsNoticedAndOneThatPipelinesIsNot) {
   const int leaves = connect(), pipelines = connect();
   send(pipelines, "GET /hold HTTP/1.1\r\nHost: x\r\n\r\nGET / HTTP/1.1\r\nHost: x\r\n\r\n");
   send(leaves, "GET /hold HTTP/1.1\r\nHost: x\r\n\r\nGET / HTTP/1.1\r\nHost: x\r\n\r\n");
-  for (int i = 0; i < 500 && (*server)->stats().requests < 2; ++i) std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  for (int i = 0; i < 500 && (*server)->stats().requests < 2; ++i)
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
   ::close(leaves);
   for (int i = 0; i < 1'000 && gone_ == 0; ++i) std::this_thread::sleep_for(std::chrono::milliseconds(10));
   EXPECT_EQ(gone_, 1) << "by its state, because bytes of its next request wait";

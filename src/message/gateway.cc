@@ -58,7 +58,8 @@ void Gateway::wait_for_command(Micros timeout_us) {
   futex_wait(&signal_, signal_seen_, timeout_us);  // every push has poked
 }
 
-// Both sides exchange the same flag after their own look at the ring, or before it: whichever comes second sees the other.
+// Both sides exchange the same flag after their own look at the ring, or before it: whichever comes second sees the
+// other.
 bool Gateway::has_room(SlotIndex slot) {
   Channel& c = channel(slot);
   if (c.ring->room() > 0) return true;

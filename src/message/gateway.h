@@ -9,12 +9,12 @@
 //   io:     may cancel(slot) at any time before it has seen the finish; after it has seen it and written the last
 //           byte: release(slot), and only then give the slot back to admission/
 //
-// After close_inbox(), the engine's last look, submit() is refused and cancel() and release() have no effect: no one is left to
-// read them.
+// After close_inbox(), the engine's last look, submit() is refused and cancel() and release() have no effect: no
+// one is left to read them.
 //
 // The inbox is first in, first out, so a late cancel of a finished slot is read before the slot's next submit.
-// Capacities are sized so that no push can fail: four commands (the late cancel and the release of one occupant, the
-// submit and the cancel of the next) and two notices per slot at most.
+// Capacities are sized so that no push can fail: four commands (the late cancel and the release of one occupant,
+// the submit and the cancel of the next) and two notices per slot at most.
 #pragma once
 
 #include <atomic>
@@ -103,8 +103,9 @@ struct LoadGauges {
   std::atomic<int64_t> start_ratio_milli_p50{0}, start_ratio_milli_p90{0}, start_within_p90_milli{0};
   std::atomic<int64_t> step_error_milli_p50{0}, step_error_milli_p90{0};  // |predicted / took - 1| of steps
   std::atomic<int64_t> step_pace_milli{1000};  // took over predicted, smoothed: 2000 is twice as slow as learnt
-  std::atomic<int64_t> step_drag_milli{1000};  // wall time over processor time of steps, smoothed: others have the rest
-  std::atomic<uint64_t> prefill_cuts{0};       // steps that were late, after which prefill beside decodes got less
+  std::atomic<int64_t> step_drag_milli{
+      1000};                              // wall time over processor time of steps, smoothed: others have the rest
+  std::atomic<uint64_t> prefill_cuts{0};  // steps that were late, after which prefill beside decodes got less
   std::atomic<bool> queue_stands{false};       // CoDel expires urgent work
   std::atomic<int64_t> prefill_us_per_1k_tokens{0};  // of a prompt alone, as the step-time model sees it; 0: not known
   std::atomic<uint64_t> passes{0};             // starts before one that was next and did not fit
@@ -138,7 +139,8 @@ class Gateway {
   const TenantBoard& tenants() const { return tenants_; }
 
   // io threads.
-  // RETURNS: false once the engine has looked for the last time: the sequence has not begun and its slot gets no finish.
+  // RETURNS: false once the engine has looked for the last time: the sequence has not begun and its slot gets no
+  // finish.
   bool submit(SlotIndex slot) { return push({Command::Kind::kSubmit, slot}); }
   void cancel(SlotIndex slot) { push({Command::Kind::kCancel, slot}); }
   void release(SlotIndex slot) { push({Command::Kind::kRelease, slot}); }
@@ -169,8 +171,8 @@ class Gateway {
   void publish_tokens(SlotIndex slot);
   void finish(SlotIndex slot, FinishReason reason);
   void wake_io();  // after a step: wakes each io thread that has new notices
-  // Sleeps until a command, poke() or timeout. RETURNS at once where one came since the last drain_commands(): what the
-  // engine has not looked at cannot be slept through.
+  // Sleeps until a command, poke() or timeout. RETURNS at once where one came since the last drain_commands(): what
+  // the engine has not looked at cannot be slept through.
   void wait_for_command(Micros timeout_us);
 
   void poke();  // any thread: wakes the engine (shutdown)
@@ -187,7 +189,7 @@ class Gateway {
   std::pmr::vector<char> io_pending_;          // engine's own: notices since the last wake_io
   BoundedInbox<Command> inbox_;
   std::atomic<uint32_t> signal_{0};
-  uint32_t signal_seen_ = 0;                   // engine's own: at the last drain_commands()
+  uint32_t signal_seen_ = 0;  // engine's own: at the last drain_commands()
   LoadGauges load_;
   TenantBoard tenants_;
   Controls controls_;

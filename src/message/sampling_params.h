@@ -30,8 +30,8 @@ struct SamplingParams {
   int32_t top_logprobs = -1;        // -1: no logprobs; 0..20: the chosen token's and so many alternatives
   std::vector<int32_t> stop_token_ids;
   std::vector<LogitBias> logit_bias;
-  // What the output begins with: given, not chosen, so that only its logprobs are computed, one token a step like any
-  // other. max_tokens counts them; the draws, min_tokens and OpenAI's penalties count from behind them.
+  // What the output begins with: given, not chosen, so that only its logprobs are computed, one token a step like
+  // any other. max_tokens counts them; the draws, min_tokens and OpenAI's penalties count from behind them.
   std::vector<int32_t> scored;
 
   bool wants_logprobs() const { return top_logprobs >= 0; }

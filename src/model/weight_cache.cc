@@ -54,8 +54,8 @@ Result<OpenCache> open_cache(const WeightCachePlace& place, const WeightCacheKey
   return out;
 }
 
-// Letters, digits, dots, dashes and underscores of the directory's name, or of the model's where it is a snapshot; the
-// rest is in the digest.
+// Letters, digits, dots, dashes and underscores of the directory's name, or of the model's where it is a snapshot;
+// the rest is in the digest.
 std::string stem_of(const std::filesystem::path& model_dir) {
   std::string name = snapshot_name_of(model_dir.string()), stem;
   if (name.empty()) name = model_dir.filename().string();

@@ -24,13 +24,14 @@
 namespace weir {
 
 struct WeightCachePlace {
-  std::string folder;  // exists; the operator's, so it may be reached through links (see make_weight_cache_folder())
+  std::string
+      folder;  // exists; the operator's, so it may be reached through links (see make_weight_cache_folder())
   std::string file;    // from weight_cache_file()
 };
 
-// One file per model directory, format and instruction set, whatever the weights in it are: a changed model replaces
-// its file, so a folder does not grow by itself. "weir-demo-int8-avx2-1f0c93ab52d4e671.weights"; a hub snapshot's
-// begins with "OWNER_NAME-".
+// One file per model directory, format and instruction set, whatever the weights in it are: a changed model
+// replaces its file, so a folder does not grow by itself. "weir-demo-int8-avx2-1f0c93ab52d4e671.weights"; a hub
+// snapshot's begins with "OWNER_NAME-".
 std::string weight_cache_file(const std::string& model_dir, const std::string& format, const std::string& isa);
 
 struct WeightCacheRun {

@@ -1,8 +1,8 @@
 // The system calls of a weight cache: a folder, files in it by name alone, and what must be written or not at all.
 //
-// For weight_cache.cc; make_weight_cache_folder() is for the start. Thread: main at load, but read_at() and write_at(),
-// which any thread may call at once. Nothing here follows a link inside the folder, waits for a pipe, or leaves a file
-// of its own behind after an error.
+// For weight_cache.cc; make_weight_cache_folder() is for the start. Thread: main at load, but read_at() and
+// write_at(), which any thread may call at once. Nothing here follows a link inside the folder, waits for a pipe,
+// or leaves a file of its own behind after an error.
 #pragma once
 
 #include <cstddef>
@@ -29,8 +29,8 @@ class Descriptor {
 };
 
 // Makes the folder, for this user alone (0700), where it is not there; the folder that it lies in must be. "" is no
-// cache. ERRORS: kFailedPrecondition when it cannot be made, or is no folder that this user may read: an operator who
-// asks for a cache gets one or is told, before any work is done.
+// cache. ERRORS: kFailedPrecondition when it cannot be made, or is no folder that this user may read: an operator
+// who asks for a cache gets one or is told, before any work is done.
 Status make_weight_cache_folder(const std::string& folder);
 
 // ERRORS: kUnavailable, with what to do.

@@ -1,8 +1,9 @@
-// load_weights: the weights of a model in their region, from the weight cache where there is a right one, else packed
-// from the checkpoint and then, where the operator gave a folder, written to the cache.
+// load_weights: the weights of a model in their region, from the weight cache where there is a right one, else
+// packed from the checkpoint and then, where the operator gave a folder, written to the cache.
 //
-// Thread: main, at load. A folder that cannot be used ends the start, for the operator asked for it; whatever is wrong
-// with a file in it is a line in the log that names file, reason and what happens instead, and the weights are packed.
+// Thread: main, at load. A folder that cannot be used ends the start, for the operator asked for it; whatever is
+// wrong with a file in it is a line in the log that names file, reason and what happens instead, and the weights
+// are packed.
 #pragma once
 
 #include <functional>

@@ -121,8 +121,13 @@ class Jobs {
 // Does the jobs and keeps count for the progress line.
 class Filler {
  public:
-  Filler(const Checkpoint& checkpoint, Backend& backend, Stream& stream, const std::function<void(double)>& progress)
-      : checkpoint_(checkpoint), backend_(backend), device_(backend.device()), stream_(stream), progress_(progress) {}
+  Filler(const Checkpoint& checkpoint, Backend& backend, Stream& stream,
+         const std::function<void(double)>& progress)
+      : checkpoint_(checkpoint),
+        backend_(backend),
+        device_(backend.device()),
+        stream_(stream),
+        progress_(progress) {}
 
   Status run(const std::vector<Job>& jobs) {
     for (const Job& job : jobs) bytes_all_ += job.tensor->bytes;
@@ -178,8 +183,8 @@ class Filler {
     return ok_status();
   }
 
-  // Fills piece_ with a part of the tensor, by all workers: copying from the page cache costs one of them as much as
-  // packing.
+  // Fills piece_ with a part of the tensor, by all workers: copying from the page cache costs one of them as much
+  // as packing.
   Status read(const StoredTensor& tensor, uint64_t from, uint64_t bytes) {
     const WeightFile& file = checkpoint_.file_of(tensor);
     const uint64_t offset = tensor.offset + from;

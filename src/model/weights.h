@@ -40,8 +40,8 @@ struct Weights {
 // weir is not used; weight_load_test.cc fails when the bytes change and neither this nor the packing's version does.
 constexpr uint32_t kWeightOrderVersion = 1;
 
-// What loading takes beside the weights: one piece of the checkpoint, one vector as f32, the threads and books of the
-// weight cache. A line of the plan; weight_load_test.cc holds loading to it.
+// What loading takes beside the weights: one piece of the checkpoint, one vector as f32, the threads and books of
+// the weight cache. A line of the plan; weight_load_test.cc holds loading to it.
 constexpr uint64_t kLoadingBytes = 24 * kMiB;
 
 // The float format in which an untied embedding table is kept: quantising it would save bytes that are never streamed.

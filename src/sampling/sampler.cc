@@ -84,7 +84,9 @@ class RowSampler {
   bool in_vocab(int32_t id) const { return id >= 0 && static_cast<size_t>(id) < row_.logits.size(); }
   int64_t size() const { return static_cast<int64_t>(row_.logits.size()); }
   bool is_greedy() const { return params_.temperature == 0 || params_.top_p <= 0; }
-  std::span<const int32_t> chosen() const { return row_.output.subspan(std::min(params_.scored.size(), row_.output.size())); }
+  std::span<const int32_t> chosen() const {
+    return row_.output.subspan(std::min(params_.scored.size(), row_.output.size()));
+  }
   bool bans() const { return chosen().size() < static_cast<size_t>(params_.min_tokens); }
   bool changes_logits() const { return !params_.logit_bias.empty() || bans() || params_.has_penalties(); }
 

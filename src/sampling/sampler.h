@@ -5,9 +5,10 @@
 // Order of the steps (vLLM's): logit bias, penalties, bans, temperature, min-p, top-k, top-p, draw.
 // Log-probabilities are of the raw logits, before all of these. Greedy is a temperature or a top_p of 0.
 //
-// No value within the ranges of SamplingParams fails a row: logits stay finite after penalties, however small or large
-// those are, and a banned token has the lowest finite logit, so that it is drawn only where no other is above that.
-// Where the output begins with tokens that are given (SamplingParams::scored), those are "drawn", whatever the row says.
+// No value within the ranges of SamplingParams fails a row: logits stay finite after penalties, however small or
+// large those are, and a banned token has the lowest finite logit, so that it is drawn only where no other is above
+// that. Where the output begins with tokens that are given (SamplingParams::scored), those are "drawn", whatever
+// the row says.
 //
 // What is drawn: a token weighs w(x) as row_kernels.h defines it, in exact multiples of a grid. min-p keeps the
 // tokens with (x - largest) / temperature >= log(min_p). Of these top-k keeps the first k by logit, the lower id
@@ -59,8 +60,8 @@ struct SampleRow {
   int32_t choice_index = 0;
 };
 
-// RETURNS: false when the row as the model gave it holds no finite maximum (NaN, +inf or all -inf): the sequence ends
-// with kError, alone.
+// RETURNS: false when the row as the model gave it holds no finite maximum (NaN, +inf or all -inf): the sequence
+// ends with kError, alone.
 [[nodiscard]] bool sample_row(const SampleRow& row, SamplerScratch* scratch, TokenEvent* out);
 
 // Uniform in [0, 1) with 53 random bits, a pure function of its arguments (SplitMix64 finaliser, Steele et al.,

@@ -1,5 +1,5 @@
-// No value that the API accepts may fail a row or choose a token that it must not: every parameter at the ends of its
-// range and at what floats hide there, on every kind of row that a model may give.
+// No value that the API accepts may fail a row or choose a token that it must not: every parameter at the ends of
+// its range and at what floats hide there, on every kind of row that a model may give.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -87,8 +87,9 @@ TEST(SamplerRange, NoAcceptedValueFailsARow) {
     params.stop_token_ids = any_ids(vocab, 64, &random);
     std::vector<float> logits = row;
     TokenEvent event;
-    ASSERT_TRUE(sample_row({.logits = logits, .params = &params, .prompt = prompt, .output = output, .eos_ids = eos},
-                           &scratch, &event))
+    ASSERT_TRUE(
+        sample_row({.logits = logits, .params = &params, .prompt = prompt, .output = output, .eos_ids = eos},
+                   &scratch, &event))
         << "round " << round << " temperature " << params.temperature << " top_p " << params.top_p << " repetition "
         << params.repetition_penalty << " vocabulary " << vocab;
     ASSERT_NO_FATAL_FAILURE(expect_sound(event, row, params)) << "round " << round;
@@ -106,7 +107,8 @@ TEST(Faults, legal_parameter_gives_500) {
     std::vector<float> logits = {1, 50, 60, -1, 2, 3, 4, 5};
     TokenEvent event;
     ASSERT_TRUE(sample_row({.logits = logits, .params = &params, .prompt = prompt}, &scratch, &event)) << penalty;
-    EXPECT_TRUE(event.token == 0 || event.token == 2) << "a penalty below 1 favours what was said, got " << event.token;
+    EXPECT_TRUE(event.token == 0 || event.token == 2)
+        << "a penalty below 1 favours what was said, got " << event.token;
   }
 }
 

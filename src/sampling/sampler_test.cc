@@ -145,8 +145,8 @@ TEST_F(SamplerTest, DrawDependsOnSeedChoiceAndPositionAlone) {
   EXPECT_NEAR(mean, 0.5, 0.02);
 }
 
-// What is given is taken as it is, its logprob is the row's, and what is drawn behind it is what would be drawn at its
-// beginning: neither seeds nor counts see it, but for the repetition penalty.
+// What is given is taken as it is, its logprob is the row's, and what is drawn behind it is what would be drawn at
+// its beginning: neither seeds nor counts see it, but for the repetition penalty.
 TEST_F(SamplerTest, ScoredTokensAreGivenAndCountForNothing) {
   const std::vector<float> logits = {std::log(0.2f), std::log(0.5f), std::log(0.3f)};
   params.top_logprobs = 1;

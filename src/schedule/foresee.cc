@@ -23,7 +23,8 @@ void Scheduler::note_step(const Step& step, const StepTook& took) {
     }
   }
   LoadGauges& load = gateway_->load();
-  if (prefill_guard_.note(step_time_, shape, took.wall_us)) load.prefill_cuts.fetch_add(1, std::memory_order_relaxed);
+  if (prefill_guard_.note(step_time_, shape, took.wall_us))
+    load.prefill_cuts.fetch_add(1, std::memory_order_relaxed);
   step_time_.observe(shape, took);
   load.step_drag_milli.store(milli(step_time_.drag()), std::memory_order_relaxed);
 }
@@ -98,7 +99,8 @@ void Scheduler::foresee(Micros now) {
   const int64_t prompt_mean = waiting_tokens_ / waiting_.count();
   int64_t prefill_max = prefill_tokens_limit_;
   if (decodes.decode_sequences > 0) {
-    const int64_t within = prefill_guard_.limit(step_time_, decodes, decode_step_allowed(decodes, 0), prompt_mean / 2);
+    const int64_t within =
+        prefill_guard_.limit(step_time_, decodes, decode_step_allowed(decodes, 0), prompt_mean / 2);
     if (within != StepTimeModel::kNoLimit) prefill_max = prefill_max > 0 ? std::min(prefill_max, within) : within;
   }
   const int places = head_blocked_ ? std::max(1, active_count()) : running_limit_;

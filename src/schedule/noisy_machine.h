@@ -1,6 +1,6 @@
-// NoisyMachine: a processor that other work shares, for tests. Burners with a duty cycle of their own take turns with
-// the server in slices, as a fair kernel does it, and now and then the machine stalls for longer (a Pareto tail).
-// Seeded: the same seed gives the same times everywhere, whatever the machine under the test is doing.
+// NoisyMachine: a processor that other work shares, for tests. Burners with a duty cycle of their own take turns
+// with the server in slices, as a fair kernel does it, and now and then the machine stalls for longer (a Pareto
+// tail). Seeded: the same seed gives the same times everywhere, whatever the machine under the test is doing.
 #pragma once
 
 #include <cmath>
@@ -23,7 +23,8 @@ struct NoisyMachineOptions {
 class NoisyMachine {
  public:
   explicit NoisyMachine(const NoisyMachineOptions& options) : options_(options), random_(options.seed) {
-    for (int i = 0; i < options.burners; ++i) burners_.push_back({50'000 + 250'000 * uniform(), 300'000 * uniform()});
+    for (int i = 0; i < options.burners; ++i)
+      burners_.push_back({50'000 + 250'000 * uniform(), 300'000 * uniform()});
   }
 
   // Wall time of so much processor time, which begins now.
@@ -38,7 +39,8 @@ class NoisyMachine {
       now_us_ += options_.slice_us * burning() * (0.7 + 0.6 * uniform());
       slice_left_us_ = options_.slice_us;
     }
-    if (options_.burners > 0 && uniform() < options_.stall_chance) now_us_ += 5'000 / std::pow(1 - uniform(), 1 / 1.5);
+    if (options_.burners > 0 && uniform() < options_.stall_chance)
+      now_us_ += 5'000 / std::pow(1 - uniform(), 1 / 1.5);
     return static_cast<Micros>(now_us_ - begin);
   }
 
@@ -49,7 +51,8 @@ class NoisyMachine {
   double uniform() { return static_cast<double>(random_() >> 11) * 0x1p-53; }
   int burning() const {
     int count = 0;
-    for (const Burner& one : burners_) count += std::fmod(now_us_ + one.offset_us, one.period_us) < options_.duty * one.period_us;
+    for (const Burner& one : burners_)
+      count += std::fmod(now_us_ + one.offset_us, one.period_us) < options_.duty * one.period_us;
     return count;
   }
 

@@ -19,7 +19,8 @@ int64_t PrefillGuard::floor(const StepTimeModel& model, Micros allowed, int64_t 
   return std::min(share, static_cast<int64_t>(kFirstTokens));
 }
 
-int64_t PrefillGuard::limit(const StepTimeModel& model, const StepShape& decodes, Micros allowed, int64_t context) const {
+int64_t PrefillGuard::limit(const StepTimeModel& model, const StepShape& decodes, Micros allowed,
+                            int64_t context) const {
   if (allowed == 0) return StepTimeModel::kNoLimit;
   const int64_t fits = model.prefill_tokens_within(decodes, allowed, context);
   return std::max(floor(model, allowed, context), std::min(fits, static_cast<int64_t>(kept_tokens_)));

@@ -38,7 +38,9 @@ Seen serve(const Serving& serving, const NoisyMachineOptions& noise) {
   shape.tpot_slo_us = serving.tpot_slo_us;
   World world(shape);
   NoisyMachine machine(noise);
-  const auto work_us = [](const Step& step) { return kFixedUs + kTokenUs * static_cast<Micros>(step.tokens.size()); };
+  const auto work_us = [](const Step& step) {
+    return kFixedUs + kTokenUs * static_cast<Micros>(step.tokens.size());
+  };
   world.step_us = [&](const Step& step) { return machine.run(work_us(step)); };
   if (serving.knows_its_work) world.work_us = work_us;
   Seen seen;
@@ -55,7 +57,8 @@ Seen serve(const Serving& serving, const NoisyMachineOptions& noise) {
     }
     world.turn();
     int prefill = 0, decodes = 0;
-    for (const StepSequence& part : world.step.sequences) (part.output.empty() ? prefill : decodes) += part.token_count;
+    for (const StepSequence& part : world.step.sequences)
+      (part.output.empty() ? prefill : decodes) += part.token_count;
     if (decodes == 0) continue;
     gaps.push_back(world.took);
     seen.longest_chunk = std::max(seen.longest_chunk, prefill);
@@ -97,14 +100,16 @@ TEST(PrefillGuard, BeginsCarefullyAndReachesTheModelsChunk) {
 TEST(PrefillGuard, ALateStepHalvesTheChunkDownToTheFloor) {
   const StepTimeModel model(kCosts);
   PrefillGuard guard;
-  for (int step = 0; step < 10; ++step) guard.note(model, with_prefill(guard.grant(model, kDecodes, kAllowed, 0)), 20'000);
+  for (int step = 0; step < 10; ++step)
+    guard.note(model, with_prefill(guard.grant(model, kDecodes, kAllowed, 0)), 20'000);
   const int64_t whole = guard.grant(model, kDecodes, kAllowed, 0);
   EXPECT_FALSE(guard.note(model, with_prefill(whole), 2 * kAllowed)) << "twice as long is borne";
   guard.grant(model, kDecodes, kAllowed, 0);
   EXPECT_TRUE(guard.note(model, with_prefill(whole), 2 * kAllowed + 1));
   EXPECT_EQ(guard.grant(model, kDecodes, kAllowed, 0), whole / 2);
   EXPECT_FALSE(guard.note(model, with_prefill(3), 1'000'000)) << "three tokens are not to blame";
-  for (int step = 0; step < 20; ++step) guard.note(model, with_prefill(guard.grant(model, kDecodes, kAllowed, 0)), 1'000'000);
+  for (int step = 0; step < 20; ++step)
+    guard.note(model, with_prefill(guard.grant(model, kDecodes, kAllowed, 0)), 1'000'000);
   EXPECT_EQ(guard.grant(model, kDecodes, kAllowed, 0), kAllowed / 16 / 250) << "a sixteenth of the step";
 }
 
@@ -117,16 +122,20 @@ TEST(Faults, guard_fails_open) {
       alone.prompts = false;
       for (uint64_t seed = 1; seed <= 3; ++seed) {
         const Seen noisy = serve(serving, {.seed = seed}), streams = serve(alone, {.seed = seed});
-        SCOPED_TRACE(::testing::Message() << "tpot_slo " << tpot_slo_us << " knows " << knows_its_work << " seed " << seed
-                                        << ": quiet p99 " << quiet.p99_us << " prompts " << quiet.prompts
-                                        << ", noisy p99 " << noisy.p99_us << " prompts " << noisy.prompts << " longest " << noisy.longest_chunk << ", without prompts p99 " << streams.p99_us);
-        // Where streams alone take longer than that, prompts add little. An executor that cannot tell its work from the
-        // time of others measures its promise by the fastest steps that it saw, which are slower than undisturbed ones.
+        SCOPED_TRACE(::testing::Message()
+                     << "tpot_slo " << tpot_slo_us << " knows " << knows_its_work << " seed " << seed
+                     << ": quiet p99 " << quiet.p99_us << " prompts " << quiet.prompts << ", noisy p99 "
+                     << noisy.p99_us << " prompts " << noisy.prompts << " longest " << noisy.longest_chunk
+                     << ", without prompts p99 " << streams.p99_us);
+        // Where streams alone take longer than that, prompts add little. An executor that cannot tell its work from
+        // the time of others measures its promise by the fastest steps that it saw, which are slower than
+        // undisturbed ones.
         const double times = knows_its_work ? 2.5 : 3.5;
         EXPECT_LE(static_cast<double>(noisy.p99_us),
                   std::max(times * static_cast<double>(quiet.p99_us), 1.25 * static_cast<double>(streams.p99_us)));
         EXPECT_GE(noisy.prompts, 1) << "and prompts go on";
-        EXPECT_LE(noisy.longest_chunk, (knows_its_work ? 1 : 4) * quiet.longest_chunk) << "and are never without a limit";
+        EXPECT_LE(noisy.longest_chunk, (knows_its_work ? 1 : 4) * quiet.longest_chunk)
+            << "and are never without a limit";
       }
     }
   }

@@ -121,8 +121,8 @@ class Scheduler {
   const StartForecast& start_forecast() const { return start_forecast_; }
   int running_count() const { return static_cast<int>(running_.size()); }
   int waiting_count() const { return waiting_.count(); }
-  // Whether some sequence runs and, in the last plan, every one of them waited for its reader: until a reader makes room
-  // (Gateway::note_read) or a command comes, there is nothing to compute.
+  // Whether some sequence runs and, in the last plan, every one of them waited for its reader: until a reader makes
+  // room (Gateway::note_read) or a command comes, there is nothing to compute.
   bool only_waits_for_readers() const { return !running_.empty() && waiting_for_readers_ == running_count(); }
   // Writes the gauges that admission and /metrics read.
   void publish_load() const;

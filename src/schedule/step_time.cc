@@ -13,10 +13,12 @@ constexpr std::array<double, 5> kScale = {1, 256, 256.0 * 1024, 16, 16.0 * 1024}
 // rarer.
 constexpr std::array<double, 5> kForget = {0.995, 0.98, 0.98, 0.995, 0.995};
 constexpr double kPaceWeight = 1.0 / 16;
-constexpr double kDragWeight = 1.0 / 64, kDragOutlier = 4;  // one step counts as so many times what is usual at most
+constexpr double kDragWeight = 1.0 / 64,
+                 kDragOutlier = 4;   // one step counts as so many times what is usual at most
 constexpr int kFirstSteps = 8;       // taken as they are, and not judged: nothing is known to judge them by
 constexpr uint64_t kLookEvery = 16;  // steps between two looks at the usual error
-constexpr double kFastest = 0.1, kEvenPace = 0.85, kFastPaceMin = 0.1;  // even: the fastest tenth takes so much of what is fitted
+constexpr double kFastest = 0.1, kEvenPace = 0.85,
+                 kFastPaceMin = 0.1;  // even: the fastest tenth takes so much of what is fitted
 constexpr double kUsualErrorMin = 0.02;
 constexpr double kConfidentError = 1.0 / 3;
 constexpr double kPrefillShareOfBudget = 0.25;
@@ -88,14 +90,16 @@ int64_t StepTimeModel::rows_within(const StepShape& decodes, Micros budget) cons
   if (!confident()) return 0;
   const double rows = static_cast<double>(std::max<int64_t>(1, decodes.decode_sequences));
   const StepCosts cost = costs();
-  const double row = drag_ * (cost.decode_sequence + cost.decode_context_token * static_cast<double>(decodes.decode_context_tokens) / rows);
+  const double row = drag_ * (cost.decode_sequence + cost.decode_context_token *
+                                                         static_cast<double>(decodes.decode_context_tokens) / rows);
   const double room = std::max(0.0, static_cast<double>(budget - predict(decodes)));
   return room < row * 1e15 ? static_cast<int64_t>(room / row) : kNoLimit;
 }
 
 double StepTimeModel::prefill_token_us(int64_t context) const {
   const StepCosts cost = costs();
-  return fast_pace_ * (cost.prefill_token + cost.prefill_context_token * static_cast<double>(std::max<int64_t>(context, 0)));
+  return fast_pace_ *
+         (cost.prefill_token + cost.prefill_context_token * static_cast<double>(std::max<int64_t>(context, 0)));
 }
 
 int64_t StepTimeModel::prefill_tokens_in(double work_us, int64_t context) const {
@@ -106,8 +110,8 @@ int64_t StepTimeModel::prefill_tokens_in(double work_us, int64_t context) const 
 
 int64_t StepTimeModel::prefill_tokens_within(const StepShape& decodes, Micros budget, int64_t context) const {
   if (budget <= 0 || !seen_prefill_ || !(prefill_token_us(context) > 0)) return kNoLimit;
-  const auto others = static_cast<double>(predict_work({.decode_sequences = decodes.decode_sequences,
-                                                         .decode_context_tokens = decodes.decode_context_tokens}));
+  const auto others = static_cast<double>(predict_work(
+      {.decode_sequences = decodes.decode_sequences, .decode_context_tokens = decodes.decode_context_tokens}));
   const double room =
       std::max(static_cast<double>(budget) - others, kPrefillShareOfBudget * static_cast<double>(budget));
   return prefill_tokens_in(room, context);

@@ -14,10 +14,10 @@
 // little; when the machine really has become slower, what is usual becomes larger within half a window and it is
 // learnt.
 //
-// What is fitted is the work of a step: the time in which the processors were its own, where the executor can tell; where it
-// cannot, all of its time. How much longer steps take than that, smoothed, is the drag: predict() includes it. Neighbours
-// only ever make a step slower, so what is promised to decodes is measured at the pace of the fastest tenth of the steps
-// (predict_work(), the limits of prefill): noise must not widen its own bound.
+// What is fitted is the work of a step: the time in which the processors were its own, where the executor can tell;
+// where it cannot, all of its time. How much longer steps take than that, smoothed, is the drag: predict() includes
+// it. Neighbours only ever make a step slower, so what is promised to decodes is measured at the pace of the
+// fastest tenth of the steps (predict_work(), the limits of prefill): noise must not widen its own bound.
 //
 // Owner: one thread (the engine's, or the simulator's). Pure: no clock. It never allocates; observe() costs well
 // under a microsecond. Times that are not positive or above kTookMax (a clock that jumped), and shapes that are
@@ -75,11 +75,12 @@ class StepTimeModel {
   Micros predict(const StepShape& shape) const;
   // Without the time that others have the processors, as far as that is known.
   Micros predict_work(const StepShape& shape) const;
-  // The largest chunk of prefill that keeps the step's work within the budget: `decodes` with a chunk whose tokens see
-  // `context` tokens each. It grows with the budget and shrinks with the decodes. So that prefill never starves
+  // The largest chunk of prefill that keeps the step's work within the budget: `decodes` with a chunk whose tokens
+  // see `context` tokens each. It grows with the budget and shrinks with the decodes. So that prefill never starves
   // behind decodes that fill the budget alone, a chunk may always take what a quarter of the budget computes, and
-  // never less than kPrefillFloorTokens. An estimate like any other, whether confident() or not: the one that limits prefill
-  // is the PrefillGuard. RETURNS: kNoLimit while no cost of prefill is known or the budget is 0 (off).
+  // never less than kPrefillFloorTokens. An estimate like any other, whether confident() or not: the one that
+  // limits prefill is the PrefillGuard. RETURNS: kNoLimit while no cost of prefill is known or the budget is 0
+  // (off).
   int64_t prefill_tokens_within(const StepShape& decodes, Micros budget, int64_t context = 0) const;
   // What so much work computes. RETURNS: at least kPrefillFloorTokens, and that while no cost of prefill is known.
   int64_t prefill_tokens_in(double work_us, int64_t context) const;
@@ -91,8 +92,8 @@ class StepTimeModel {
   // (int8) in a ns (the machine of docs/numbers.md: 32 GB/s), so 6 rows in either format. RETURNS: [kRowPriceMin, 1].
   double row_price(const StepShape& decodes) const;
   static constexpr double kRowsHidden = 6, kRowPriceMin = 0.05;
-  // How many such rows the step may still have within the budget. RETURNS: 0 while steps are not known, kNoLimit where the
-  // budget is 0 (off).
+  // How many such rows the step may still have within the budget. RETURNS: 0 while steps are not known, kNoLimit
+  // where the budget is 0 (off).
   int64_t rows_within(const StepShape& decodes, Micros budget) const;
 
   // Whether predict() may be acted upon: enough steps were seen (or a prior loaded) and half of them were predicted
@@ -126,8 +127,8 @@ class StepTimeModel {
   Matrix information_{};  // how sure each is, around cost_; 0 before the first step
   double prior_steps_ = kInitialInformation, prior_step_us_ = 0;
   SampleWindow errors_;
-  SampleWindow paces_;       // took over fitted
-  double fast_pace_ = 1;     // of the fastest tenth, (0, 1]; 1 while steps are about as even as a quiet machine's
+  SampleWindow paces_;      // took over fitted
+  double fast_pace_ = 1;    // of the fastest tenth, (0, 1]; 1 while steps are about as even as a quiet machine's
   double usual_error_ = 1;  // median of errors_, looked up every kLookEvery steps
   double pace_ = 1, drag_ = 1;
   uint64_t observed_ = 0, ignored_ = 0;

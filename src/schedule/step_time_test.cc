@@ -168,7 +168,8 @@ TEST(StepTime, TheTimeOfOthersIsNoCostOfAStep) {
   const StepShape shape = steps.decodes();
   EXPECT_TRUE(model.confident());
   EXPECT_NEAR(static_cast<double>(model.predict_work(shape)) / truth(shape), 1, 0.1);
-  EXPECT_NEAR(static_cast<double>(model.predict(shape)) / truth(shape), 3, 0.6) << "but how long it takes includes it";
+  EXPECT_NEAR(static_cast<double>(model.predict(shape)) / truth(shape), 3, 0.6)
+      << "but how long it takes includes it";
   EXPECT_NEAR(model.pace(), 1, 0.5);
 }
 

@@ -60,7 +60,8 @@ struct World {
   std::function<int32_t(const StepSequence&)> next_token = [](const StepSequence&) { return 7; };
   std::function<bool(const StepSequence&)> fails = [](const StepSequence&) { return false; };
   std::function<Micros(const Step&)> step_us = [](const Step&) { return Micros{1000}; };
-  std::function<Micros(const Step&)> work_us;  // of it, without the time that others had the processor; empty: all of it
+  std::function<Micros(const Step&)>
+      work_us;  // of it, without the time that others had the processor; empty: all of it
   // With drafts: the token after so many of them, too. Given, it is asked instead of next_token.
   std::function<int32_t(const StepSequence&, int32_t accepted)> token_after;
   bool read_rings = true;

@@ -19,8 +19,8 @@
 #include "memory/arena/arena.h"
 #include "memory/ledger/ledger.h"
 #include "memory/monitor/host_facts.h"
-#include "memory/monitor/monitor_thread.h"
 #include "memory/monitor/huge_pages.h"
+#include "memory/monitor/monitor_thread.h"
 #include "model/transformer.h"
 #include "model/weight_cache_folder.h"
 #include "server/blueprint.h"
@@ -45,7 +45,8 @@ namespace {
 // What clients will get a 400 for, said once instead of found out.
 void log_template_limits(const TemplateTraits& traits) {
   if (traits.hidden.empty()) return;
-  log_info("server", "chat template: it cannot show " + hidden_kinds(traits) + "; a request with such a message is a 400");
+  log_info("server",
+           "chat template: it cannot show " + hidden_kinds(traits) + "; a request with such a message is a 400");
 }
 
 // Without a watchdog the step loop may be busy for this long in one step before /health/live turns red: a prefill step of
@@ -133,7 +134,8 @@ Status App::Impl::load_text(ApiContext* context) {
   context->bos_token = files.bos_token;
   context->eos_token = files.eos_token;
   std::optional<int32_t> turn_end;
-  if (chat_template) turn_end = turn_end_token(*chat_template, *blueprint.tokenizer, files.bos_token, files.eos_token);
+  if (chat_template)
+    turn_end = turn_end_token(*chat_template, *blueprint.tokenizer, files.bos_token, files.eos_token);
   const EndTokens ends = blueprint.end_tokens(turn_end);
   context->eos_ids = ends.everything;
   context->chat_end_ids = ends.chats;
@@ -243,7 +245,8 @@ Status App::Impl::build_door(ApiContext context) {
   context.model_created = unix_seconds();
   context.session_tokens = blueprint.model.session_tokens;
   context.token_bytes_max = blueprint.token_bytes_max;
-  context.vocab_size = static_cast<int32_t>(std::min<int64_t>(blueprint.spec.vocab, blueprint.tokenizer->vocab_size()));
+  context.vocab_size =
+      static_cast<int32_t>(std::min<int64_t>(blueprint.spec.vocab, blueprint.tokenizer->vocab_size()));
   context.default_params = default_params(blueprint.spec.sampling);
   context.chat_tokens_default = blueprint.spec.sampling.max_new_tokens.value_or(0);
   context.tenants = tenants.get();

@@ -88,9 +88,11 @@ int drafts_max(const Settings& settings, int running_max) {
 void warn_of_a_short_ledger(const Settings& s) {
   const uint64_t can_wait = s.host_request_bytes / api::kWaitingRequestBytes;
   if (s.host_request_bytes == 0 || can_wait >= static_cast<uint64_t>(std::max(s.max_queued_requests, 0))) return;
-  log_warning("plan", fmt::format("--host-request-bytes {} holds about {} requests that wait, fewer than --max-queued-requests {}; "
-                                  "the rest gets 429 host_bytes_full",
-                                  format_bytes(s.host_request_bytes), format_count(can_wait), s.max_queued_requests));
+  log_warning(
+      "plan",
+      fmt::format("--host-request-bytes {} holds about {} requests that wait, fewer than --max-queued-requests {}; "
+                  "the rest gets 429 host_bytes_full",
+                  format_bytes(s.host_request_bytes), format_count(can_wait), s.max_queued_requests));
 }
 
 Status choose_sizes(Blueprint* b) {
@@ -380,10 +382,11 @@ http::Options http_options(const Settings& settings) {
   options.refusals_per_second = settings.refusals_per_second == 1 ? 2 : settings.refusals_per_second;
   options.body_bytes_max = settings.max_body_bytes;
   if (settings.queue_keepalive_ms > 0) options.tick_ms_max = std::clamp<int64_t>(settings.queue_keepalive_ms / 4, 5, options.tick_ms_max);
-  options.body_bytes_total_max = 4 * settings.max_body_bytes;  // one client has three quarters: its largest body, growing
+  options.body_bytes_total_max =
+      4 * settings.max_body_bytes;        // one client has three quarters: its largest body, growing
   if (settings.host_request_bytes > 0) {  // uploads leave half to what runs, where one body allows it
-    options.body_bytes_total_max =
-        std::clamp<uint64_t>(settings.host_request_bytes / 2, 3 * settings.max_body_bytes, options.body_bytes_total_max);
+    options.body_bytes_total_max = std::clamp<uint64_t>(settings.host_request_bytes / 2,
+                                                        3 * settings.max_body_bytes, options.body_bytes_total_max);
   }
   return options;
 }

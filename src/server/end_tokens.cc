@@ -70,7 +70,8 @@ EndTokens end_tokens_of(const ModelSpec& spec, const Tokenizer& tokenizer, std::
   out.unknown = out.everything.empty() && !turn;
   if (out.unknown) {
     out.line =
-        "no end token is known: neither the model's files nor its chat template name one, so answers end at max_tokens";
+        "no end token is known: neither the model's files nor its chat template name one, so answers end at "
+        "max_tokens";
   } else if (turn || !agree(sources, out.everything)) {
     out.line = "end tokens: " + named(out.everything, sources, tokenizer);
     if (turn) {

@@ -1,8 +1,8 @@
 // EndTokens: which token ids end an answer, from every file of a model that says something about it.
 //
-// Files of one model often name different ends, or none; an answer that misses its own runs on into the next turn. So
-// the union ends everything: generation_config.json, config.json, and the tokeniser's eos_token. The token by which the
-// chat template ends a turn ends chats alone, for a text may hold it. A value; main thread, at start.
+// Files of one model often name different ends, or none; an answer that misses its own runs on into the next turn.
+// So the union ends everything: generation_config.json, config.json, and the tokeniser's eos_token. The token by
+// which the chat template ends a turn ends chats alone, for a text may hold it. A value; main thread, at start.
 #pragma once
 
 #include <cstdint>

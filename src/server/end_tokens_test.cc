@@ -43,10 +43,10 @@ TEST(EndTokens, OneLineWhereTheFilesDisagreeAndNoneWhereTheyDoNot) {
   EXPECT_THAT((Files{.config = {2}, .generation = {2}, .eos = "<|im_end|>", .turn_end = 2}.ends().line), IsEmpty());
   EXPECT_THAT((Files{.config = {2}, .generation = {}, .eos = "", .turn_end = 2}.ends().line), IsEmpty())
       << "silence is no contradiction";
-  EXPECT_EQ(
-      (Files{.config = {2}, .generation = {2, 0}, .eos = "<|im_end|>", .turn_end = 2}.ends().line),
-      "end tokens: 0 '<|endoftext|>' (generation_config.json), 2 '<|im_end|>' (generation_config.json, config.json, "
-      "tokenizer_config.json)");
+  EXPECT_EQ((Files{.config = {2}, .generation = {2, 0}, .eos = "<|im_end|>", .turn_end = 2}.ends().line),
+            "end tokens: 0 '<|endoftext|>' (generation_config.json), 2 '<|im_end|>' (generation_config.json, "
+            "config.json, "
+            "tokenizer_config.json)");
   EXPECT_FALSE((Files{.config = {2}, .generation = {0}, .eos = "", .turn_end = {}}.ends().unknown));
 }
 

@@ -1,8 +1,8 @@
 // HostWatch: what the process has resident beside what plan and ledger explain, for /metrics and for the log.
 //
-// Owner: App. Threads: now() any; observe() one at a time, on the monitor's turns with the facts that the monitor has read.
-// now() reads no file: it tells the last facts and how old they are. It decides nothing: a suspected leak is one log line with
-// figures per episode.
+// Owner: App. Threads: now() any; observe() one at a time, on the monitor's turns with the facts that the monitor
+// has read. now() reads no file: it tells the last facts and how old they are. It decides nothing: a suspected leak
+// is one log line with figures per episode.
 #pragma once
 
 #include <atomic>
@@ -22,7 +22,9 @@ class HostWatch {
   HostWatch(const MemoryPlan& plan, std::shared_ptr<const Ledger> ledger);
 
   MemoryNow now(Micros now_us) const;
-  void set_huge_page_bytes(uint64_t bytes) { huge_page_bytes_.store(bytes, std::memory_order_relaxed); }  // found after start
+  void set_huge_page_bytes(uint64_t bytes) {
+    huge_page_bytes_.store(bytes, std::memory_order_relaxed);
+  }  // found after start
   // After a live change of the pool. Any thread.
   void set_plan(const MemoryPlan& plan);
   void observe(Micros now_us, const HostFacts& facts);

@@ -77,7 +77,8 @@ Status LiveLimitsControl::check(const LimitsPatch& patch, FrontDoorOptions* opti
 }
 
 // What would be in force. plan: null where the pool stays.
-LiveLimits LiveLimitsControl::with(const LimitsPatch& patch, const FrontDoorOptions& options, const MemoryPlan* plan) const {
+LiveLimits LiveLimitsControl::with(const LimitsPatch& patch, const FrontDoorOptions& options,
+                                   const MemoryPlan* plan) const {
   LiveLimits limits = now();
   limits.max_concurrent_requests = options.running_max;
   limits.max_queued_requests = options.queued_max;

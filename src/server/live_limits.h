@@ -26,7 +26,8 @@ class LiveLimitsControl {
 
   // Told of every plan that comes into force. Set before the first apply().
   void set_on_plan(std::function<void(const MemoryPlan&)> on_plan) { on_plan_ = std::move(on_plan); }
-  // A dry run is checked like a change and asks neither the engine nor the machine, which may still refuse the change.
+  // A dry run is checked like a change and asks neither the engine nor the machine, which may still refuse the
+  // change.
   Result<LiveLimits> apply(const LimitsPatch& patch);
   LiveLimits now() const;
   // As GET /plan shows it: the plan of start with the pool of now.

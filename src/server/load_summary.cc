@@ -21,11 +21,13 @@ void LoadSummary::observe(Micros now_us) {
   const Micros since_us = now_us - std::exchange(told_us_, now_us);
   if (since_us == now_us || now.steps == before.steps) return;  // the first look has nothing to compare with
   const uint64_t steps = now.steps - before.steps;
-  log_debug("engine", fmt::format("{} steps in {:.1f} s, {:.2f} ms each: {} prompt tokens, {} output tokens; {} run, {} wait", steps,
-                                  static_cast<double>(since_us) * 1e-6,
-                                  static_cast<double>(now.step_us - before.step_us) * 1e-3 / static_cast<double>(steps),
-                                  now.prompt_tokens - before.prompt_tokens, now.output_tokens - before.output_tokens,
-                                  load_->running.load(std::memory_order_relaxed), load_->waiting.load(std::memory_order_relaxed)));
+  log_debug(
+      "engine",
+      fmt::format("{} steps in {:.1f} s, {:.2f} ms each: {} prompt tokens, {} output tokens; {} run, {} wait",
+                  steps, static_cast<double>(since_us) * 1e-6,
+                  static_cast<double>(now.step_us - before.step_us) * 1e-3 / static_cast<double>(steps),
+                  now.prompt_tokens - before.prompt_tokens, now.output_tokens - before.output_tokens,
+                  load_->running.load(std::memory_order_relaxed), load_->waiting.load(std::memory_order_relaxed)));
 }
 
 }  // namespace weir

@@ -1,4 +1,5 @@
-// LoadSummary: with --log-level debug, one line a second of what the steps of that second did. Nothing where none ran.
+// LoadSummary: with --log-level debug, one line a second of what the steps of that second did. Nothing where none
+// ran.
 //
 // Owner: App. Thread: the monitor's. It reads gauges and decides nothing.
 #pragma once

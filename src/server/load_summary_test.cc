@@ -30,7 +30,9 @@ TEST(LoadSummary, OneLineASecondWhileStepsRunAndOnlyForDebug) {
   load.output_tokens = 5;
   load.waiting = 3;
   const std::string log = look_for(30);
-  EXPECT_THAT(log, HasSubstr("DEBUG engine: 4 steps in 1.0 s, 2.00 ms each: 0 prompt tokens, 5 output tokens; 0 run, 3 wait\n"));
+  EXPECT_THAT(
+      log,
+      HasSubstr("DEBUG engine: 4 steps in 1.0 s, 2.00 ms each: 0 prompt tokens, 5 output tokens; 0 run, 3 wait\n"));
   EXPECT_EQ(std::count(log.begin(), log.end(), '\n'), 1);
   set_log_level(LogLevel::kInfo);
 }

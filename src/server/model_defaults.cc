@@ -17,7 +17,8 @@ SamplingParams default_params(const SamplingDefaults& defaults) {
   set_float(defaults.temperature, &params.temperature);
   if (defaults.do_sample && !*defaults.do_sample) params.temperature = 0;
   // 0 keeps the likeliest token alone, which the smallest positive share does too.
-  if (defaults.top_p) params.top_p = std::max(static_cast<float>(*defaults.top_p), std::numeric_limits<float>::min());
+  if (defaults.top_p)
+    params.top_p = std::max(static_cast<float>(*defaults.top_p), std::numeric_limits<float>::min());
   if (defaults.top_k) params.top_k = static_cast<int32_t>(*defaults.top_k);
   set_float(defaults.min_p, &params.min_p);
   set_float(defaults.repetition_penalty, &params.repetition_penalty);

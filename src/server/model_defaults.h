@@ -1,4 +1,5 @@
-// What a model's generation_config.json proposes, as the sampling parameters of a request that says nothing. Pure; any thread.
+// What a model's generation_config.json proposes, as the sampling parameters of a request that says nothing. Pure;
+// any thread.
 #pragma once
 
 #include "checkpoint/model_spec.h"

@@ -96,9 +96,11 @@ void OverloadControl::note(const LimitChange& change) {
     now_.last_changes.insert(now_.last_changes.begin(), change);
     if (now_.last_changes.size() > OverloadNow::kChangesShown) now_.last_changes.pop_back();
   }
-  log_info(kArea, fmt::format("adaptive limit{}: {} to {} places, {} (step time {:.2f} of its target, queue delay {:.0f} ms)",
-                              options_.adaptive == AdaptiveMode::kShadow ? " (shadow)" : "", change.from, change.to,
-                              limit_reason_name(change.reason), change.signal, static_cast<double>(change.queue_delay_us) * 1e-3));
+  log_info(kArea,
+           fmt::format(
+               "adaptive limit{}: {} to {} places, {} (step time {:.2f} of its target, queue delay {:.0f} ms)",
+               options_.adaptive == AdaptiveMode::kShadow ? " (shadow)" : "", change.from, change.to,
+               limit_reason_name(change.reason), change.signal, static_cast<double>(change.queue_delay_us) * 1e-3));
 }
 
 void OverloadControl::control(Micros now) {

@@ -35,11 +35,12 @@ std::string requests_formula(const Blueprint& b, const ModelOptions& options, co
   const auto running = static_cast<uint64_t>(options.sequences_max);
   const auto session = static_cast<uint64_t>(options.session_tokens);
   const http::Options http = http_options(s);
-  return fmt::format("{} waiting x {}, ids of {} waiting and {} x {} running tokens, answers x {} bytes a token, bodies {}, "
-                     "unsent {} x {}",
-                     format_count(static_cast<uint64_t>(b.queued_max)), format_bytes(api::kWaitingRequestBytes), format_count(static_cast<uint64_t>(b.queued_tokens_max)), running, format_count(session),
-                     kAnswerTokenBytes, format_bytes(http.body_bytes_total_max), running,
-                     format_bytes(2 * http.out_bytes_max));
+  return fmt::format(
+      "{} waiting x {}, ids of {} waiting and {} x {} running tokens, answers x {} bytes a token, bodies {}, "
+      "unsent {} x {}",
+      format_count(static_cast<uint64_t>(b.queued_max)), format_bytes(api::kWaitingRequestBytes),
+      format_count(static_cast<uint64_t>(b.queued_tokens_max)), running, format_count(session), kAnswerTokenBytes,
+      format_bytes(http.body_bytes_total_max), running, format_bytes(2 * http.out_bytes_max));
 }
 
 }  // namespace
@@ -53,7 +54,8 @@ uint64_t request_bytes(const Blueprint& b, const ModelOptions& options, const Se
   const auto running = static_cast<uint64_t>(options.sequences_max);
   const auto session = static_cast<uint64_t>(options.session_tokens);
   const auto queued_tokens = static_cast<uint64_t>(b.queued_tokens_max);
-  return static_cast<uint64_t>(b.queued_max) * api::kWaitingRequestBytes + (queued_tokens + running * session) * sizeof(int32_t) + running * session * kAnswerTokenBytes +
+  return static_cast<uint64_t>(b.queued_max) * api::kWaitingRequestBytes +
+         (queued_tokens + running * session) * sizeof(int32_t) + running * session * kAnswerTokenBytes +
          http::planned_request_bytes(http_options(s), running);
 }
 
@@ -61,7 +63,8 @@ std::vector<PlanLine> plan_lines(const Blueprint& b, const ModelOptions& options
   const ModelNeeds needs = Transformer::needs(b.spec, options, b.backend->ops());
   const auto session = static_cast<uint64_t>(options.session_tokens);
   const auto io = static_cast<uint64_t>(s.io_threads);
-  const uint64_t text = session * b.token_bytes_max;  // a longer one is refused before it is tokenised (api/prompts.cc)
+  const uint64_t text =
+      session * b.token_bytes_max;  // a longer one is refused before it is tokenised (api/prompts.cc)
 
   const SchedulerOptions scheduler = b.scheduler_options(options);
   BlockPoolOptions pool;
@@ -98,19 +101,23 @@ std::vector<PlanLine> plan_lines(const Blueprint& b, const ModelOptions& options
   add_resident("slots and rings", Gateway::bytes(scheduler.slots, scheduler.places(), s.io_threads, Gateway::kRingEvents) + api::Roster::bytes(scheduler.slots),
                fmt::format("{} slots, {} rings x {} events", scheduler.slots, scheduler.places(), Gateway::kRingEvents));
   add("requests", request_bytes(b, options, s), requests_formula(b, options, s));
-  add("connections", http::planned_bytes(http), fmt::format("{} slots, {} spare, {} io threads", format_count(http.connections_max), http.spare_connections_max, io));
+  add("connections", http::planned_bytes(http),
+      fmt::format("{} slots, {} spare, {} io threads", format_count(http.connections_max),
+                  http.spare_connections_max, io));
   add("control", http::planned_control_bytes(http),
-      fmt::format("half heads {}, unread answers of control routes {}", format_bytes(http.head_bytes_total_max), format_bytes(http.control_bytes_total_max)));
+      fmt::format("half heads {}, unread answers of control routes {}", format_bytes(http.head_bytes_total_max),
+                  format_bytes(http.control_bytes_total_max)));
   const uint64_t small_body = std::min<uint64_t>(api::kInlineBodyBytes, s.max_body_bytes);
   const uint64_t json = api::json_bytes_max(small_body);
-  add("parsing", io * json, fmt::format("{} x {} of JSON: bodies up to {} on an io thread", io, format_bytes(json),
-                                        format_bytes(small_body)));
+  add("parsing", io * json,
+      fmt::format("{} x {} of JSON: bodies up to {} on an io thread", io, format_bytes(json),
+                  format_bytes(small_body)));
   const auto threads = static_cast<uint64_t>(text_threads(b));
   const uint64_t light = api::text_job_bytes(small_body, text);
   const uint64_t heavy = s.max_body_bytes > small_body ? api::text_job_bytes(s.max_body_bytes, text) : 0;
   add("texts", threads * light + heavy,
-      fmt::format("JSON, template values and output, tokenising in turn: {} x {}, and {} shared by bodies above {}", threads,
-                  format_bytes(light), format_bytes(heavy), format_bytes(small_body)));
+      fmt::format("JSON, template values and output, tokenising in turn: {} x {}, and {} shared by bodies above {}",
+                  threads, format_bytes(light), format_bytes(heavy), format_bytes(small_body)));
   const uint64_t named = s.tenants_file.empty() ? 1 : kTenantsMax;
   add("metrics", 2 * api::metrics_bytes_max(named), fmt::format("2 texts for {} tenants", format_count(named)));
   add_resident("tokeniser", b.tokenizer->memory_bytes(), fmt::format("{} tokens", format_count(static_cast<uint64_t>(b.tokenizer->vocab_size()))));

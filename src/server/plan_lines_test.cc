@@ -37,11 +37,13 @@ uint64_t line(const MemoryPlan& plan, const std::string& name) {
 TEST(Faults, waiting_streams_refused) {
   const uint64_t floor = line(plan_with([](Settings*) {}), "requests");
   const uint64_t most = line(plan_with([](Settings* s) { s->max_queued_requests = 10'000; }), "requests");
-  EXPECT_EQ(most - floor, (10'000 - 1'024) * api::kWaitingRequestBytes) << "1,024 can wait after a patch in any case";
+  EXPECT_EQ(most - floor, (10'000 - 1'024) * api::kWaitingRequestBytes)
+      << "1,024 can wait after a patch in any case";
   const uint64_t tokens = line(plan_with([](Settings* s) {
                                  s->max_queued_requests = 10'000;
                                  s->max_queued_tokens = 1'000'000;
-                               }), "requests");
+                               }),
+                               "requests");
   EXPECT_GE(tokens, 10'000 * api::kWaitingRequestBytes + 1'000'000 * sizeof(int32_t));
   EXPECT_EQ(line(plan_with([](Settings* s) { s->host_request_bytes = 40 << 20; }), "requests"), uint64_t{40} << 20)
       << "the operator's own number is taken as it is";

@@ -1,5 +1,5 @@
-// A whole start where the system gives n threads and no more, for every n from none to enough: each is an error line or
-// a server that runs, and what was built before the missing thread goes down in order.
+// A whole start where the system gives n threads and no more, for every n from none to enough: each is an error
+// line or a server that runs, and what was built before the missing thread goes down in order.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 

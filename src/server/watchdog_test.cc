@@ -35,7 +35,10 @@ struct Watched {
                            abandoned.push_back(number);
                            log_size_when_abandoned.push_back(lseek(STDERR_FILENO, 0, SEEK_CUR));
                          },
-                     .request_ids = [] { return std::map<SlotIndex, std::string>{{0, "req-zero"}}; }}};
+                     .request_ids =
+                         [] {
+                           return std::map<SlotIndex, std::string>{{0, "req-zero"}};
+                         }}};
 
   Watched() {
     for (SlotIndex slot = 0; slot < 2; ++slot) {

@@ -161,8 +161,9 @@ size_t AddedTokens::count_control(const std::vector<Segment>& segments, const Sp
 }
 
 // A match that its token refuses (part of a word, or special when those are text) is used up all the same:
-// nothing that starts inside it is looked for, but for what the author of a prompt wrote. A token found inside the spaces that an earlier one's rstrip
-// took still counts, and text goes on where it ends. Both are what the reference implementation does.
+// nothing that starts inside it is looked for, but for what the author of a prompt wrote. A token found inside the
+// spaces that an earlier one's rstrip took still counts, and text goes on where it ends. Both are what the
+// reference implementation does.
 void AddedTokens::cut(const TokenTrie& trie, std::string_view text, const SpecialRule& rule,
                       std::vector<Segment>* segments) const {
   segments->clear();

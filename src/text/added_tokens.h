@@ -25,20 +25,22 @@ struct Segment {
   int32_t id;
 };
 
-// Which control tokens of a text are tokens, and not text that spells one. Control tokens are the special ones and those
-// that the caller names; other added tokens match anyway.
+// Which control tokens of a text are tokens, and not text that spells one. Control tokens are the special ones and
+// those that the caller names; other added tokens match anyway.
 struct SpecialRule {
-  bool parse = true;                                   // false: no control token is
-  const Authored* authored = nullptr;                  // not null: only those that the author wrote whole
-  const std::vector<int32_t>* turn_tokens = nullptr;   // ids that are control tokens too, sorted; may be null
+  bool parse = true;                                  // false: no control token is
+  const Authored* authored = nullptr;                 // not null: only those that the author wrote whole
+  const std::vector<int32_t>* turn_tokens = nullptr;  // ids that are control tokens too, sorted; may be null
 
   bool is_control(const AddedTokenSpec& token) const {
     return token.special ||
            (turn_tokens != nullptr && std::binary_search(turn_tokens->begin(), turn_tokens->end(), token.id));
   }
-  bool allows(size_t begin, size_t end) const { return parse && (authored == nullptr || authored->covers(begin, end)); }
-  // Where the search goes on behind a match [begin, end) that is not allowed: what a client spells must not swallow the
-  // beginning of a token that the author wrote.
+  bool allows(size_t begin, size_t end) const {
+    return parse && (authored == nullptr || authored->covers(begin, end));
+  }
+  // Where the search goes on behind a match [begin, end) that is not allowed: what a client spells must not swallow
+  // the beginning of a token that the author wrote.
   size_t resume(size_t begin, size_t end) const {
     return authored == nullptr ? end : std::min(end, authored->next_begin(begin + 1, end));
   }
@@ -98,15 +100,18 @@ class AddedTokens {
     cut(normalized_, text, rule, segments);
   }
   bool any_normalized() const { return !spelled_.empty(); }
-  // For tokens that are matched after normalising, when places in the text are no longer those of the author's stretches:
-  // puts `guard` into each control token that a client spells. RETURNS: how many are spelled by the author.
-  size_t guard_spelled(std::string_view raw, const SpecialRule& rule, std::string_view guard, std::string* out) const;
+  // For tokens that are matched after normalising, when places in the text are no longer those of the author's
+  // stretches: puts `guard` into each control token that a client spells. RETURNS: how many are spelled by the
+  // author.
+  size_t guard_spelled(std::string_view raw, const SpecialRule& rule, std::string_view guard,
+                       std::string* out) const;
   // RETURNS: how many of the segments are control tokens.
   size_t count_control(const std::vector<Segment>& segments, const SpecialRule& rule) const;
   uint64_t memory_bytes() const;
 
  private:
-  void cut(const TokenTrie& trie, std::string_view text, const SpecialRule& rule, std::vector<Segment>* segments) const;
+  void cut(const TokenTrie& trie, std::string_view text, const SpecialRule& rule,
+           std::vector<Segment>* segments) const;
 
   std::vector<AddedTokenSpec> tokens_;
   std::unordered_map<int32_t, uint32_t> by_id_;

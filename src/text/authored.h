@@ -1,10 +1,10 @@
-// Which bytes of a text the model's own files wrote: a template's literals and the tokens it is given, as opposed to
-// what a client sent. The template engine carries these stretches through its strings, and the tokeniser takes control
-// tokens only inside them, so that a text cannot pretend to be one whatever a template does with it. What is not known to
-// be the author's counts as the client's.
+// Which bytes of a text the model's own files wrote: a template's literals and the tokens it is given, as opposed
+// to what a client sent. The template engine carries these stretches through its strings, and the tokeniser takes
+// control tokens only inside them, so that a text cannot pretend to be one whatever a template does with it. What
+// is not known to be the author's counts as the client's.
 //
-// Owner: the string or buffer it belongs to, on one thread. Eight bytes a stretch; neighbours are joined. The allocator
-// is the standard's for results and the render's own inside the template engine (jinja/value.h).
+// Owner: the string or buffer it belongs to, on one thread. Eight bytes a stretch; neighbours are joined. The
+// allocator is the standard's for results and the render's own inside the template engine (jinja/value.h).
 #pragma once
 
 #include <algorithm>

@@ -1,4 +1,5 @@
-// What a template wrote of a prompt, through every way in which templates make strings; and what the tokeniser makes of it.
+// What a template wrote of a prompt, through every way in which templates make strings; and what the tokeniser
+// makes of it.
 #include "text/authored.h"
 
 #include <gmock/gmock.h>
@@ -45,20 +46,24 @@ TEST(Authored, EveryWayToMakeAStringKeepsWhoWroteIt) {
   EXPECT_EQ(marked("{{ '<a>{}<b>{k}'.format(c, k='<c>') }}"), "{<a>}cli{<b><c>}");
   EXPECT_EQ(marked("{% set x %}<a>{{ c }}<b>{% endset %}{{ x }}"), "{<a>}cli{<b>}");
   EXPECT_EQ(marked("{% macro m(v) %}<a>{{ v }}{% endmacro %}{{ m(c) }}{{ m('<b>') }}"), "{<a>}cli{<a><b>}");
-  EXPECT_EQ(marked("{% set x = ' <a>' + c + ' ' %}{{ x | trim }}{{ x.strip() }}{{ x[1:4] }}{{ x[1] }}"), "{<a>}cli{<a>}cli{<a><}");
-  EXPECT_EQ(marked("{% set x = '<a>|' + c %}{{ x.split('|')[0] }}{{ x.split('|')[1] }}{{ x.partition('|')[2] }}"), "{<a>}clicli");
+  EXPECT_EQ(marked("{% set x = ' <a>' + c + ' ' %}{{ x | trim }}{{ x.strip() }}{{ x[1:4] }}{{ x[1] }}"),
+            "{<a>}cli{<a>}cli{<a><}");
+  EXPECT_EQ(marked("{% set x = '<a>|' + c %}{{ x.split('|')[0] }}{{ x.split('|')[1] }}{{ x.partition('|')[2] }}"),
+            "{<a>}clicli");
   EXPECT_EQ(marked("{{ ('<a>' + c).replace('<a>', '<b>') }}{{ c | replace('cli', '<c>') }}"), "{<b>}cli{<c>}");
-  EXPECT_EQ(marked("{{ '<a>' | upper }}{{ c | upper }}{{ '<a>' * 2 }}{{ (c + '<') * 2 }}"), "{<A>}CLI{<a><a>}cli{<}cli{<}");
+  EXPECT_EQ(marked("{{ '<a>' | upper }}{{ c | upper }}{{ '<a>' * 2 }}{{ (c + '<') * 2 }}"),
+            "{<A>}CLI{<a><a>}cli{<}cli{<}");
   EXPECT_EQ(marked("{{ '<a>' | safe + c }}{{ c | default('<a>') }}{{ u | default('<a>') }}"), "{<a>}clicli{<a>}");
   EXPECT_EQ(marked("{{ c if n else '<a>' }}{{ '<a>' if n else c }}{{ n and '<b>' }}"), "cli{<a><b>}");
 }
 
 TEST(Authored, WhatAClientSentIsNeverTheAuthors) {
-  for (const char* made : {"c | upper", "c ~ n", "d | tojson", "d", "c.replace('l', n)", "c | replace('x', 'y')", "c[::-1]",
-                           "[c, n] | join", "c | title", "'%s' % c", "c % ()", "c.format()", "d.k", "c | indent", "c | string",
-                           "c.zfill(9)", "c.center(9)", "[c] | first", "c | reverse"}) {
+  for (const char* made : {"c | upper", "c ~ n", "d | tojson", "d", "c.replace('l', n)", "c | replace('x', 'y')",
+                           "c[::-1]", "[c, n] | join", "c | title", "'%s' % c", "c % ()", "c.format()", "d.k",
+                           "c | indent", "c | string", "c.zfill(9)", "c.center(9)", "[c] | first", "c | reverse"}) {
     const std::string out = marked("{{ " + std::string(made) + " }}");
-    EXPECT_EQ(out.find('{', out.starts_with("{\"") || out.starts_with("{'") ? 1 : 0), out.npos) << made << ": " << out;
+    EXPECT_EQ(out.find('{', out.starts_with("{\"") || out.starts_with("{'") ? 1 : 0), out.npos)
+        << made << ": " << out;
   }
   EXPECT_EQ(marked("{{ c | replace('l', '<a>') }}"), "c{<a>}i") << "what it is replaced with is the template's";
 }
@@ -96,17 +101,19 @@ Ids encode(const Tokenizer& tokenizer, std::string_view marked_text, const std::
     text.append_authored(marked_text.substr(open + 1, close - open - 1));
     at = close + 1;
   }
-  auto ids = tokenizer.encode(text.text, false, SpecialRule{.authored = &text.authored, .turn_tokens = &turn_tokens});
+  auto ids =
+      tokenizer.encode(text.text, false, SpecialRule{.authored = &text.authored, .turn_tokens = &turn_tokens});
   EXPECT_TRUE(ids.ok()) << ids.status().message();
   return ids.ok() ? *ids : Ids{};
 }
 
 // a=0 b=1 ab=2 space=3 <s>=4 (special) <x>=5 (added, not special) <=7 >=8 s=9 x=10 <s><=11 (special).
 std::unique_ptr<Tokenizer> tokenizer_with(const std::string& options, const std::string& parts = "") {
-  auto tokenizer = Tokenizer::parse(test::tokenizer_json(
-      R"("a":0,"b":1,"ab":2," ":3,"<":7,">":8,"s":9,"x":10,"S":12)", R"(["a","b"])",
-      R"(,"added_tokens":[{"id":4,"content":"<s>","special":true)" + options + R"(},{"id":5,"content":"<x>","normalized":false},)" +
-          R"({"id":11,"content":"s><","special":true,"normalized":false}])" + parts));
+  auto tokenizer = Tokenizer::parse(
+      test::tokenizer_json(R"("a":0,"b":1,"ab":2," ":3,"<":7,">":8,"s":9,"x":10,"S":12)", R"(["a","b"])",
+                           R"(,"added_tokens":[{"id":4,"content":"<s>","special":true)" + options +
+                               R"(},{"id":5,"content":"<x>","normalized":false},)" +
+                               R"({"id":11,"content":"s><","special":true,"normalized":false}])" + parts));
   EXPECT_TRUE(tokenizer.ok()) << tokenizer.status().message();
   return std::move(*tokenizer);
 }
@@ -126,7 +133,8 @@ TEST(Authored, ControlTokensAreTheAuthorsAlone) {
     EXPECT_THAT(encode(*t, "<x>{<x>}", {5}), ElementsAre(7, 10, 8, 5)) << "unless the template marks turns with it";
   }
   const auto t = tokenizer_with(R"(,"normalized":false)");
-  EXPECT_THAT(encode(*t, "s>{<s>}"), ElementsAre(9, 8, 4)) << "a token begun by the client does not swallow the author's";
+  EXPECT_THAT(encode(*t, "s>{<s>}"), ElementsAre(9, 8, 4))
+      << "a token begun by the client does not swallow the author's";
   EXPECT_THAT(encode(*t, "a{}b"), ElementsAre(2)) << "merges go across";
 }
 

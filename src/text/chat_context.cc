@@ -12,16 +12,16 @@ namespace {
 using jinja::Dict;
 using jinja::Heap;
 using jinja::Kind;
+using jinja::make_string;
 using jinja::Seq;
 using jinja::SeqKind;
 using jinja::Text;
 using jinja::Value;
 using jinja::Vec;
-using jinja::make_string;
 using CallContent = TemplateTraits::CallContent;
 
-// U+FDD0 and U+FDD1: code points that Unicode keeps free for uses inside a program. The space tells whether the template
-// trims what it is given.
+// U+FDD0 and U+FDD1: code points that Unicode keeps free for uses inside a program. The space tells whether the
+// template trims what it is given.
 constexpr std::string_view kMark = "\xEF\xB7\x90\xEF\xB7\x91";
 
 Value* member(const Value& object, std::string_view name) {
@@ -48,7 +48,9 @@ bool is_blank(std::string_view text) { return jinja::strip_left(text).empty(); }
 
 // Nine letters and digits from an id of any form; the same for the call and for its result.
 Text nine_letters(std::string_view id) {
-  const auto fits = [](char c) { return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z'); };
+  const auto fits = [](char c) {
+    return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z');
+  };
   if (id.size() == 9 && std::all_of(id.begin(), id.end(), fits)) return Text(id);
   uint64_t hash = 14695981039346656037u;  // FNV-1a
   for (const char c : id) hash = (hash ^ static_cast<unsigned char>(c)) * 1099511628211u;
@@ -72,8 +74,9 @@ Value parse_object(Heap& heap, const Value& text) {
 
 Value arguments_for(Heap& heap, const Value* sent, TemplateTraits::Arguments form) {
   std::string_view text = sent != nullptr && sent->is(Kind::kString) ? sent->text() : std::string_view();
-  const bool none = sent == nullptr || sent->is(Kind::kNone) ||
-                    (sent->is(Kind::kString) && (is_blank(text) || jinja::strip_right(jinja::strip_left(text)) == "null"));
+  const bool none =
+      sent == nullptr || sent->is(Kind::kNone) ||
+      (sent->is(Kind::kString) && (is_blank(text) || jinja::strip_right(jinja::strip_left(text)) == "null"));
   if (form == TemplateTraits::Arguments::kObject) {
     if (none) return jinja::make_dict(heap);
     return sent->is(Kind::kString) ? parse_object(heap, *sent) : *sent;
@@ -152,7 +155,8 @@ class Words {
     return out;
   }
   std::vector<HiddenPart> missing_in(std::string_view text) {
-    for (size_t at = text.find(kBegin); at != text.npos; at = text.find(kBegin, at)) mark(text, at += kBegin.size());
+    for (size_t at = text.find(kBegin); at != text.npos; at = text.find(kBegin, at))
+      mark(text, at += kBegin.size());
     std::vector<HiddenPart> out;
     for (const Place& place : places_) {
       if (!place.found && out.size() < kReportedMax) out.push_back({place.message, name_of(place)});
@@ -174,11 +178,13 @@ class Words {
     size_t index = 0;
     const auto [end, error] = std::from_chars(text.data() + at, text.data() + text.size(), index);
     const auto behind = static_cast<size_t>(end - text.data());
-    if (error == std::errc() && index < places_.size() && text.substr(behind).starts_with(kEnd)) places_[index].found = true;
+    if (error == std::errc() && index < places_.size() && text.substr(behind).starts_with(kEnd))
+      places_[index].found = true;
   }
   static std::string name_of(const Place& place) {
     if (place.part == Part::kContent) return "content";
-    return "tool_calls[" + std::to_string(place.call) + "].function." + (place.part == Part::kName ? "name" : "arguments");
+    return "tool_calls[" + std::to_string(place.call) + "].function." +
+           (place.part == Part::kName ? "name" : "arguments");
   }
 
   Heap& heap_;
@@ -188,7 +194,8 @@ class Words {
 void put_content_words(const Value& message, uint32_t origin, Words* words) {
   Value* content = member(message, "content");
   if (content == nullptr) return;
-  if (content->is(Kind::kSeq) && content->seq()->items.size() == 1) content = member(content->seq()->items[0], "text");
+  if (content->is(Kind::kSeq) && content->seq()->items.size() == 1)
+    content = member(content->seq()->items[0], "text");
   if (content == nullptr || !content->is(Kind::kString) || is_blank(content->text())) return;
   *content = words->next(origin, Words::Part::kContent);
 }
@@ -198,7 +205,8 @@ void put_call_words(Heap& heap, const Value& message, uint32_t origin, Words* wo
   for (size_t i = 0; calls != nullptr && i < calls->items.size() && heap.step(); ++i) {
     const Value* function = member(calls->items[i], "function");
     if (function == nullptr || !function->is(Kind::kDict)) continue;
-    if (Value* name = member(*function, "name"); name != nullptr) *name = words->next(origin, Words::Part::kName, i);
+    if (Value* name = member(*function, "name"); name != nullptr)
+      *name = words->next(origin, Words::Part::kName, i);
     Value* arguments = member(*function, "arguments");
     if (arguments == nullptr) continue;
     const bool text = arguments->is(Kind::kString);
@@ -219,7 +227,8 @@ bool is_shown_plain_chat(const Value& context, const TemplateTraits& traits) {
     if (text_member(messages->items[at], "role") != (user ? "user" : "assistant")) return false;
     if (member(messages->items[at], "tool_calls") != nullptr) return false;
   }
-  return !user && (system ? traits.plain_with_system : traits.plain_without_system);  // a user's message is the last
+  return !user &&
+         (system ? traits.plain_with_system : traits.plain_without_system);  // a user's message is the last
 }
 
 Vec<uint32_t> adapt_chat(Heap& heap, const Value& context, const TemplateTraits& traits) {
@@ -242,8 +251,8 @@ Vec<uint32_t> adapt_chat(Heap& heap, const Value& context, const TemplateTraits&
   return origin;
 }
 
-ShownReport report_shown(const jinja::Template& engine, Heap& heap, const Value& context, const TemplateTraits& traits,
-                         const jinja::Options& options) {
+ShownReport report_shown(const jinja::Template& engine, Heap& heap, const Value& context,
+                         const TemplateTraits& traits, const jinja::Options& options) {
   const Vec<uint32_t> origin = adapt_chat(heap, context, traits);
   Words words(heap);
   if (Seq* messages = list_member(context, "messages"); messages != nullptr) {

@@ -1,8 +1,8 @@
-// A chat's context on its way into a template: brought into the form that the template shows (TemplateTraits), and checked
-// for what the prompt leaves out. Internal to the text room.
+// A chat's context on its way into a template: brought into the form that the template shows (TemplateTraits), and
+// checked for what the prompt leaves out. Internal to the text room.
 //
-// Owner: one render on one thread; every value lives in that render's jinja::Heap and under its limits, so all of this runs
-// inside jinja::guarded().
+// Owner: one render on one thread; every value lives in that render's jinja::Heap and under its limits, so all of
+// this runs inside jinja::guarded().
 #pragma once
 
 #include <cstdint>
@@ -30,10 +30,10 @@ struct ShownReport {
   std::vector<HiddenPart> hidden;  // in the order of the messages
 };
 
-// Renders the conversation with a short unlikely word in the place of every text, call name, argument and result, and looks
-// for each in the prompt. So it depends on the form of the conversation alone: what a template drops of a text itself, such
-// as old reasoning, is its author's decision. MODIFIES: context. RETURNS: what was not shown; rendered is false where the
-// template failed.
+// Renders the conversation with a short unlikely word in the place of every text, call name, argument and result,
+// and looks for each in the prompt. So it depends on the form of the conversation alone: what a template drops of a
+// text itself, such as old reasoning, is its author's decision. MODIFIES: context. RETURNS: what was not shown;
+// rendered is false where the template failed.
 ShownReport report_shown(const jinja::Template& engine, jinja::Heap& heap, const jinja::Value& context,
                          const TemplateTraits& traits, const jinja::Options& options);
 

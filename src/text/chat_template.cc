@@ -74,7 +74,8 @@ ChatTemplate::ChatTemplate(std::unique_ptr<const jinja::Template> engine, Templa
     : engine_(std::move(engine)), traits_(std::move(traits)) {}
 ChatTemplate::~ChatTemplate() = default;
 
-Result<std::unique_ptr<ChatTemplate>> ChatTemplate::parse(std::string_view jinja_source, const std::string& bos_token,
+Result<std::unique_ptr<ChatTemplate>> ChatTemplate::parse(std::string_view jinja_source,
+                                                          const std::string& bos_token,
                                                           const std::string& eos_token) {
   WEIR_ASSIGN_OR_RETURN(jinja::Template parsed, jinja::Template::parse(jinja_source));
   auto engine = std::make_unique<const jinja::Template>(std::move(parsed));
@@ -93,10 +94,12 @@ Result<RenderedChat> ChatTemplate::render_chat(std::string_view context_json, bo
   if (out.hidden) return out;
   WEIR_ASSIGN_OR_RETURN(out.prompt, render_adapted(context_json, open, bytes_max));
   if (!open || cut_at_mark(&out.prompt)) return out;
-  return invalid_argument("the last message cannot be continued: this model's chat template does not show it once and as it is");
+  return invalid_argument(
+      "the last message cannot be continued: this model's chat template does not show it once and as it is");
 }
 
-Result<AuthoredText> ChatTemplate::render_adapted(std::string_view context_json, bool open, size_t bytes_max) const {
+Result<AuthoredText> ChatTemplate::render_adapted(std::string_view context_json, bool open,
+                                                  size_t bytes_max) const {
   const jinja::Options options{.limits = {.heap_bytes = bytes_max}};
   Heap heap(options.limits);  // outlives the values below
   return jinja::guarded(heap, [&]() -> Result<AuthoredText> {
@@ -107,8 +110,8 @@ Result<AuthoredText> ChatTemplate::render_adapted(std::string_view context_json,
   });
 }
 
-// With values of its own, because a report changes them and a template may too. Where the template fails, the render that
-// follows says why.
+// With values of its own, because a report changes them and a template may too. Where the template fails, the
+// render that follows says why.
 Result<std::optional<HiddenPart>> ChatTemplate::find_hidden(std::string_view context_json, size_t bytes_max) const {
   const jinja::Options options{.limits = {.heap_bytes = bytes_max}};
   Heap heap(options.limits);

@@ -120,7 +120,8 @@ void DecoderState::push(size_t stage, std::string_view chunk, bool last, std::st
   switch (spec.kind) {
     case Kind::kStrip: return push_strip(stage, chunk, last, out);
     case Kind::kMetaspace: return push_metaspace(stage, chunk, last, out);
-    case Kind::kReplace: return push_literal(stage, chunk, last, out);
+    case Kind::kReplace:
+      return push_literal(stage, chunk, last, out);
     case Kind::kFuse: return push(stage + 1, chunk, false, out);
     default: break;  // kJoinWithSpaces
   }
@@ -136,7 +137,8 @@ void DecoderState::push_whole(size_t stage, std::string_view token, std::string*
     case Kind::kByteLevel: return push_byte_level(stage, token, out);
     case Kind::kByteFallback: return push_byte_fallback(stage, token, out);
     case Kind::kReplace: return push(stage + 1, replaced(spec, token), true, out);
-    default: return push_bpe(stage, token, out);
+    default:
+      return push_bpe(stage, token, out);
   }
 }
 
@@ -220,7 +222,8 @@ void DecoderState::push_metaspace(size_t stage, std::string_view chunk, bool las
   push(stage + 1, with_replaced(spec.text, drop ? "" : " ", chunk), last, out);
 }
 
-// Every token but the final one has its word-end suffix turned into a space, so a token is held back from its suffix on.
+// Every token but the final one has its word-end suffix turned into a space, so a token is held back from its
+// suffix on.
 void DecoderState::push_bpe(size_t stage, std::string_view token, std::string* out) {
   const std::string& suffix = chain_->stages()[stage].text;
   end_bpe_token(stage, false, out);
@@ -245,9 +248,11 @@ void DecoderState::flush(size_t stage, std::string* out) {
       utf8_lossy_finish(&state.run, &text);
       return push(stage + 1, text, true, out);
     }
-    case Kind::kByteFallback: return end_run(stage, out);
+    case Kind::kByteFallback:
+      return end_run(stage, out);
     case Kind::kFuse: return push(stage + 1, {}, true, out);
-    case Kind::kBpe: return end_bpe_token(stage, true, out);
+    case Kind::kBpe:
+      return end_bpe_token(stage, true, out);
     default: return;  // the others hold nothing once a token has ended
   }
 }
@@ -270,7 +275,9 @@ std::string DecoderChain::bytes_of(std::string_view token, bool at_start) const 
       case Kind::kJoinWithSpaces:
         if (!at_start) text.insert(0, " ");
         break;
-      case Kind::kFuse: fused = true; break;
+      case Kind::kFuse:
+        fused = true;
+        break;
       case Kind::kStrip: {  // of a fused text, its beginning alone: where it ends is not known yet
         DecoderSpec ends = spec;
         if (fused) ends.stop = 0;

@@ -2,13 +2,13 @@
 // same chain serves the whole decode and the stream, so the two cannot differ.
 //
 // Owner: DecoderChain is part of the tokeniser (immutable, any thread); DecoderState belongs to one sequence.
-// What a stage may have to hold back: an unfinished UTF-8 character (at most 3 bytes), what may become the text that
-// Replace looks for, a token from its word-end suffix on (BPEDecoder), or spaces that Strip may have to drop. A Replace
-// by a pattern behind Fuse holds everything: a pattern may look at the whole text.
+// What a stage may have to hold back: an unfinished UTF-8 character (at most 3 bytes), what may become the text
+// that Replace looks for, a token from its word-end suffix on (BPEDecoder), or spaces that Strip may have to drop.
+// A Replace by a pattern behind Fuse holds everything: a pattern may look at the whole text.
 //
-// Bytes that are not UTF-8, of byte-level and of byte-fallback tokens alike, become one U+FFFD for each maximal invalid
-// part. The library's ByteFallback spoils the whole run of byte tokens instead, which no stream can know in time
-// (docs/decisions/streaming-text.md).
+// Bytes that are not UTF-8, of byte-level and of byte-fallback tokens alike, become one U+FFFD for each maximal
+// invalid part. The library's ByteFallback spoils the whole run of byte tokens instead, which no stream can know in
+// time (docs/decisions/streaming-text.md).
 #pragma once
 
 #include <string>
@@ -29,7 +29,7 @@ class DecoderState {
   void finish(std::string* out);
   size_t held_bytes() const;  // of text that is held back
   bool at_start() const { return at_start_; }  // no token was added yet
-  std::string_view unfinished() const;  // bytes of a character that may still complete, at most 3
+  std::string_view unfinished() const;         // bytes of a character that may still complete, at most 3
 
  private:
   struct Stage {

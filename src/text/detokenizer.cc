@@ -5,8 +5,8 @@
 namespace weir {
 namespace {
 
-// So many tokens that give text decide what follows them: an unfinished character has at most three, and what else a
-// decoder remembers of a text (that it has begun, the token before) is in the last one.
+// So many tokens that give text decide what follows them: an unfinished character has at most three, and what else
+// a decoder remembers of a text (that it has begun, the token before) is in the last one.
 constexpr int kTokensThatMatter = 8;
 
 }  // namespace

@@ -4,8 +4,8 @@
 // plus the text held back. It never gives out half a UTF-8 character, and never text that a later id could
 // change: what all add() calls and finish() gave, joined, is decode() of all the ids.
 //
-// What is held back: usually nothing, or a character's first bytes (text/decoder.h). Every character is given out with
-// the id that completes it, no later than the library's DecodeStream does.
+// What is held back: usually nothing, or a character's first bytes (text/decoder.h). Every character is given out
+// with the id that completes it, no later than the library's DecodeStream does.
 #pragma once
 
 #include <cstdint>
@@ -33,7 +33,9 @@ class Detokenizer {
   void finish(std::string* out);
   size_t held_bytes() const { return state_.held_bytes(); }  // of text that is held back
 
-  std::string_view unfinished() const { return state_.unfinished(); }  // bytes of a character that may still complete
+  std::string_view unfinished() const {
+    return state_.unfinished();
+  }  // bytes of a character that may still complete
 
   bool hides(int32_t id) const;  // it is a special token, and those give no text
   // The bytes that the id adds to the text where it would be added now (DecoderChain::bytes_of); those of a hidden

@@ -48,7 +48,8 @@ TEST(Detokenizer, ByteFallbackHoldsHalfCharacters) {
               ElementsAre("", "", "\uFFFD", "é", ""));
   EXPECT_THAT(stream({stage(Kind::kByteFallback)}, {"<0xE2>", "<0x82>"}), ElementsAre("", "", "\uFFFD"));
   // To the stages behind it a run is one token.
-  EXPECT_THAT(stream({stage(Kind::kByteFallback), stage(Kind::kStrip, " ", 1, 1)}, {"<0x20>", "<0x20>", "<0x41>", "<0x20>", " b"}),
+  EXPECT_THAT(stream({stage(Kind::kByteFallback), stage(Kind::kStrip, " ", 1, 1)},
+                     {"<0x20>", "<0x20>", "<0x41>", "<0x20>", " b"}),
               ElementsAre("", "", " A", "", "b", ""));
 }
 
@@ -68,7 +69,8 @@ TEST(Detokenizer, OtherStages) {
   DecoderSpec replace = stage(Kind::kReplace, " ");
   replace.regex = Regex::literal("▁").value();
   EXPECT_THAT(stream({replace}, {"▁a▁", "b"}), ElementsAre(" a ", "b", ""));
-  EXPECT_THAT(stream({stage(Kind::kFuse), replace}, {"▁a", "b"}), ElementsAre("", "", " ab")) << "a pattern may want all";
+  EXPECT_THAT(stream({stage(Kind::kFuse), replace}, {"▁a", "b"}), ElementsAre("", "", " ab"))
+      << "a pattern may want all";
   replace.literal = "▁▁";
   EXPECT_THAT(stream({stage(Kind::kFuse), replace}, {"▁a▁", "▁▁", "b"}), ElementsAre("▁a", " ", "▁b", ""));
 }

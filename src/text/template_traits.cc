@@ -15,7 +15,8 @@ using CallContent = TemplateTraits::CallContent;
 using TextWithCall = TemplateTraits::TextWithCall;
 
 // A template that needs more for a conversation of a few words is not probed but taken as it comes.
-constexpr jinja::Limits kProbeLimits{.steps = 400'000, .output_bytes = size_t{1} << 20, .heap_bytes = size_t{16} << 20};
+constexpr jinja::Limits kProbeLimits{
+    .steps = 400'000, .output_bytes = size_t{1} << 20, .heap_bytes = size_t{16} << 20};
 
 constexpr std::string_view kSystem = R"({"role":"system","content":"s"})";
 constexpr std::string_view kUser = R"({"role":"user","content":"u"})";
@@ -24,7 +25,8 @@ constexpr std::string_view kCall =
     R"({"role":"assistant","content":null,"tool_calls":[{"id":"call_7Hq2TzK9mNw4","type":"function","function":{"name":"f","arguments":"{\"k\":1}"}}]})";
 constexpr std::string_view kCallWithText =
     R"({"role":"assistant","content":"t","tool_calls":[{"id":"call_7Hq2TzK9mNw4","type":"function","function":{"name":"f","arguments":"{\"k\":1}"}}]})";
-constexpr std::string_view kResult = R"({"role":"tool","tool_call_id":"call_7Hq2TzK9mNw4","name":"f","content":"r"})";
+constexpr std::string_view kResult =
+    R"({"role":"tool","tool_call_id":"call_7Hq2TzK9mNw4","name":"f","content":"r"})";
 constexpr std::string_view kTools =
     R"(,"tools":[{"type":"function","function":{"name":"f","description":"d","parameters":{"type":"object","properties":{"k":{"type":"integer","description":"d"}},"required":["k"]}}}])";
 
@@ -69,7 +71,8 @@ class Prober {
 
   Faults faults(Messages messages, const TemplateTraits& traits, bool with_tools) const {
     const ShownReport r = report(messages, traits, with_tools);
-    const size_t odd = count(r.text, R"(\"zqkey\")") + count(r.text, "'zqkey'") + count(r.text, "None") + count(r.text, "null");
+    const size_t odd =
+        count(r.text, R"(\"zqkey\")") + count(r.text, "'zqkey'") + count(r.text, "None") + count(r.text, "null");
     return {.failed = !r.rendered, .hidden = r.hidden.size(), .odd = odd, .bytes = r.text.size()};
   }
 
@@ -161,7 +164,8 @@ void list_hidden(const Prober& prober, bool with_tools, TemplateTraits* traits) 
   note(prober.shows({kSystem, kUser}, t), "a system message");
   note(prober.shows({kSystem, kSystem, kUser}, t) || prober.shows({kSystem, kUser, kAssistant, kSystem, kUser}, t),
        "a second system message");
-  note(prober.shows({kUser, kCall}, t, with_tools) || prober.shows({kUser, kCall, kResult}, t, with_tools), "tool calls");
+  note(prober.shows({kUser, kCall}, t, with_tools) || prober.shows({kUser, kCall, kResult}, t, with_tools),
+       "tool calls");
   note(prober.shows({kUser, kCall, kResult}, t, with_tools), "tool results");
   note(prober.shows({kUser, kCallWithText, kResult}, t, with_tools), "an assistant's text beside a call");
   note(prober.shows({kUser, kAssistant}, t, false, false), "an assistant's message at the end");
@@ -169,13 +173,15 @@ void list_hidden(const Prober& prober, bool with_tools, TemplateTraits* traits) 
 
 }  // namespace
 
-TemplateTraits probe_traits(const jinja::Template& engine, const std::string& bos_token, const std::string& eos_token) {
+TemplateTraits probe_traits(const jinja::Template& engine, const std::string& bos_token,
+                            const std::string& eos_token) {
   const Prober prober(engine, bos_token, eos_token);
   TemplateTraits traits;
   choose_parts(prober, &traits);
   const bool with_tools = choose_call_form(prober, &traits);
   choose_text_with_call(prober, with_tools, &traits);
-  traits.plain_with_system = prober.shows({kSystem, kUser}, traits) && prober.shows({kSystem, kUser, kAssistant, kUser}, traits);
+  traits.plain_with_system =
+      prober.shows({kSystem, kUser}, traits) && prober.shows({kSystem, kUser, kAssistant, kUser}, traits);
   traits.plain_without_system = prober.shows({kUser}, traits) && prober.shows({kUser, kAssistant, kUser}, traits);
   list_hidden(prober, with_tools, &traits);
   return traits;

@@ -1,4 +1,5 @@
-// The form that a template shows, found by probing: small templates of each kind, and published ones where the data is.
+// The form that a template shows, found by probing: small templates of each kind, and published ones where the data
+// is.
 #include "text/template_traits.h"
 
 #include <gmock/gmock.h>
@@ -27,18 +28,25 @@ std::unique_ptr<ChatTemplate> parse(const std::string& source) {
 std::string traits_of(const std::string& source) { return describe(parse(source)->traits()); }
 
 // A template around what it does with a message.
-std::string each(const std::string& body) { return "{% for m in messages %}[{{ m.role }}]" + body + "{% endfor %}"; }
+std::string each(const std::string& body) {
+  return "{% for m in messages %}[{{ m.role }}]" + body + "{% endfor %}";
+}
 
-const std::string kCalls = "{% for c in m.tool_calls or [] %}{{ c.function.name }}{{ c.function.arguments | tojson }}{% endfor %}";
+const std::string kCalls =
+    "{% for c in m.tool_calls or [] %}{{ c.function.name }}{{ c.function.arguments | tojson }}{% endfor %}";
 
 TEST(TemplateTraits, TheFormThatShowsTheCallIsChosen) {
-  EXPECT_EQ(traits_of(each("{{ m.content or '' }}" + kCalls)), "call_content=null arguments=object text_with_call=together");
-  EXPECT_EQ(traits_of(each("{{ m.content }}" + kCalls)), "call_content=empty arguments=object text_with_call=together");
+  EXPECT_EQ(traits_of(each("{{ m.content or '' }}" + kCalls)),
+            "call_content=null arguments=object text_with_call=together");
+  EXPECT_EQ(traits_of(each("{{ m.content }}" + kCalls)),
+            "call_content=empty arguments=object text_with_call=together");
   EXPECT_EQ(traits_of(each("{% if 'content' in m %}{{ m.content + '' }}{% else %}" + kCalls + "{% endif %}")),
             "call_content=absent arguments=object text_with_call=before");
-  EXPECT_EQ(traits_of(each("{{ m.content or '' }}{% for c in m.tool_calls or [] %}{{ c.function.name + c.function.arguments }}{% endfor %}")),
+  EXPECT_EQ(traits_of(each("{{ m.content or '' }}{% for c in m.tool_calls or [] %}{{ c.function.name + "
+                           "c.function.arguments }}{% endfor %}")),
             "call_content=null arguments=text text_with_call=together");
-  EXPECT_EQ(traits_of(each("{{ m.content or '' }}{% for c in m.tool_calls or [] %}{{ c.function.name }}{{ c.function.arguments }}{% endfor %}")),
+  EXPECT_EQ(traits_of(each("{{ m.content or '' }}{% for c in m.tool_calls or [] %}{{ c.function.name }}{{ "
+                           "c.function.arguments }}{% endfor %}")),
             "call_content=null arguments=text text_with_call=together")
       << "an object would be printed in Python's way";
 }
@@ -49,8 +57,9 @@ TEST(TemplateTraits, WhatNoFormShowsIsListed) {
               ElementsAre("tool calls", "tool results", "an assistant's text beside a call"));
   EXPECT_THAT(parse("{{ messages[0].content }}")->traits().hidden, testing::Contains("a second system message"));
   EXPECT_THAT(parse("{{ functions.x }}")->traits().hidden, ElementsAre("a user's message alone"));
-  EXPECT_THAT(parse("{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}")->traits().hidden,
-              ElementsAre("a user's message alone"))
+  EXPECT_THAT(
+      parse("{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}")->traits().hidden,
+      ElementsAre("a user's message alone"))
       << "a probe ends, whatever the template does";
 }
 
@@ -60,8 +69,9 @@ TEST(TemplateTraits, TurnTokensAreFoundInTheTemplate) {
       R"("a":0,"s":1,"u":2,"[":3,"]":4)", "",
       R"(,"added_tokens":[{"id":5,"content":"<U>","special":false},{"id":6,"content":"<think>","special":false},{"id":7,"content":"<E>","special":true}])"));
   ASSERT_TRUE(tokenizer.ok()) << tokenizer.status().message();
-  const auto chat = parse("{% for m in messages %}{% if m.role == 'user' %}<U>{% endif %}{{ m.content }}<E>{% endfor %}"
-                          "{% if add_generation_prompt %}<think>{% endif %}");
+  const auto chat = parse(
+      "{% for m in messages %}{% if m.role == 'user' %}<U>{% endif %}{{ m.content }}<E>{% endfor %}"
+      "{% if add_generation_prompt %}<think>{% endif %}");
   EXPECT_THAT(chat->turn_tokens(**tokenizer), ElementsAre(5));
 }
 
@@ -91,7 +101,8 @@ TEST(Faults, published_templates_show_a_call_or_name_it) {
       }
       ++outcomes["shown"];
       for (const char* text : {"hello-1", "weather-2", "Rome-3", "12 degrees-4"}) {
-        EXPECT_THAT(out->prompt.text, HasSubstr(text)) << file.path() << " " << content << " " << describe(chat->traits());
+        EXPECT_THAT(out->prompt.text, HasSubstr(text))
+            << file.path() << " " << content << " " << describe(chat->traits());
       }
       if (content[1] == 'l') {
         EXPECT_THAT(out->prompt.text, HasSubstr("let me see-5")) << file.path();

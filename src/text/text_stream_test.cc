@@ -1,5 +1,5 @@
-// Streaming text is the whole text, is what the tokens' bytes say, and comes no later than the library's DecodeStream
-// would bring it: for every tokeniser at hand, random tokens, special and added ones among them.
+// Streaming text is the whole text, is what the tokens' bytes say, and comes no later than the library's
+// DecodeStream would bring it: for every tokeniser at hand, random tokens, special and added ones among them.
 #include <gtest/gtest.h>
 
 #include <filesystem>
@@ -27,7 +27,8 @@ std::string sequence(std::initializer_list<const char*> stages) {
 
 // All byte tokens, some pieces, added tokens of every kind; 1 is special, 2 and 3 are not.
 std::string with_decoder(const std::string& decoder) {
-  std::string vocab = R"("<unk>":0,"<s>":1,"▁":4,"a":5,"▁a":6,"▁b▁":7,"▁▁":8,"é":9,"c</w>":10,"d</w>":11,"\uFFFD":12)";
+  std::string vocab =
+      R"("<unk>":0,"<s>":1,"▁":4,"a":5,"▁a":6,"▁b▁":7,"▁▁":8,"é":9,"c</w>":10,"d</w>":11,"\uFFFD":12)";
   int id = 13;
   for (int byte = 0; byte < 256; ++byte, ++id) {
     char name[16];
@@ -55,17 +56,22 @@ std::vector<Case> all_cases() {
       decoder_case("llama", sequence({kReplace, R"({"type":"ByteFallback"})", R"({"type":"Fuse"})", kStripLeft})),
       decoder_case("gemma", sequence({kReplace, R"({"type":"ByteFallback"})", R"({"type":"Fuse"})"})),
       decoder_case("replaced_after_fuse", sequence({R"({"type":"ByteFallback"})", R"({"type":"Fuse"})", kReplace})),
-      decoder_case("metaspace", sequence({R"({"type":"ByteFallback"})",
-                                          R"({"type":"Metaspace","replacement":"▁","prepend_scheme":"first","split":true})"})),
-      decoder_case("no_dummy_prefix", R"(,"decoder":{"type":"Metaspace","replacement":"▁","prepend_scheme":"never","split":true})"),
+      decoder_case("metaspace",
+                   sequence({R"({"type":"ByteFallback"})",
+                             R"({"type":"Metaspace","replacement":"▁","prepend_scheme":"first","split":true})"})),
+      decoder_case("no_dummy_prefix",
+                   R"(,"decoder":{"type":"Metaspace","replacement":"▁","prepend_scheme":"never","split":true})"),
       decoder_case("word_ends", R"(,"decoder":{"type":"BPEDecoder","suffix":"</w>"})"),
-      decoder_case("both_ends_of_tokens", sequence({kReplace, R"({"type":"Strip","content":" ","start":1,"stop":1})"})),
+      decoder_case("both_ends_of_tokens",
+                   sequence({kReplace, R"({"type":"Strip","content":" ","start":1,"stop":1})"})),
       decoder_case("none", "")};
   for (const char* name : {"llama3", "qwen2", "gpt2", "sentencepiece"}) {
-    cases.push_back({name, [name] { return Tokenizer::load(std::string("tests/golden/tokenizer/") + name + ".tokenizer.json"); }});
+    cases.push_back({name, [name] {
+                       return Tokenizer::load(std::string("tests/golden/tokenizer/") + name + ".tokenizer.json");
+                     }});
   }
-  for (const char* name : {"tokenizers/hf/gpt2", "tokenizers/hf/minimind", "tokenizers/hf/phi-3-mini", "tokenizers/hf/qwen2",
-                           "models/TinyStories-656K"}) {
+  for (const char* name : {"tokenizers/hf/gpt2", "tokenizers/hf/minimind", "tokenizers/hf/phi-3-mini",
+                           "tokenizers/hf/qwen2", "models/TinyStories-656K"}) {
     cases.push_back({name, [name] { return Tokenizer::load_dir(test::data_dir() + "/" + name); }});
   }
   return cases;
@@ -107,7 +113,8 @@ class DecodeStream {
 // Tokens that meet: a few of the vocabulary again and again, bytes and added ones among them.
 class RandomIds {
  public:
-  RandomIds(const Tokenizer& tokenizer, std::mt19937* random) : size_(static_cast<uint32_t>(tokenizer.vocab_size())), random_(*random) {
+  RandomIds(const Tokenizer& tokenizer, std::mt19937* random)
+      : size_(static_cast<uint32_t>(tokenizer.vocab_size())), random_(*random) {
     for (int i = 0; i < 40; ++i) few_.push_back(any());
     for (int32_t id = 0; id < tokenizer.vocab_size() && few_.size() < 80; ++id) {
       if (tokenizer.is_special(id) || tokenizer.token_bytes(id).size() == 1) few_.push_back(id);
@@ -161,8 +168,10 @@ TEST_P(TextStream, IsTheWholeTextCharacterByCharacterAndInTime) {
     for (const int32_t id : ids) {
       detokenizer.add(id, &text);
       ASSERT_TRUE(utf8_valid(text)) << "half a character, round " << round;
-      comparable = comparable && tokenizer_->has_token(id) && library.step(id, &theirs) && whole.starts_with(theirs);
-      ASSERT_TRUE(!comparable || text.size() >= theirs.size()) << "round " << round << ": '" << text << "' '" << theirs << "'";
+      comparable =
+          comparable && tokenizer_->has_token(id) && library.step(id, &theirs) && whole.starts_with(theirs);
+      ASSERT_TRUE(!comparable || text.size() >= theirs.size())
+          << "round " << round << ": '" << text << "' '" << theirs << "'";
       compared += comparable;
     }
     detokenizer.finish(&text);
@@ -185,7 +194,8 @@ TEST_P(TextStream, IsWhatTheBytesOfTheTokensSay) {
     detokenizer.finish(&text);
     const std::string said = lossy(bytes);
     ASSERT_TRUE(said.starts_with(text)) << "round " << round << ": '" << text << "' '" << said << "'";
-    ASSERT_EQ(said.find_first_not_of(' ', text.size()), said.npos) << "round " << round << ": '" << text << "' '" << said << "'";
+    ASSERT_EQ(said.find_first_not_of(' ', text.size()), said.npos)
+        << "round " << round << ": '" << text << "' '" << said << "'";
   }
 }
 
@@ -228,8 +238,10 @@ Ids bytes_as_ids(const Tokenizer& tokenizer, std::string_view bytes) {
 }
 
 TEST(Faults, bytes_of_characters_stream) {
-  const auto t = Tokenizer::parse(with_decoder(sequence(
-      {kReplace, R"({"type":"ByteFallback"})", R"({"type":"Fuse"})", kStripLeft}))).value();
+  const auto t =
+      Tokenizer::parse(
+          with_decoder(sequence({kReplace, R"({"type":"ByteFallback"})", R"({"type":"Fuse"})", kStripLeft})))
+          .value();
   const Ids ids = bytes_as_ids(*t, "\xF0\x9F\x98\x80\xF0\x9F\x98\x81\xF0\x9F");
   EXPECT_EQ(t->decode(ids, true), "😀😁\uFFFD");
   Detokenizer detokenizer(t.get());

@@ -22,8 +22,8 @@ struct Tokenizer::Impl {
   int32_t vocab_size = 0;
   std::vector<bool> special;  // by id
 
-  Status encode_text(std::string_view text, bool at_start, const SpecialRule& rule, Pieces* pieces, BpeScratch* scratch,
-                     std::vector<int32_t>* out) const;
+  Status encode_text(std::string_view text, bool at_start, const SpecialRule& rule, Pieces* pieces,
+                     BpeScratch* scratch, std::vector<int32_t>* out) const;
   Status cut_normalized(std::string_view text, const SpecialRule& rule, std::string* normalized,
                         std::vector<Segment>* segments) const;
   Status encode_pieces(bool at_start, Pieces* pieces, BpeScratch* scratch, std::vector<int32_t>* out) const;
@@ -33,8 +33,8 @@ namespace {
 
 constexpr size_t kTextBytesMax = size_t{1} << 30;
 constexpr size_t kTemplateTokensMax = 1024;
-// U+FDD0, a code point that Unicode keeps free for uses inside a program: it stands in a text between normalising and
-// splitting only, and a client's own is dropped with it.
+// U+FDD0, a code point that Unicode keeps free for uses inside a program: it stands in a text between normalising
+// and splitting only, and a client's own is dropped with it.
 constexpr std::string_view kGuard = "\xEF\xB7\x90";
 
 void drop_guards(std::string* text) {
@@ -170,8 +170,8 @@ Status Tokenizer::Impl::encode_text(std::string_view text, bool at_start, const 
   return ok_status();
 }
 
-// Where the author's stretches matter, a normaliser can still make a token from what did not spell one before; then there
-// are more than the author wrote, and none is taken for one.
+// Where the author's stretches matter, a normaliser can still make a token from what did not spell one before; then
+// there are more than the author wrote, and none is taken for one.
 Status Tokenizer::Impl::cut_normalized(std::string_view text, const SpecialRule& rule, std::string* normalized,
                                        std::vector<Segment>* segments) const {
   SpecialRule all = rule;

@@ -41,9 +41,11 @@ class Tokenizer {
   // text. Added tokens that are not special match either way.
   // ERRORS: kInvalidArgument (not UTF-8, or a split pattern takes too long), kTooLarge (1 GiB or more).
   Result<std::vector<int32_t>> encode(std::string_view utf8, bool add_special_tokens, bool parse_special = true) const;
-  // The same with a rule of the caller's: in a prompt, a control token is one only where the prompt's author wrote all of
-  // its bytes. What a client spells is encoded as ordinary text, and neither hides nor completes a token beside it.
-  Result<std::vector<int32_t>> encode(std::string_view utf8, bool add_special_tokens, const SpecialRule& rule) const;
+  // The same with a rule of the caller's: in a prompt, a control token is one only where the prompt's author wrote
+  // all of its bytes. What a client spells is encoded as ordinary text, and neither hides nor completes a token
+  // beside it.
+  Result<std::vector<int32_t>> encode(std::string_view utf8, bool add_special_tokens,
+                                      const SpecialRule& rule) const;
 
   // Ids that do not exist give nothing; bytes that are not UTF-8 give U+FFFD.
   std::string decode(std::span<const int32_t> ids, bool skip_special_tokens) const;

@@ -39,8 +39,8 @@ std::string tail_of(const ChatTemplate& chat_template, const json::array& messag
 // Some models list their markers as ordinary tokens; one that is a whole tag is no word of a text.
 bool is_marker(const Tokenizer& tokenizer, int32_t id) {
   const std::string_view text = tokenizer.id_to_token(id);
-  const bool tag =
-      text.size() > 2 && ((text.front() == '<' && text.back() == '>') || (text.front() == '[' && text.back() == ']'));
+  const bool tag = text.size() > 2 &&
+                   ((text.front() == '<' && text.back() == '>') || (text.front() == '[' && text.back() == ']'));
   return tokenizer.is_special(id) || tag;
 }
 

@@ -56,7 +56,8 @@ TEST(Faults, end_token_of_a_turn) {
   EXPECT_EQ(turn_end(each("{{ m.content }}{{ eos_token }}"), *tokenizer, "\"<q>\""), "\"<q>\"")
       << "a token with quotes";
   const auto plain = tokenizer_with({"<|eot|>"}, false);
-  EXPECT_EQ(turn_end(each("{{ m.content }}<|eot|>"), *plain), "<|eot|>") << "a tag that is listed as an ordinary token";
+  EXPECT_EQ(turn_end(each("{{ m.content }}<|eot|>"), *plain), "<|eot|>")
+      << "a tag that is listed as an ordinary token";
 }
 
 TEST(TurnEnd, PublishedTemplates) {

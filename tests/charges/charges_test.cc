@@ -1,5 +1,5 @@
-// The plan is whole: for every class of sites at which a request can make the process grow, what malloc really hands out
-// stays within what is planned for its text job, what was charged before it was taken, and a fixed rest.
+// The plan is whole: for every class of sites at which a request can make the process grow, what malloc really
+// hands out stays within what is planned for its text job, what was charged before it was taken, and a fixed rest.
 #include <gmock/gmock.h>
 
 #include <functional>
@@ -46,7 +46,8 @@ std::string list_of(std::string_view item, size_t bytes) {
 }
 
 std::string with_kwargs(const std::string& value) {
-  return R"({"messages":[{"role":"user","content":"hi"}],"max_tokens":4,"chat_template_kwargs":{"a":)" + value + "}}";
+  return R"({"messages":[{"role":"user","content":"hi"}],"max_tokens":4,"chat_template_kwargs":{"a":)" + value +
+         "}}";
 }
 
 MakeBody kwargs(const char* item) {
@@ -79,7 +80,8 @@ std::string arguments(size_t bytes) {
   std::string inner = "[1";
   while (inner.size() < bytes) inner += ",1";
   return R"({"max_tokens":4,"messages":[{"role":"assistant","tool_calls":[{"id":"x","type":"function","function":)"
-         R"({"name":"f","arguments":"{\"a\":)" + inner + R"(]}"}}]}]})";
+         R"({"name":"f","arguments":"{\"a\":)" +
+         inner + R"(]}"}}]}]})";
 }
 
 std::vector<Site> sites() {
@@ -99,23 +101,27 @@ std::vector<Site> sites() {
       {"json, output: escapes", kChat, content("\\u0001")},
       {"json, output: characters of several bytes", kChat, content("é")},
       {"json, output: many messages", kChat,
-       around(R"({"max_tokens":4,"messages":[)", R"({"role":"user","content":"a"},)", R"({"role":"user","content":"a"}]})")},
+       around(R"({"max_tokens":4,"messages":[)", R"({"role":"user","content":"a"},)",
+              R"({"role":"user","content":"a"}]})")},
       {"json, output: many parts", kChat,
        around(R"({"max_tokens":4,"messages":[{"role":"user","content":[)", R"({"type":"text","text":"a"},)",
               R"({"type":"text","text":"a"}]}]})")},
       {"json, template: tools", kChat,
        around(R"({"max_tokens":4,"messages":[{"role":"user","content":"a"}],"tools":[)",
               R"({"type":"function","function":{"name":"f","parameters":{}}},)", "{}]}")},
-      {"tokenising: a long prompt", kCompletion, around(R"({"max_tokens":4,"prompt":")", "a long prompt of words ", "\"}")},
+      {"tokenising: a long prompt", kCompletion,
+       around(R"({"max_tokens":4,"prompt":")", "a long prompt of words ", "\"}")},
       {"tokenising: one long word", kCompletion, around(R"({"max_tokens":4,"prompt":")", "a", "\"}")},
       {"tokenising: spaces", kCompletion, around(R"({"max_tokens":4,"prompt":")", " ", "\"}")},
       {"tokenising: digits and signs", kCompletion, around(R"({"max_tokens":4,"prompt":")", "1-2+", "\"}")},
       {"tokenising: echo", kCompletion, around(R"({"max_tokens":4,"echo":true,"prompt":")", "a b ", "\"}")},
       {"parameters: ids", kCompletion, around(R"({"max_tokens":4,"prompt":[)", "1,", "1]}")},
-      {"parameters: ids with an echo", kCompletion, around(R"({"max_tokens":4,"echo":true,"prompt":[)", "97,", "97]}")},
+      {"parameters: ids with an echo", kCompletion,
+       around(R"({"max_tokens":4,"echo":true,"prompt":[)", "97,", "97]}")},
       {"parameters: stop strings", kCompletion,
        around(R"({"max_tokens":4,"prompt":"a","stop":[")", "a stop string that is long ", R"("]})")},
-      {"parameters: an unknown member", kCompletion, around(R"({"max_tokens":4,"prompt":"a","user":")", "u", "\"}")},
+      {"parameters: an unknown member", kCompletion,
+       around(R"({"max_tokens":4,"prompt":"a","user":")", "u", "\"}")},
       {"parameters: a wrong one", kCompletion, around(R"({"max_tokens":4,"prompt":{"a":[)", "1,", "1]}}")},
       {"/tokenize of a prompt", "/tokenize", around(R"({"prompt":")", "a long prompt of words ", "\"}")},
       {"/tokenize of a chat", "/tokenize",
@@ -154,8 +160,8 @@ TEST(Faults, the_plan_is_whole) {
       int status = 0;
       const int64_t peak = peak_of(&world, site, std::move(body), &answer_bytes, &status);
       EXPECT_TRUE(status == 200 || status == 400 || status == 413) << status;
-      const auto planned = static_cast<int64_t>(
-          text_job_bytes(static_cast<uint64_t>(body_bytes), static_cast<uint64_t>(kSessionTokens) * kTokenBytesMax));
+      const auto planned = static_cast<int64_t>(text_job_bytes(
+          static_cast<uint64_t>(body_bytes), static_cast<uint64_t>(kSessionTokens) * kTokenBytesMax));
       // The body, and the answer that the fake exchange keeps, are http's and charged there.
       const auto charged = static_cast<int64_t>(world.ledger->peak_bytes());
       EXPECT_LE(peak, planned + charged + held + 2 * answer_bytes + kRestBytes)

@@ -56,7 +56,8 @@ void* malloc(size_t bytes) { return note(__libc_malloc(bytes)); }
 void* calloc(size_t count, size_t bytes) { return note(__libc_calloc(count, bytes)); }
 void* realloc(void* memory, size_t bytes) {
   // Old and new may both be there for a moment.
-  const auto old = memory == nullptr ? 0 : static_cast<int64_t>(malloc_usable_size(memory)) + weir::testing::kHeaderBytes;
+  const auto old =
+      memory == nullptr ? 0 : static_cast<int64_t>(malloc_usable_size(memory)) + weir::testing::kHeaderBytes;
   void* const moved = __libc_realloc(memory, bytes);
   if (moved != nullptr || bytes == 0) {
     note(moved);

@@ -1,5 +1,5 @@
-// Every byte that malloc has handed out in this process, operator new and C libraries included, and what is mapped beside it.
-// Linking counted_malloc.cc replaces malloc, mmap and their kin. Any thread.
+// Every byte that malloc has handed out in this process, operator new and C libraries included, and what is mapped
+// beside it. Linking counted_malloc.cc replaces malloc, mmap and their kin. Any thread.
 #pragma once
 
 #include <cstdint>

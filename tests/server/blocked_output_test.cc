@@ -1,5 +1,5 @@
-// A server whose output nobody reads: stdout and stderr are full pipes, a full disk, pipes without a reader, or closed,
-// from before its start. It becomes ready, answers, watches memory and steps, drains and ends as any other.
+// A server whose output nobody reads: stdout and stderr are full pipes, a full disk, pipes without a reader, or
+// closed, from before its start. It becomes ready, answers, watches memory and steps, drains and ends as any other.
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -140,8 +140,10 @@ void serve_drain_and_end(Sink::Kind kind) {
   FakeRoot root;
   root.available(8 * kGiB);
   const Sink out(kind), err(kind);
-  MuteServer server(out, err, {"--system-root", root.path(), "--memory-reserve", "268435456", "--memory-poll", "50ms", "--log-level",
-                               "debug", "--watchdog-timeout", "1s", "--test-stall", "37", "--max-concurrent-requests", "2"});
+  MuteServer server(
+      out, err,
+      {"--system-root", root.path(), "--memory-reserve", "268435456", "--memory-poll", "50ms", "--log-level",
+       "debug", "--watchdog-timeout", "1s", "--test-stall", "37", "--max-concurrent-requests", "2"});
   ASSERT_TRUE(server.becomes_ready());
   for (int i = 0; i < 3; ++i) EXPECT_EQ(post(server.port(), kPath, completion_body("Once", 5, false)).status, 200);
   // The monitor: its stage follows the machine there and back, with a line for each change.
@@ -220,7 +222,8 @@ TEST_F(BlockedOutput, AReaderThatComesBackIsToldWhatIsMissing) {
   }
   ASSERT_GE(server.metric("weir_log_dropped_total{level=\"debug\"}"), 10);
   std::string log;
-  EXPECT_TRUE(wait_until([&] { return (log += err.read_once()).find(" lines were dropped, ") != std::string::npos; }, 30'000));
+  EXPECT_TRUE(wait_until(
+      [&] { return (log += err.read_once()).find(" lines were dropped, ") != std::string::npos; }, 30'000));
   server.signal(SIGTERM);
   EXPECT_EQ(server.wait_for_exit(), 0);
 }

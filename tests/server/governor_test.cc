@@ -39,7 +39,8 @@ constexpr int kTokens = kSanitized ? 120 : 900;  // long enough that none has en
 constexpr char kStage[] = "weir_memory_stage";
 constexpr char kRoom[] = "weir_memory_room_bytes";
 constexpr char kAdmitted[] = "weir_tenant_admitted_total{tenant=\"default\"}";
-constexpr int kPatienceMs = 100'000;  // for what will happen: a machine whose processors others have is slow, not wrong
+constexpr int kPatienceMs =
+    100'000;  // for what will happen: a machine whose processors others have is slow, not wrong
 constexpr char kRefused[] = "weir_refusals_total{reason=\"memory_pressure\"}";
 
 constexpr char kBlocks[] = "weir_kv_blocks";
@@ -159,7 +160,8 @@ TEST_F(GovernorTest, NextToNothingIsActedUponAtOnceAndPasses) {
   EXPECT_GE(std::count_if(answers.begin(), answers.end(), done), 1) << "and not everybody";
   EXPECT_EQ(server.metric(kCancelled), std::count_if(answers.begin(), answers.end(), std::not_fn(done)));
   expect_service(server);
-  EXPECT_TRUE(wait_until([&] { return server.metric_sum(kBlocks) == blocks; }, kPatienceMs)) << "the pool has its size back";
+  EXPECT_TRUE(wait_until([&] { return server.metric_sum(kBlocks) == blocks; }, kPatienceMs))
+      << "the pool has its size back";
 }
 
 TEST_F(GovernorTest, ObserveOnlyCounts) {
@@ -230,8 +232,9 @@ class RealGroup : public GovernorTest {
   }
   uint64_t room() const { return static_cast<uint64_t>(server_->metric(kRoom)); }
 
-  // The measures on the way give memory back, and what was refused a moment ago may be let in again. So press() is called
-  // until a request is refused and the server says that it is not ready, with the crowd being read all the while.
+  // The measures on the way give memory back, and what was refused a moment ago may be let in again. So press() is
+  // called until a request is refused and the server says that it is not ready, with the crowd being read all the
+  // while.
   void expect_refused_under(const std::function<void()>& press, Crowd* crowd) {
     Answer answer;
     const auto refuses = [&] {
@@ -253,8 +256,8 @@ class RealGroup : public GovernorTest {
     EXPECT_EQ(group_.oom_kills(), 0);
   }
 
-  // The limit follows what is used, which is asked of the group itself: the server's metric is a turn old. A limit that
-  // the kernel cannot reach at the moment is tried again.
+  // The limit follows what is used, which is asked of the group itself: the server's metric is a turn old. A limit
+  // that the kernel cannot reach at the moment is tried again.
   void lower_limit() { group_.set_limit(group_.used() + kRefuseRoom); }
 
   // Eats what is left but for less than a third of the reserve, and goes on while the server gives memory back.
@@ -266,7 +269,8 @@ class RealGroup : public GovernorTest {
     for (;; usleep(5'000)) {
       const uint64_t used = group_.used();
       if (used == 0 || used + kRefuseRoom + kMiB >= kLimit) continue;
-      mmap(nullptr, kLimit - kRefuseRoom - used, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+      mmap(nullptr, kLimit - kRefuseRoom - used, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE,
+           -1, 0);
     }
   }
 

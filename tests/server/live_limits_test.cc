@@ -157,13 +157,15 @@ TEST_F(LiveLimitsTest, ADryRunSaysWhatWouldBeAndChangesNothing) {
   ServerProcess server(flags({"--cache-max-entry-count", "64MiB"}));
   ASSERT_GT(server.port(), 0);
   const std::string before = limits(server), table = plan(server);
-  const std::string fields = R"("cache_max_entry_count": 16, "max_concurrent_requests": 3, "max_queued_requests": 5)";
+  const std::string fields =
+      R"("cache_max_entry_count": 16, "max_concurrent_requests": 3, "max_queued_requests": 5)";
   const Answer dry = patch(server, "{" + fields + R"(, "dry_run": true})");
   ASSERT_EQ(dry.status, 200) << dry.body;
   EXPECT_EQ(limits(server), before);
   EXPECT_EQ(plan(server), table);
   EXPECT_EQ(server.metric("weir_pool_resizes_total"), 0);
-  EXPECT_EQ(patch(server, R"({"cache_max_entry_count": 2, "dry_run": true})").status, 400) << "checked like a change";
+  EXPECT_EQ(patch(server, R"({"cache_max_entry_count": 2, "dry_run": true})").status, 400)
+      << "checked like a change";
   EXPECT_EQ(patch(server, R"({"max_concurrent_requests": 1000, "dry_run": true})").status, 400);
   EXPECT_EQ(limits(server), before);
   const Answer real = patch(server, "{" + fields + "}");

@@ -1,5 +1,5 @@
-// Starts of a real `weir serve` on models and machines that are not as one would like them: each start serves, or says in
-// one error line why not and ends; none is killed by a signal, none hangs.
+// Starts of a real `weir serve` on models and machines that are not as one would like them: each start serves, or
+// says in one error line why not and ends; none is killed by a signal, none hangs.
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <grp.h>
@@ -77,8 +77,8 @@ struct Start {
   }
 };
 
-// One start that ends when it is ready, or by itself. in_child: between fork() and exec(); meanwhile: every look, with what
-// was printed so far.
+// One start that ends when it is ready, or by itself. in_child: between fork() and exec(); meanwhile: every look,
+// with what was printed so far.
 Start start(std::vector<std::string> words, const std::function<void()>& in_child = {},
             const std::function<void(const std::string&)>& meanwhile = {}) {
   const Scratch scratch;
@@ -131,7 +131,8 @@ struct EndOfTurn {
   const char* eos_token;  // of tokenizer_config.json
 };
 
-// The demo model says "<|im_end|>" (id 2) at the end of a turn; nothing but the tokeniser or the template tells so here.
+// The demo model says "<|im_end|>" (id 2) at the end of a turn; nothing but the tokeniser or the template tells so
+// here.
 TEST(Faults, end_token_known_to_the_tokenizer) {
   for (const EndOfTurn& end : {EndOfTurn{"the tokeniser's", "\"eos_token\": \"<|im_end|>\""},
                                EndOfTurn{"the template's", "\"eos_token\": \"<|endoftext|>\""},
@@ -173,7 +174,8 @@ TEST(Faults, end_token_of_the_template_ends_chats_alone) {
 TEST(Faults, names_of_models) {
   const Scratch scratch;
   const std::string hash = "0123456789abcdef0123456789abcdef01234567";
-  const std::string plain = scratch.path + "/Tiny-Story", cache = scratch.path + "/models--Qwen--Qwen2.5-0.5B-Instruct";
+  const std::string plain = scratch.path + "/Tiny-Story",
+                    cache = scratch.path + "/models--Qwen--Qwen2.5-0.5B-Instruct";
   copy_demo(plain);
   copy_demo(cache + "/snapshots/" + hash);
   fs::create_directory_symlink(cache + "/snapshots/" + hash, scratch.path + "/current");
@@ -221,8 +223,8 @@ TEST(Faults, weight_cache_folder_absent) {
   }
 }
 
-// As a user who may have no more threads than n: the number from 0 on, until a start works. Every thread that a start
-// makes is the one that cannot be had in some round.
+// As a user who may have no more threads than n: the number from 0 on, until a start works. Every thread that a
+// start makes is the one that cannot be had in some round.
 TEST(Faults, no_thread_to_be_had) {
   if (geteuid() != 0) GTEST_SKIP() << "needs root, to become a user without other processes";
   const auto uid = static_cast<uid_t>(1'000'000 + getpid());
@@ -249,8 +251,8 @@ TEST(Faults, no_thread_to_be_had) {
   EXPECT_LT(allowed, kThreadsMax);
 }
 
-// A race on purpose, at many places: the file is cut by this test while weir reads it. Whatever the moment, weir serves
-// (it had read everything) or ends with its error line.
+// A race on purpose, at many places: the file is cut by this test while weir reads it. Whatever the moment, weir
+// serves (it had read everything) or ends with its error line.
 TEST(Faults, truncated_while_loading) {
   const Scratch scratch;
   const std::string model = scratch.path + "/m", weights = model + "/model.safetensors";

@@ -147,8 +147,8 @@ void StormGenerator::make_other(StormRequest* request) {
 
 // JSON of about so many bytes that is nothing but values: what costs a parser and a template most.
 std::string StormGenerator::small_values(size_t bytes) {
-  static const char* const kItems[] = {"1", "[]", "{}", "\"\"", "1.5", "1e15", "{\"a\":[\"b\",null]}", "[[[[[[[[1]]]]]]]]",
-                                       "\"\\u00e9\\n\""};
+  static const char* const kItems[] = {
+      "1", "[]", "{}", "\"\"", "1.5", "1e15", "{\"a\":[\"b\",null]}", "[[[[[[[[1]]]]]]]]", "\"\\u00e9\\n\""};
   const std::string item = kItems[below(std::size(kItems))];
   std::string out = "[" + item;
   while (out.size() + item.size() + 2 < bytes) out += "," + item;
@@ -156,12 +156,14 @@ std::string StormGenerator::small_values(size_t bytes) {
 }
 
 void StormGenerator::make_greedy(StormRequest* request) {
-  const size_t bytes = limits_.body_bytes_max - 512 - (one_in(2) ? 0 : static_cast<size_t>(random_()) % (limits_.body_bytes_max / 2));
+  const size_t bytes = limits_.body_bytes_max - 512 -
+                       (one_in(2) ? 0 : static_cast<size_t>(random_()) % (limits_.body_bytes_max / 2));
   switch (below(5)) {
     case 0:
     case 1:
       request->kind = "template values";
-      request->bytes = post_text(kChat, chat(2, false, ",\"chat_template_kwargs\":{\"a\":" + small_values(bytes) + "}"));
+      request->bytes =
+          post_text(kChat, chat(2, false, ",\"chat_template_kwargs\":{\"a\":" + small_values(bytes) + "}"));
       return;
     case 2:
       request->kind = "costly JSON";
@@ -169,11 +171,12 @@ void StormGenerator::make_greedy(StormRequest* request) {
       return;
     case 3:
       request->kind = "unread text";
-      request->bytes = post_text("/detokenize", "{\"tokens\":[9" + [&] {
-        std::string ids;
-        while (ids.size() + 512 < bytes) ids += ",2000";
-        return ids;
-      }() + "]}");
+      request->bytes = post_text(
+          "/detokenize", "{\"tokens\":[9" + [&] {
+            std::string ids;
+            while (ids.size() + 512 < bytes) ids += ",2000";
+            return ids;
+          }() + "]}");
       break;
     default:
       request->kind = "unread answers";

@@ -1,7 +1,7 @@
 // The storm of bench/storm, short: a real server under good, bad, leaving, slow and greedy clients keeps its
 // promises; and the storm's own judgement can fail. What is asserted is counted, never timed.
-#include "base/sanitized.h"
 #include "server/storm.h"
+#include "base/sanitized.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -51,27 +51,46 @@ TEST_P(StormTest, StaysWithinThePlanAndReturnsEverything) {
 INSTANTIATE_TEST_SUITE_P(Caches, StormTest, ::testing::Values("1.0", "2MiB"),
                          [](const auto& info) { return std::string(info.index == 0 ? "All" : "Small"); });
 
-// The smallest plan that `weir plan` makes for this batch and body: a cache of one session, few connections, no ratio that
-// would take what is left. Two thirds of the requests are those that cost most. By --max-body-bytes.
+// The smallest plan that `weir plan` makes for this batch and body: a cache of one session, few connections, no
+// ratio that would take what is left. Two thirds of the requests are those that cost most. By --max-body-bytes.
 class SmallPlan : public ::testing::TestWithParam<size_t> {};
 
 TEST_P(SmallPlan, HoldsWhileItIsAttacked) {
   if (!std::filesystem::exists(demo_model())) GTEST_SKIP() << demo_model() << " is absent";
-  StormOptions options{.requests = kSlow ? 40 : 160, .warm_up_requests = kSlow ? 20 : 80, .at_once = 12, .seed = 11};
+  StormOptions options{
+      .requests = kSlow ? 40 : 160, .warm_up_requests = kSlow ? 20 : 80, .at_once = 12, .seed = 11};
   options.limits.session_tokens = 512;
   options.limits.body_bytes_max = GetParam();
   options.limits.greedy_percent = 66;
-  ServerProcess server({"--session-len", "512", "--cache-block-seq-len", "16", "--cache-max-entry-count", "32",
-                        "--max-concurrent-requests", "4", "--max-queued-requests", "16", "--max-queued-tokens", "4096",
-                        "--max-body-bytes", std::to_string(GetParam()), "--max-connections", "32",
-                        "--memory-governor", kSlow ? "off" : "on", "--queue-timeout", "20s"});
+  ServerProcess server({"--session-len",
+                        "512",
+                        "--cache-block-seq-len",
+                        "16",
+                        "--cache-max-entry-count",
+                        "32",
+                        "--max-concurrent-requests",
+                        "4",
+                        "--max-queued-requests",
+                        "16",
+                        "--max-queued-tokens",
+                        "4096",
+                        "--max-body-bytes",
+                        std::to_string(GetParam()),
+                        "--max-connections",
+                        "32",
+                        "--memory-governor",
+                        kSlow ? "off" : "on",
+                        "--queue-timeout",
+                        "20s"});
   ASSERT_GT(server.port(), 0);
   const StormReport report = run_storm(server, options);
   ASSERT_TRUE(server.running()) << server.log();
-  // A body of megabytes leaves more behind in the allocator than the drift of a storm of small ones: the plan bounds it.
+  // A body of megabytes leaves more behind in the allocator than the drift of a storm of small ones: the plan
+  // bounds it.
   const StormGoals goals{.drift_floor_bytes = 16 * GetParam(), .recomputed = 2, .sanitized = kSlow};
   EXPECT_THAT(report.broken_promises(goals), IsEmpty());
-  EXPECT_GT(report.count(StormOutcome::kLeft) + report.count(StormOutcome::kCutOff), 0) << "of answers that are not read";
+  EXPECT_GT(report.count(StormOutcome::kLeft) + report.count(StormOutcome::kCutOff), 0)
+      << "of answers that are not read";
   std::printf("peak %.1f of %.1f MB\n", static_cast<double>(report.peak_bytes) / 1e6,
               static_cast<double>(report.plan_bytes) / 1e6);
 }

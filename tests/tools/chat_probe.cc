@@ -1,8 +1,9 @@
-// chat_probe: what weir makes of chats for one template, so that tests/python/test_chats.py can compare it with jinja2.
+// chat_probe: what weir makes of chats for one template, so that tests/python/test_chats.py can compare it with
+// jinja2.
 //
-// stdin: lines of {"template": "...", "context": "<JSON text of an object>", "open": false}. stdout: one line of JSON per
-// line read: {"traits": "...", "adapted": "<the context that the template got>"} and of the render one of "prompt",
-// "hidden" (the part that would be left out) and "error".
+// stdin: lines of {"template": "...", "context": "<JSON text of an object>", "open": false}. stdout: one line of
+// JSON per line read: {"traits": "...", "adapted": "<the context that the template got>"} and of the render one of
+// "prompt", "hidden" (the part that would be left out) and "error".
 #include <iostream>
 #include <map>
 #include <memory>

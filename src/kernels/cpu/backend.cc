@@ -56,9 +56,9 @@ Result<std::unique_ptr<Backend>> make_cpu_backend(const BackendOptions& options)
   WEIR_ASSIGN_OR_RETURN(const cpu::KernelTable* table, cpu::choose_table(options.isa));
   const std::vector<int> cpus = options.cpus.empty() ? process_cpus() : options.cpus;
   const int threads = options.threads == 0 ? std::min(static_cast<int>(cpus.size()), kThreadsMax) : options.threads;
-  WEIR_ASSIGN_OR_RETURN(
-      auto pool,
-      cpu::WorkerPool::create({.threads = threads, .pin = options.pin, .spin = options.spin, .cpus = options.cpus}));
+  WEIR_ASSIGN_OR_RETURN(auto pool,
+                        cpu::WorkerPool::create(
+                            {.threads = threads, .pin = options.pin, .spin = options.spin, .cpus = options.cpus}));
   return std::unique_ptr<Backend>(std::make_unique<CpuBackend>(
       table, std::move(pool), HostDeviceOptions{.lock = options.lock_memory, .nodes = options.memory_nodes}));
 }

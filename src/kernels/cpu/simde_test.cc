@@ -1,5 +1,5 @@
-// The AVX-512 kernels as SIMDe emulates them on AVX2, against the scalar reference: the same bits. Emulation is slow, so each
-// section is a test of its own.
+// The AVX-512 kernels as SIMDe emulates them on AVX2, against the scalar reference: the same bits. Emulation is
+// slow, so each section is a test of its own.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -13,7 +13,8 @@ namespace weir::cpu {
 namespace {
 
 constexpr int kStride = 3 * kSanitizedStride;
-constexpr int64_t kSectionCasesMin = 60 / kSanitizedStride, kCasesMin = 15'000 / kSanitizedStride;  // of all sections together
+constexpr int64_t kSectionCasesMin = 60 / kSanitizedStride,
+                  kCasesMin = 15'000 / kSanitizedStride;  // of all sections together
 constexpr int kSparser = 8;  // times, where only the shares of the sections are counted
 
 class KernelSimde : public ::testing::TestWithParam<int> {};
@@ -31,7 +32,8 @@ TEST_P(KernelSimde, Avx512Vnni) { expect_bits_of_scalar(*simde_avx512vnni_table(
 INSTANTIATE_TEST_SUITE_P(Sections, KernelSimde, ::testing::Range(0, compare_sections()),
                          [](const auto& section) { return compare_section_name(section.param); });
 
-// One test for everything ran past its time limit while neighbours had both cores. Whoever adds cases adds sections.
+// One test for everything ran past its time limit while neighbours had both cores. Whoever adds cases adds
+// sections.
 TEST(Faults, simde_time_limit) {
   int64_t all = 0, most = 0;
   for (int section = 0; section < compare_sections(); ++section) {

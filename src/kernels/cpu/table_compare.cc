@@ -65,7 +65,8 @@ class Comparison {
     return result_;
   }
 
-  static constexpr std::array kKvFormats = {KvFormat::kF32, KvFormat::kBF16, KvFormat::kF16, KvFormat::kInt8, KvFormat::kInt4};
+  static constexpr std::array kKvFormats = {KvFormat::kF32, KvFormat::kBF16, KvFormat::kF16, KvFormat::kInt8,
+                                            KvFormat::kInt4};
 
  private:
   void linears(WeightFormat format) {

@@ -19,8 +19,8 @@ struct CompareResult {
 // all.
 CompareResult compare_tables(const KernelTable& got, const KernelTable& want, int stride);
 
-// The same in sections that each repeat by themselves, so that a slow table can be compared by several tests: first one
-// for each weight format (linear), then one for each KV format (qkv_finish and attention).
+// The same in sections that each repeat by themselves, so that a slow table can be compared by several tests: first
+// one for each weight format (linear), then one for each KV format (qkv_finish and attention).
 int compare_sections();
 std::string compare_section_name(int section);  // letters, digits and _
 CompareResult compare_section(const KernelTable& got, const KernelTable& want, int stride, int section);

@@ -1,5 +1,5 @@
-// Every instruction set this CPU has against the scalar reference: the same bits. Sanitizers see the reference alone, in fewer
-// cases.
+// Every instruction set this CPU has against the scalar reference: the same bits. Sanitizers see the reference
+// alone, in fewer cases.
 #include <gtest/gtest.h>
 
 #include <cmath>

@@ -1,6 +1,6 @@
+#include "kernels/cpu/worker_pool.h"
 #include "base/thread.h"
 #include "device/host/cpu_topology.h"
-#include "kernels/cpu/worker_pool.h"
 
 #include <gtest/gtest.h>
 #include <sys/resource.h>
@@ -20,8 +20,8 @@ double process_cpu_seconds() {
   return static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) * 1e-9;
 }
 
-// Waits until the process uses next to no processor time. A worker that lost its processor goes on spinning when it has it
-// again, so how long that takes is for the machine to say. RETURNS: false where it never ends.
+// Waits until the process uses next to no processor time. A worker that lost its processor goes on spinning when it
+// has it again, so how long that takes is for the machine to say. RETURNS: false where it never ends.
 bool falls_asleep() {
   const timespec pause{0, 20'000'000};
   for (int look = 0; look < 1'000; ++look) {

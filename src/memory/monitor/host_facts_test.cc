@@ -1,5 +1,5 @@
-#include "base/sanitized.h"
 #include "memory/monitor/host_facts.h"
+#include "base/sanitized.h"
 
 #include <fcntl.h>
 #include <gmock/gmock.h>

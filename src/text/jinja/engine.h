@@ -23,7 +23,8 @@ class Template {
   // ERRORS: kInvalidArgument for bad JSON, an error in the template, raise_exception (its message alone) or a
   // limit.
   Result<std::string> render(std::string_view context_json, const Options& options) const;
-  // The steps of it, for callers that look at the values between them; inside guarded(), and the heap outlives the values.
+  // The steps of it, for callers that look at the values between them; inside guarded(), and the heap outlives the
+  // values.
   static Result<Value> read_context(Heap& heap, std::string_view context_json);
   // RETURNS: a copy, counted in the heap, with what the template wrote of it.
   Result<weir::AuthoredText> run(Heap& heap, const Value& context, const Options& options) const;

@@ -20,7 +20,8 @@ AttrPath::AttrPath(Interp& in, const Value& path) : in_(in) {
     const size_t dot = std::min(rest.find('.'), rest.size());
     const std::string_view part = rest.substr(0, dot);
     int64_t index = 0;
-    const bool number = part.size() < 18 && part.find_first_not_of("0123456789") == part.npos && parse_int(part, 10, index);
+    const bool number =
+        part.size() < 18 && part.find_first_not_of("0123456789") == part.npos && parse_int(part, 10, index);
     parts_.push_back(number ? Value::integer(index) : in.string(part));
     if (dot == rest.size()) break;
     rest.remove_prefix(dot + 1);

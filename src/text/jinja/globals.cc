@@ -21,8 +21,7 @@ Value make_range(Interp& in, const Value&, const Args& args) {
   if (a.empty() || a.size() > 3 || !args.keyword.empty()) return in.fail("range takes one to three integers");
   for (const Value& v : a) {
     if (!v.is_int_like()) {
-      return in.fail(v.is_undefined() ? v.undefined_message()
-                                      : "range needs integers, not " + Text(type_name(v)));
+      return in.fail(v.is_undefined() ? v.undefined_message() : "range needs integers, not " + Text(type_name(v)));
     }
   }
   Value out = make_seq(in.heap, SeqKind::kRange);

@@ -1,13 +1,13 @@
 // Heap: the memory and the patience of one render.
 //
-// Every byte a render needs (strings, lists, dicts, scopes, the output, scratch) is taken here and nowhere else: Text and
-// Vec take theirs from the heap of their thread, objects are born on it. It is asked before each growth and counts
-// capacity, old and new together while a container moves; beyond the limit it notes the failure and throws
-// std::bad_alloc, which parse_json and Template::render catch. Objects are freed when their last reference goes or, for
-// reference cycles, when the heap dies. The heap also holds the step budget and the first error: once failed() is true
-// every loop winds down and the render returns that error.
-// Owner: one render on one thread; never shared. A thread's newest heap is the one that Text and Vec use, so what was
-// made on an older one is left alone meanwhile. Limits: Limits below. Never aborts on template input.
+// Every byte a render needs (strings, lists, dicts, scopes, the output, scratch) is taken here and nowhere else:
+// Text and Vec take theirs from the heap of their thread, objects are born on it. It is asked before each growth
+// and counts capacity, old and new together while a container moves; beyond the limit it notes the failure and
+// throws std::bad_alloc, which parse_json and Template::render catch. Objects are freed when their last reference
+// goes or, for reference cycles, when the heap dies. The heap also holds the step budget and the first error: once
+// failed() is true every loop winds down and the render returns that error. Owner: one render on one thread; never
+// shared. A thread's newest heap is the one that Text and Vec use, so what was made on an older one is left alone
+// meanwhile. Limits: Limits below. Never aborts on template input.
 #pragma once
 
 #include <cstddef>
@@ -95,7 +95,8 @@ class Heap {
   static void* take(size_t bytes);
   static void give(void* at, size_t bytes) noexcept;
 
-  bool can_make(uint64_t bytes);  // asks before the work of building a big value; fails the render when it never fits
+  bool can_make(
+      uint64_t bytes);  // asks before the work of building a big value; fails the render when it never fits
   bool can_copy_out(size_t bytes);  // likewise for a copy that will outlive the heap, which counts it from here on
   void retire(Object* object);    // the last reference went; frees without recursion
 

@@ -1,4 +1,5 @@
-// What a render takes, it takes from its heap, which is asked before each growth and counts what the system sets aside.
+// What a render takes, it takes from its heap, which is asked before each growth and counts what the system sets
+// aside.
 #include <gmock/gmock.h>
 
 #include "base/alloc_guard.h"
@@ -68,8 +69,10 @@ std::vector<Site> sites() {
       {"slice", "{{ v[1:] | length }}", numbers},
       {"slice of characters", "{{ v[::-1] | length }}", words},
       {"range", "{{ range(90000) | list | length }}"},
-      {"list literal", "{% set ns = namespace(a=[]) %}{% for x in v %}{% set ns.a = [ns.a, x] %}{% endfor %}", numbers},
-      {"dict literal", "{% set ns = namespace(a=1) %}{% for x in v %}{% set ns.a = {'a': ns.a} %}{% endfor %}", numbers},
+      {"list literal", "{% set ns = namespace(a=[]) %}{% for x in v %}{% set ns.a = [ns.a, x] %}{% endfor %}",
+       numbers},
+      {"dict literal", "{% set ns = namespace(a=1) %}{% for x in v %}{% set ns.a = {'a': ns.a} %}{% endfor %}",
+       numbers},
       {"append", "{% set l = [] %}{% for x in v %}{% set _ = l.append(x) %}{% endfor %}", numbers},
       {"extend", "{% set l = [] %}{% set _ = l.extend(v) %}{% set _ = l.extend(v) %}{{ l | length }}", numbers},
       {"insert", "{% set l = [] %}{% for x in v[:900] %}{% set _ = l.insert(0, 'a' * 500) %}{% endfor %}", numbers},
@@ -87,7 +90,8 @@ std::vector<Site> sites() {
       {"arguments", "{% macro m() %}{{ varargs | length }}{% endmacro %}{{ m(*v) }}", numbers},
       {"cycler", "{{ cycler(*v).next() }}", numbers},
       {"loop.changed", "{% for x in [1] %}{{ loop.changed(*v) }}{% endfor %}", numbers},
-      {"undefined names", "{% for x in v %}{% if {}[x ~ 'is a name of some length'] %}{% endif %}{% endfor %}", numbers},
+      {"undefined names", "{% for x in v %}{% if {}[x ~ 'is a name of some length'] %}{% endif %}{% endfor %}",
+       numbers},
       {"replace", "{{ v | replace('a', 'aaaa') | length }}", words},
       {"str.replace", "{{ v.replace('', '-') | length }}", words},
       {"join", "{{ v | join(', a long glue, ') | length }}", numbers},
@@ -144,7 +148,8 @@ std::vector<Site> sites() {
 // Of everything but the heap: the text that is returned, or its error.
 constexpr uint64_t kOutsideMax = 4;
 
-uint64_t allocations_of(const Template& parsed, const Site& site, const Options& options, Result<std::string>* out) {
+uint64_t allocations_of(const Template& parsed, const Site& site, const Options& options,
+                        Result<std::string>* out) {
   const uint64_t before = sealed_allocations("render");
   seal_this_thread("render");
   auto result = parsed.render(site.context, options);
@@ -161,8 +166,8 @@ bool refused_for_memory(const Result<std::string>& out) {
   return false;
 }
 
-// Walks every class of sites, first with room and then in less and less: a render takes nothing but from its heap, and
-// what does not fit is refused before it is made.
+// Walks every class of sites, first with room and then in less and less: a render takes nothing but from its heap,
+// and what does not fit is refused before it is made.
 TEST(Faults, template_heap_unplanned) {
   set_sealed_allocation_fatal(false);
   for (const Site& site : sites()) {
@@ -171,13 +176,17 @@ TEST(Faults, template_heap_unplanned) {
     ASSERT_TRUE(parsed.ok()) << parsed.status().message();
     Result<std::string> roomy = std::string();
     const uint64_t outside = allocations_of(*parsed, site, {}, &roomy);
-    if (alloc_guard_linked()) { EXPECT_LE(outside, kOutsideMax); }
+    if (alloc_guard_linked()) {
+      EXPECT_LE(outside, kOutsideMax);
+    }
     EXPECT_FALSE(refused_for_memory(roomy)) << roomy.status().message();
     bool refused = false;
     for (size_t room = size_t{32} << 20; room > 4096; room = room * 3 / 4) {
       Result<std::string> tight = std::string();
       const uint64_t more = allocations_of(*parsed, site, {.limits = {.heap_bytes = room}}, &tight);
-      if (alloc_guard_linked()) { EXPECT_LE(more, kOutsideMax + 4); }  // the refusal's message
+      if (alloc_guard_linked()) {
+        EXPECT_LE(more, kOutsideMax + 4);
+      }  // the refusal's message
       refused |= refused_for_memory(tight);
       if (refused) {
         EXPECT_TRUE(refused_for_memory(tight)) << "refused in more room, and not in " << room;

@@ -145,8 +145,7 @@ class Writer {
       return;
     }
     out += '"';
-    if (!scalar(k))
-      heap_.fail("JSON keys must be strings, numbers, booleans or none, not " + Text(type_name(k)));
+    if (!scalar(k)) heap_.fail("JSON keys must be strings, numbers, booleans or none, not " + Text(type_name(k)));
     out += '"';
   }
 

@@ -122,8 +122,7 @@ class Formatter {
       const size_t end = path[at] == '[' ? path.find(']', at) : path.npos;
       if (end == path.npos) return in_.fail("a format field has a bad subscript");
       const std::string_view key = path.substr(at + 1, end - at - 1);
-      v = in_.get_item(v,
-                       is_number(key) ? Value::integer(number_of(key)) : in_.string(Text(key)));
+      v = in_.get_item(v, is_number(key) ? Value::integer(number_of(key)) : in_.string(Text(key)));
       at = end + 1;
     }
     return v;

@@ -136,8 +136,7 @@ bool key_ok(Interp& in, const Value& key) {
 // Python's dict methods take no keywords.
 bool plain(Interp& in, const char* name, const Args& args, size_t least, size_t most) {
   if (args.keyword.empty() && args.positional.size() >= least && args.positional.size() <= most) return true;
-  in.heap.fail(Text(name) + " takes " + number_text(least) + " to " + number_text(most) +
-               " positional arguments");
+  in.heap.fail(Text(name) + " takes " + number_text(least) + " to " + number_text(most) + " positional arguments");
   return false;
 }
 

@@ -145,8 +145,7 @@ Value str_join(Interp& in, const Value& self, const Args& args) {
   AuthoredText out;
   for (size_t i = 0; i < items.size() && in.heap.step(); ++i) {
     if (!items[i].is(Kind::kString)) {
-      return in.fail("join: item " + number_text(i) + " is not a string but " +
-                     Text(type_name(items[i])));
+      return in.fail("join: item " + number_text(i) + " is not a string but " + Text(type_name(items[i])));
     }
     if (i > 0) append_string(self, out);
     const bool escaped = self.str()->markup && !items[i].str()->markup;

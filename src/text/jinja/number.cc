@@ -193,8 +193,8 @@ Value arithmetic(Heap& heap, Arith op, const Value& a, const Value& b) {
     if (count.is_int_like() && (is_list(what) || is_tuple(what)))
       return repeat_list(heap, what.seq(), count.integer());
   }
-  heap.fail(Text("cannot compute '") + Text(type_name(a)) + "' " + kOpNames[static_cast<int>(op)] +
-            " '" + Text(type_name(b)) + "'");
+  heap.fail(Text("cannot compute '") + Text(type_name(a)) + "' " + kOpNames[static_cast<int>(op)] + " '" +
+            Text(type_name(b)) + "'");
   return {};
 }
 
@@ -203,16 +203,14 @@ Value negate(Heap& heap, const Value& v) {
     return v.integer() == INT64_MIN ? overflow(heap) : Value::integer(-v.integer());
   }
   if (v.is(Kind::kFloat)) return Value::real(-v.real());
-  heap.fail(v.is_undefined() ? v.undefined_message()
-                             : "bad operand for unary -: '" + Text(type_name(v)) + "'");
+  heap.fail(v.is_undefined() ? v.undefined_message() : "bad operand for unary -: '" + Text(type_name(v)) + "'");
   return {};
 }
 
 Value plus(Heap& heap, const Value& v) {
   if (v.is_int_like()) return Value::integer(v.integer());
   if (v.is(Kind::kFloat) || v.is(Kind::kBigInt)) return v;
-  heap.fail(v.is_undefined() ? v.undefined_message()
-                             : "bad operand for unary +: '" + Text(type_name(v)) + "'");
+  heap.fail(v.is_undefined() ? v.undefined_message() : "bad operand for unary +: '" + Text(type_name(v)) + "'");
   return {};
 }
 

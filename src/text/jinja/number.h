@@ -14,8 +14,8 @@ Value arithmetic(Heap& heap, Arith op, const Value& a, const Value& b);
 Value negate(Heap& heap, const Value& v);
 Value plus(Heap& heap, const Value& v);
 
-Text float_repr(double d);                               // repr(float): "0.1", "1e+16", "inf"
-Text fixed(double d, int precision);                     // '%.*f'; precision 0..100
+Text float_repr(double d);                                      // repr(float): "0.1", "1e+16", "inf"
+Text fixed(double d, int precision);                            // '%.*f'; precision 0..100
 bool parse_int(std::string_view text, int base, int64_t& out);  // int(str, base) without its big integers
 bool parse_float(std::string_view text, double& out);           // float(str), up to kFloatTextMax characters
 

@@ -9,7 +9,8 @@
 namespace weir::jinja {
 
 void append_str(Heap& heap, const Value& v, Text& out);
-void append_value(Heap& heap, const Value& v, AuthoredText& out);  // str(), keeping what the template wrote; numbers count as its own
+void append_value(Heap& heap, const Value& v,
+                  AuthoredText& out);  // str(), keeping what the template wrote; numbers count as its own
 void append_repr(Heap& heap, const Value& v, Text& out);
 Text to_str(Heap& heap, const Value& v);
 Text to_repr(Heap& heap, const Value& v);

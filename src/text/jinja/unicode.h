@@ -1,7 +1,6 @@
-// Unicode for Python's string methods: characters in UTF-8 text, classes, and case. Pure functions, any thread; those
-// that make a Text need its heap.
-// Every std::string_view here is valid UTF-8 (the JSON reader and the template parser checked); a stray byte counts
-// as one character and is never read past.
+// Unicode for Python's string methods: characters in UTF-8 text, classes, and case. Pure functions, any thread;
+// those that make a Text need its heap. Every std::string_view here is valid UTF-8 (the JSON reader and the
+// template parser checked); a stray byte counts as one character and is never read past.
 #pragma once
 
 #include <cstddef>

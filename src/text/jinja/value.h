@@ -183,8 +183,8 @@ struct Dict : Object {
   static constexpr size_t kScanLimit = 8;  // below this a scan beats the index
   int64_t locate(const Value& key);
   using Index = std::map<const Value*, size_t, KeyLess, HeapAllocator<std::pair<const Value* const, size_t>>>;
-  Index index;  // empty while small or stale; keys point into `owned`
-  Vec<Value> owned;                       // copies, since items moves as it grows
+  Index index;       // empty while small or stale; keys point into `owned`
+  Vec<Value> owned;  // copies, since items moves as it grows
   void build_index();
 };
 
