@@ -1,5 +1,5 @@
 // One-line logs to stderr: "2026-11-23T02:00:00.123Z INFO engine: text". Any thread, sealed ones too: a line takes
-// no allocation of its own. In a server nobody waits for its reader (base/output.h); elsewhere a line is one
+// no allocation of its own. In a server no thread waits for its reader (base/output.h); elsewhere a line is one
 // write(2). Never called per token; what may repeat goes through a LogThrottle (base/log_throttle.h). Callers
 // format (fmt) only after log_enabled() says the level is on.
 #pragma once

@@ -69,7 +69,7 @@ class OutputLane : public std::enable_shared_from_this<OutputLane> {
   std::mutex mutex_;  // of what follows
   std::condition_variable wake_, written_;
   size_t begin_ = 0, used_ = 0;
-  uint64_t missing_[kLogLevels] = {};  // dropped, and nobody was told yet
+  uint64_t missing_[kLogLevels] = {};  // dropped, and no line has told of them yet
   bool gap_ = false;                   // a line was dropped since the last one that was taken in
   bool has_thread_ = false, writing_ = false, ending_ = false;
 };

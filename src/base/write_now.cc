@@ -2,6 +2,7 @@
 
 #include <limits.h>
 #include <poll.h>
+#include <sys/stat.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -16,12 +17,19 @@ bool has_room(int fd, int patience_ms) {
   return ::poll(&one, 1, patience_ms) == 1 && (one.revents & POLLOUT) != 0;
 }
 
+bool is_file(int fd) {
+  struct stat facts {};
+  return ::fstat(fd, &facts) == 0 && S_ISREG(facts.st_mode);
+}
+
 // A write of PIPE_BUF bytes after POLLOUT waits only where another process filled the pipe in between; with
-// RWF_NOWAIT, which pipes know since Linux 6.4, not even then. Files and terminals may not know it.
+// RWF_NOWAIT, which pipes know since Linux 6.4, not even then. Files and terminals may not know it, and a file that
+// knows it may refuse every write that makes the file longer (btrfs, xfs); a file has no reader to wait for.
 ssize_t write_piece(int fd, std::string_view piece) {
   const iovec bytes{const_cast<char*>(piece.data()), piece.size()};
   const ssize_t written = ::pwritev2(fd, &bytes, 1, -1, RWF_NOWAIT);
-  if (written >= 0 || errno == EAGAIN || errno == EPIPE || errno == EBADF) return written;
+  if (written >= 0 || errno == EPIPE || errno == EBADF) return written;
+  if (errno == EAGAIN && !is_file(fd)) return written;
   return ::write(fd, piece.data(), piece.size());
 }
 

@@ -17,11 +17,17 @@ std::string lower(std::string text) {
   return text;
 }
 
+// The brackets of a JSON list go, those of an IPv6 address stay.
+std::string_view list_of(std::string_view value) {
+  const bool list = value.size() >= 2 && value.front() == '[' && value.back() == ']';
+  return list ? value.substr(1, value.size() - 2) : value;
+}
+
 // Words as several values, with commas, or as JSON would write the list. ERRORS: kInvalidArgument.
 Result<std::vector<std::string>> read_words(const Values& values) {
   std::vector<std::string> words;
   for (const std::string& value : values) {
-    for (std::string& word : split_words(value, ", []\"'")) {
+    for (std::string& word : split_words(list_of(value), ", \"'")) {
       const bool plain = std::all_of(word.begin(), word.end(), [](char c) { return c > ' ' && c <= '~'; });
       if (!plain || word.size() > kWordBytesMax)
         return invalid_argument("write up to 256 printable ASCII characters a word");

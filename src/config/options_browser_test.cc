@@ -27,6 +27,11 @@ TEST(BrowserOptions, ListsAreReadAsWordsCommasOrJson) {
     ASSERT_TRUE(set("allow-origins", way, &settings).ok());
     EXPECT_THAT(settings.allow_origins, ElementsAre("https://a.example", "http://b.example:8080"));
   }
+  for (const std::string& way : {std::string("http://[::1]:3000, http://a.example"),
+                                 std::string(R"(["http://[::1]:3000", "http://a.example"])")}) {
+    ASSERT_TRUE(set("allow-origins", {way}, &settings).ok()) << way;
+    EXPECT_THAT(settings.allow_origins, ElementsAre("http://[::1]:3000", "http://a.example"));
+  }
   ASSERT_TRUE(set("allow-origins", {"*"}, &settings).ok());
   EXPECT_THAT(settings.allow_origins, ElementsAre("*"));
   ASSERT_TRUE(set("allowed-hosts", {"Weir.example.com"}, &settings).ok());

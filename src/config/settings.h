@@ -87,7 +87,7 @@ struct Settings {
   std::vector<TenantSetting> tenants;   // what it held at start
   std::string admin_key;              // for /admin/...; empty: those endpoints are closed
   int max_connections = 4096;
-  int max_connections_per_peer = 0;  // of one address; 0: no limit, as behind a proxy everybody has one address
+  int max_connections_per_peer = 0;  // of one address; 0: no limit, as behind a proxy all clients have one address
   int refusals_per_second = 2000;    // of a tenant, one io thread; 0: no limit
   uint64_t max_body_bytes = 8u << 20;
   std::vector<std::string> allowed_hosts;  // without keys: names in the Host header besides server_name; "*": any

@@ -3,6 +3,7 @@
 // tail). Seeded: the same seed gives the same times everywhere, whatever the machine under the test is doing.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <random>
@@ -14,7 +15,7 @@ namespace weir::testing_world {
 
 struct NoisyMachineOptions {
   uint64_t seed = 1;
-  int burners = 3;  // 0: nobody else
+  int burners = 3;  // 0: no other work
   double duty = 0.5;
   double slice_us = 3'000;
   double stall_chance = 0.003;  // of a step; a stall takes 5 ms at least

@@ -45,7 +45,8 @@ bool PrefillGuard::note(const StepTimeModel& model, const StepShape& shape, Micr
     kept_tokens_ = std::max(granted / 2, lowest);
     return cut;
   }
-  const bool doubles = ++in_time_ > kForgiveAfter && wall_us <= promised && (is_new(model) || model.confident());
+  in_time_ = std::min(in_time_, kForgiveAfter) + 1;
+  const bool doubles = in_time_ > kForgiveAfter && wall_us <= promised && (is_new(model) || model.confident());
   if (granted + 1 <= kept_tokens_) return false;  // the chunk was bounded by the model
   const double grown = std::max(kept_tokens_, lowest) * (doubles ? 2 : kCreep);
   kept_tokens_ = std::min(grown, is_new(model) ? kNewTokens : kTokensMax);

@@ -50,7 +50,7 @@ class PrefillGuard {
   double kept_tokens_ = kFirstTokens;              // the chunk that experience allows
   int64_t granted_tokens_ = 0, floor_tokens_ = 0;  // of the step under way
   Micros promised_us_ = 0;                         // of the step under way; 0: nothing
-  int in_time_ = kForgiveAfter;                    // steps since the last late one
+  int in_time_ = kForgiveAfter;                    // steps since the last late one, kForgiveAfter + 1 at most
 };
 
 }  // namespace weir

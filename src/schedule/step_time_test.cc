@@ -173,7 +173,7 @@ TEST(StepTime, TheTimeOfOthersIsNoCostOfAStep) {
   EXPECT_NEAR(model.pace(), 1, 0.5);
 }
 
-// Where nobody says what is work, the fastest steps do.
+// Where the executor does not say what is work, the fastest steps do.
 TEST(StepTime, UnevenStepsAreJudgedByTheFastest) {
   StepTimeModel model;
   Steps steps;

@@ -146,8 +146,7 @@ size_t AddedTokens::guard_spelled(std::string_view raw, const SpecialRule& rule,
     }
     const size_t inside = at + utf8_decode(raw.data() + at).bytes;
     out->append(raw.substr(copied, inside - copied)).append(guard);
-    copied = inside;
-    at = std::max(inside, rule.resume(at, end));
+    copied = at = inside;  // another token may begin within this one
   }
   out->append(raw.substr(copied));
   return authored;

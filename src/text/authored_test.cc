@@ -138,10 +138,18 @@ TEST(Authored, ControlTokensAreTheAuthorsAlone) {
   EXPECT_THAT(encode(*t, "a{}b"), ElementsAre(2)) << "merges go across";
 }
 
+TEST(Authored, ATokenWithinATokenIsTextToo) {
+  const auto t = tokenizer_with(R"(,"normalized":true},{"id":13,"content":"a<s>","special":true,"normalized":true)");
+  EXPECT_THAT(encode(*t, "{<s>}a<s>b"), ElementsAre(4, 0, 7, 9, 8, 1)) << "and the author's are tokens as before";
+}
+
 TEST(Authored, ANormaliserMakesNoControlTokenOfAClientsText) {
   const auto t = tokenizer_with(R"(,"normalized":true)", R"(,"normalizer":{"type":"Lowercase"})");
   EXPECT_THAT(encode(*t, "a<S>"), ElementsAre(0, 7, 9, 8));
   EXPECT_THAT(encode(*t, "{<s>}a"), ElementsAre(4, 0));
+  const std::string guard = "\xEF\xB7\x90";  // U+FDD0, of the tokeniser's own use
+  EXPECT_THAT(encode(*t, guard + std::string(500, 'a') + guard + "b"), testing::SizeIs(500))
+      << "a long text moves over itself";
 }
 
 }  // namespace

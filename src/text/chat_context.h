@@ -6,7 +6,6 @@
 #pragma once
 
 #include <cstdint>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -23,7 +22,7 @@ jinja::Vec<uint32_t> adapt_chat(jinja::Heap& heap, const jinja::Value& context, 
 // RETURNS: true for a conversation of the form that the traits say is shown (TemplateTraits::plain_*).
 bool is_shown_plain_chat(const jinja::Value& context, const TemplateTraits& traits);
 
-// What stands in the place of each text of the conversation when a second render looks for what is left out.
+// The outcome of a second render that looks for the parts of a conversation that the prompt leaves out.
 struct ShownReport {
   bool rendered = false;
   std::string text;

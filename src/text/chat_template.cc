@@ -68,6 +68,24 @@ std::string template_member(const Value& config) {
   return "";
 }
 
+Result<ChatTemplateFiles> read_files(Heap& heap, const fs::path& dir) {
+  ChatTemplateFiles out;
+  WEIR_ASSIGN_OR_RETURN(const Value config, read_json(heap, dir / "tokenizer_config.json"));
+  out.bos_token = token_member(config, "bos_token");
+  out.eos_token = token_member(config, "eos_token");
+  out.pad_token = token_member(config, "pad_token");
+  out.unk_token = token_member(config, "unk_token");
+  WEIR_ASSIGN_OR_RETURN(std::optional<std::string> own, read_file(dir / "chat_template.jinja"));
+  if (own) {
+    out.source = std::move(*own);
+    return out;
+  }
+  WEIR_ASSIGN_OR_RETURN(const Value file, read_json(heap, dir / "chat_template.json"));
+  out.source = template_member(file);
+  if (out.source.empty()) out.source = template_member(config);
+  return out;
+}
+
 }  // namespace
 
 ChatTemplate::ChatTemplate(std::unique_ptr<const jinja::Template> engine, TemplateTraits traits)
@@ -159,22 +177,8 @@ Result<ChatTemplateFiles> read_chat_template(const std::string& model_dir) {
   const fs::path dir(model_dir);
   std::error_code error;
   if (!fs::is_directory(dir, error)) return not_found("there is no model directory '" + model_dir + "'");
-  Heap heap(kFileLimits);  // outlives the values below
-  ChatTemplateFiles out;
-  WEIR_ASSIGN_OR_RETURN(const Value config, read_json(heap, dir / "tokenizer_config.json"));
-  out.bos_token = token_member(config, "bos_token");
-  out.eos_token = token_member(config, "eos_token");
-  out.pad_token = token_member(config, "pad_token");
-  out.unk_token = token_member(config, "unk_token");
-  WEIR_ASSIGN_OR_RETURN(std::optional<std::string> own, read_file(dir / "chat_template.jinja"));
-  if (own) {
-    out.source = std::move(*own);
-    return out;
-  }
-  WEIR_ASSIGN_OR_RETURN(const Value file, read_json(heap, dir / "chat_template.json"));
-  out.source = template_member(file);
-  if (out.source.empty()) out.source = template_member(config);
-  return out;
+  Heap heap(kFileLimits);
+  return jinja::guarded(heap, [&] { return read_files(heap, dir); });  // a look-up may need room that is not there
 }
 
 }  // namespace weir

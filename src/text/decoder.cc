@@ -68,10 +68,10 @@ size_t beginning_at_end(std::string_view text, std::string_view literal) {
   return bytes;
 }
 
-// What Strip leaves of a token of which nothing follows or went before.
-std::string_view stripped(const DecoderSpec& spec, std::string_view token) {
+// RETURNS: what Strip leaves of a token of which nothing went before; `stop` is how many characters its end may lose.
+std::string_view stripped(const DecoderSpec& spec, uint32_t stop, std::string_view token) {
   for (uint32_t i = 0; i < spec.start && token.starts_with(spec.text); ++i) token.remove_prefix(spec.text.size());
-  for (uint32_t i = 0; i < spec.stop && token.ends_with(spec.text); ++i) token.remove_suffix(spec.text.size());
+  for (uint32_t i = 0; i < stop && token.ends_with(spec.text); ++i) token.remove_suffix(spec.text.size());
   return token;
 }
 
@@ -278,12 +278,9 @@ std::string DecoderChain::bytes_of(std::string_view token, bool at_start) const 
       case Kind::kFuse:
         fused = true;
         break;
-      case Kind::kStrip: {  // of a fused text, its beginning alone: where it ends is not known yet
-        DecoderSpec ends = spec;
-        if (fused) ends.stop = 0;
-        if (!fused || at_start) text = std::string(stripped(ends, text));
+      case Kind::kStrip:  // of a fused text, its beginning alone: where it ends is not known yet
+        if (!fused || at_start) text = std::string(stripped(spec, fused ? 0 : spec.stop, text));
         break;
-      }
     }
   }
   return text;

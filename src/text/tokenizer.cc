@@ -1,6 +1,7 @@
 #include "text/tokenizer.h"
 
 #include <algorithm>
+#include <cstring>
 
 #include "text/added_tokens.h"
 #include "text/bpe.h"
@@ -42,7 +43,8 @@ void drop_guards(std::string* text) {
   for (size_t at = kept; at != text->npos;) {
     at += kGuard.size();
     const size_t next = std::min(text->find(kGuard, at), text->size());
-    kept += text->copy(text->data() + kept, next - at, at);  // to the front, over what was read before
+    std::memmove(text->data() + kept, text->data() + at, next - at);  // to the front; the two may overlap
+    kept += next - at;
     at = next == text->size() ? text->npos : next;
   }
   text->resize(std::min(kept, text->size()));

@@ -6,6 +6,7 @@
 
 #include "text/chat_template.h"
 #include "text/tokenizer.h"
+#include "text/unicode.h"
 
 namespace weir {
 namespace {
@@ -33,7 +34,10 @@ std::string tail_of(const ChatTemplate& chat_template, const json::array& messag
   const size_t at = text.ok() ? text->rfind(kWords) : std::string::npos;
   if (at == std::string::npos) return {};
   const size_t first = text->find_first_not_of(kBlanks, at + kWords.size());
-  return first == std::string::npos ? std::string() : text->substr(first, kTailBytesMax);
+  if (first == std::string::npos) return {};
+  std::string tail = text->substr(first, kTailBytesMax);
+  tail.resize(utf8_valid_prefix(tail));  // the limit may cut a character, and the tokeniser takes whole ones alone
+  return tail;
 }
 
 // Some models list their markers as ordinary tokens; one that is a whole tag is no word of a text.

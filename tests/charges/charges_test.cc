@@ -132,7 +132,7 @@ std::vector<Site> sites() {
   };
 }
 
-// RETURNS: whatever malloc handed out at once for that request beyond what was there before.
+// RETURNS: the most bytes that were taken at once for that request, beyond those that were there before.
 int64_t peak_of(World* world, const Site& site, std::string body, int64_t* answer_bytes, int* status) {
   world->engine.set_script(say("ok"));
   world->engine.keep_specs = false;

@@ -8,7 +8,7 @@
 #include <cerrno>
 #include <cstddef>
 
-// glibc's own, under the names that it exports for those who replace the usual ones.
+// glibc's own, under the names that it exports for programs that replace the usual ones.
 extern "C" {
 void* __libc_malloc(size_t);
 void* __libc_calloc(size_t, size_t);
@@ -73,7 +73,7 @@ int posix_memalign(void** out, size_t alignment, size_t bytes) {
   *out = memory;
   return 0;
 }
-// Of those who map by themselves (base/slabs.h); glibc's own calls do not come by here.
+// For code that maps by itself (base/slabs.h); glibc's own calls do not come by here.
 void* mmap(void* at, size_t bytes, int protection, int flags, int file, off_t offset) noexcept {
   const auto mapped = syscall(SYS_mmap, at, bytes, protection, flags, file, offset);
   void* const memory = reinterpret_cast<void*>(mapped);

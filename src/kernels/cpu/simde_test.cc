@@ -32,7 +32,7 @@ TEST_P(KernelSimde, Avx512Vnni) { expect_bits_of_scalar(*simde_avx512vnni_table(
 INSTANTIATE_TEST_SUITE_P(Sections, KernelSimde, ::testing::Range(0, compare_sections()),
                          [](const auto& section) { return compare_section_name(section.param); });
 
-// One test for everything ran past its time limit while neighbours had both cores. Whoever adds cases adds
+// One test for everything ran past its time limit while neighbours had both cores: more cases need more
 // sections.
 TEST(Faults, simde_time_limit) {
   int64_t all = 0, most = 0;

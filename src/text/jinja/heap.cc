@@ -10,12 +10,16 @@ namespace {
 
 constinit thread_local Heap* t_heap = nullptr;
 
-}  // namespace
-
-Text number_text(int64_t number) {
+template <class Number>
+Text in_decimal(Number number) {
   char digits[24];
   return Text(digits, std::to_chars(digits, digits + sizeof(digits), number).ptr);
 }
+
+}  // namespace
+
+Text number_text(int64_t number) { return in_decimal(number); }
+Text number_text(size_t number) { return in_decimal(number); }
 
 Object::Object(Heap& owner) : heap(&owner), next(owner.live_) {
   if (next != nullptr) next->prev = this;

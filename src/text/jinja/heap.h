@@ -3,7 +3,7 @@
 // Every byte a render needs (strings, lists, dicts, scopes, the output, scratch) is taken here and nowhere else:
 // Text and Vec take theirs from the heap of their thread, objects are born on it. It is asked before each growth
 // and counts capacity, old and new together while a container moves; beyond the limit it notes the failure and
-// throws std::bad_alloc, which parse_json and Template::render catch. Objects are freed when their last reference
+// throws std::bad_alloc, which parse_json and guarded() (engine.h) catch. Objects are freed when their last reference
 // goes or, for reference cycles, when the heap dies. The heap also holds the step budget and the first error: once
 // failed() is true every loop winds down and the render returns that error. Owner: one render on one thread; never
 // shared. A thread's newest heap is the one that Text and Vec use, so what was made on an older one is left alone
@@ -53,7 +53,7 @@ using Vec = std::vector<T, HeapAllocator<T>>;
 
 Text number_text(int64_t number);  // in decimal
 inline Text number_text(int number) { return number_text(static_cast<int64_t>(number)); }
-inline Text number_text(size_t number) { return number_text(static_cast<int64_t>(number)); }
+Text number_text(size_t number);
 
 // Base of everything reference counted. Counts are not atomic: a heap lives on one thread.
 struct Object {

@@ -28,6 +28,8 @@ TEST(JinjaValues, Arithmetic) {
   EXPECT_THAT(render("{{ 'a' + 1 }}"), HasSubstr("cannot compute 'str' + 'int'"));
   EXPECT_EQ(render("{{ (-9223372036854775807 - 1) // -1 }}"),
             "ERROR: chat template line 1: integer arithmetic left the 64-bit range");
+  EXPECT_EQ(render("{% set n = -9223372036854775807 - 1 %}{{ '%d' % n }} {{ '{:,}'.format(n) }}"),
+            "-9223372036854775808 -9,223,372,036,854,775,808");
 }
 
 TEST(JinjaValues, Comparison) {
